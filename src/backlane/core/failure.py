@@ -1,0 +1,199 @@
+"""Why a job failed, in one cause, one sentence and four answers. Pure.
+
+Automatic retries are only for what a retry can mend; everything else says what a person can do.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Cause(StrEnum):
+    """The one cause of a failure."""
+
+    INPUT = "input"
+    PROVIDER = "provider"
+    TOOL = "tool"
+    POLICY = "policy"
+    TIMEOUT = "timeout"
+    BUDGET = "budget"
+    REVIEW = "review"
+    DESIGN = "design"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a code means to people."""
+
+    cause: Cause
+    sentence: str
+    retryable: bool
+    human_needed: bool
+    next_steps: tuple[str, ...]
+
+
+_AGAIN = ("retry",)
+_CHANGE_INPUT = ("change the inputs", "retry")
+_ASK_OPERATOR = ("ask an operator",)
+_ASK_DEVELOPER = ("ask the developer of the job type",)
+
+
+def _m(cause: Cause, sentence: str, steps: tuple[str, ...], *, again: bool, human: bool) -> Meaning:
+    return Meaning(cause, sentence, again, human, steps)
+
+
+_P, _I, _D = Cause.PROVIDER, Cause.INPUT, Cause.DESIGN
+
+# Codes of runs that ended failed at the provider: openai 3.54, types/responses/response_error.py.
+MEANINGS: dict[str, Meaning] = {
+    "server_error": _m(_P, "The provider had an error while it worked.", _AGAIN, again=True, human=False),
+    "rate_limit_exceeded": _m(
+        _P, "The provider stopped the run because of a rate limit.", _AGAIN, again=True, human=False
+    ),
+    "vector_store_timeout": _m(
+        _P, "The provider's file search did not answer in time.", _AGAIN, again=True, human=False
+    ),
+    "invalid_prompt": _m(
+        _I, "The provider refused the prompt as it stands.", _CHANGE_INPUT, again=False, human=True
+    ),
+    "data_residency_mismatch": _m(
+        _D, "The request does not fit the account's data region.", _ASK_OPERATOR, again=False, human=True
+    ),
+    "content_filter": _m(
+        Cause.POLICY, "The provider's content filter stopped the answer.", _CHANGE_INPUT, again=False, human=True
+    ),
+    "policy": _m(
+        Cause.POLICY, "The provider's usage policy does not allow this.", _CHANGE_INPUT, again=False, human=True
+    ),
+    "refusal": _m(
+        Cause.POLICY, "The model declined to do this.", _CHANGE_INPUT, again=False, human=True
+    ),
+    "image": _m(_I, "The provider could not use an image in the inputs.", _CHANGE_INPUT, again=False, human=True),
+    "incomplete": _m(
+        _P,
+        "The answer stopped before its end; what was written is kept as partial output.",
+        ("read the partial output", "retry", "ask the developer to raise max_output_tokens"),
+        again=True,
+        human=False,
+    ),
+    "run_failed": _m(_P, "The provider's run failed.", _AGAIN, again=True, human=False),
+    "stopped_at_provider": _m(
+        _P, "The run was canceled at the provider by someone else.", _AGAIN, again=True, human=False
+    ),
+    "result_gone": _m(
+        _P,
+        "The provider no longer has the result; the run may have been paid for.",
+        ("retry", "ask an operator whether the worker was down"),
+        again=True,
+        human=False,
+    ),
+    "request_refused": _m(
+        _D, "The provider does not accept this request.", _ASK_DEVELOPER, again=False, human=True
+    ),
+    "model_not_found": _m(
+        _D, "The provider does not offer this model (any more).", _ASK_DEVELOPER, again=False, human=True
+    ),
+    "attempts_used_up": _m(
+        _P, "The provider failed as often as the job type allows.", _AGAIN, again=True, human=False
+    ),
+    "submission_given_up": _m(
+        _P,
+        "Nobody could tell whether the provider took the request, and a person gave it up; "
+        "a run may have been paid for.",
+        _AGAIN,
+        again=True,
+        human=False,
+    ),
+    "max_cost_reached": _m(
+        Cause.BUDGET, "The job's cost limit is reached.", ("raise max_cost and retry",), again=True, human=True
+    ),
+    "invalid_output": _m(
+        _P,
+        "The answer does not have the form the job type asks for; its text is kept.",
+        ("read the partial output", "retry"),
+        again=True,
+        human=False,
+    ),
+    "check_failed": _m(
+        _D, "The answer did not pass the job type's check.", ("read the check's report", "retry"), again=True, human=True
+    ),
+    "check_error": _m(
+        Cause.INTERNAL, "The job type's check broke.", _ASK_DEVELOPER, again=True, human=True
+    ),
+    "type_changed": _m(
+        _D,
+        "The job type was changed and no longer accepts these inputs.",
+        ("submit it anew with inputs of the new version",),
+        again=False,
+        human=True,
+    ),
+    "request_not_built": _m(
+        _D, "The job type could not build its request from these inputs.", _ASK_DEVELOPER, again=False, human=True
+    ),
+    "tool_not_available": _m(
+        Cause.TOOL, "The model called a tool that cannot be run.", _ASK_DEVELOPER, again=False, human=True
+    ),
+    "worker_crashed": _m(
+        Cause.INTERNAL,
+        "This job stopped its worker three times in a row and was set aside.",
+        _ASK_DEVELOPER,
+        again=True,
+        human=True,
+    ),
+    "rejected": _m(Cause.REVIEW, "A reviewer rejected it.", _CHANGE_INPUT, again=True, human=False),
+}  # fmt: skip
+
+_POLICY_CODES = frozenset(
+    {
+        "bio_policy",
+        "misalignment_policy_violation",
+        "image_content_policy_violation",
+        "content_policy_violation",
+    }
+)
+_IMAGE_WORDS = ("image",)
+# Runs that ended with these are bought again by schedule (contract section 4).
+RETRIED_RUNS = frozenset({"server_error", "rate_limit_exceeded", "vector_store_timeout"})
+# Seen both as HTTP 429 and as the code of a failed run: a person must mend the account.
+QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "billing_hard_limit_reached",
+    }
+)
+
+
+def meaning(code: str) -> Meaning:
+    """What a failure code means; a code nobody has seen before is a failed run of the provider."""
+    if code in MEANINGS:
+        return MEANINGS[code]
+    if code in _POLICY_CODES:
+        return MEANINGS["policy"]
+    if any(word in code for word in _IMAGE_WORDS):
+        return MEANINGS["image"]
+    return MEANINGS["run_failed"]
+
+
+def card(
+    code: str, *, detail: str | None = None, partial: bool = False, retry_at: str | None = None
+) -> dict[str, Any]:
+    """The `failure` of a Job: one cause, one sentence, four answers.
+
+    `detail` is kept beside the sentence only where it was written by us or is the provider's own error.
+    """
+    what = meaning(code)
+    return {
+        "cause": str(what.cause),
+        "code": code,
+        "message": what.sentence if not detail else f"{what.sentence} ({detail[:500]})",
+        "retryable": what.retryable,
+        "partial_output": partial,
+        "human_needed": what.human_needed,
+        "retry_at": retry_at,
+        "next_steps": list(what.next_steps),
+    }

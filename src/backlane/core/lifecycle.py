@@ -1,0 +1,238 @@
+"""Statuses, commands and the one table that decides a job's life. Pure.
+
+Rule 1: a status is assigned only by `apply`. Rule 2: what is not in TABLE cannot happen.
+Sets of statuses, the buttons, the diagram and `allowed` are computed from here, never typed again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from backlane.core.event import Event
+from backlane.core.job import Job, Phase, Status
+from backlane.errors import NotAllowed
+
+
+class Command(StrEnum):
+    """What may be asked of a job's lifecycle. Imperative; the event it leaves is in the past tense."""
+
+    SUBMIT = "submit"
+    WAIT = "wait"
+    SEND = "send"
+    START = "start"
+    PROCEED = "proceed"
+    REQUEUE = "requeue"
+    OPEN_REVIEW = "open_review"
+    FINISH_UNREVIEWED = "finish_unreviewed"
+    REQUEST_CANCEL = "request_cancel"
+    CONFIRM_CANCELED = "confirm_canceled"
+    BEGIN_EXPIRY = "begin_expiry"
+    EXPIRE = "expire"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: from which status to which, into which phases, leaving which event."""
+
+    moves: Mapping[Status | None, Status]
+    phases: frozenset[Phase | None]
+    event: str
+    says: str
+
+
+_OPEN = (Status.QUEUED, Status.RUNNING, Status.NEEDS_REVIEW)
+_ENDED: frozenset[Phase | None] = frozenset({None})
+
+
+def _to(target: Status, *sources: Status) -> Mapping[Status | None, Status]:
+    return MappingProxyType(dict.fromkeys(sources, target))
+
+
+def _stay(*sources: Status) -> Mapping[Status | None, Status]:
+    return MappingProxyType({source: source for source in sources})
+
+
+TABLE: Mapping[Command, Row] = MappingProxyType(
+    {
+        Command.SUBMIT: Row(
+            MappingProxyType({None: Status.QUEUED}),
+            frozenset({Phase.READY}),
+            "job.submitted",
+            "the record is made, before any model is called",
+        ),
+        Command.WAIT: Row(
+            _stay(Status.QUEUED),
+            frozenset({Phase.READY, Phase.RETRY, Phase.BUDGET, Phase.CAPACITY, Phase.INCIDENT, Phase.BATCH}),
+            "job.waiting",
+            "it waits for a timer, for capacity, for an incident to pass",
+        ),
+        Command.SEND: Row(
+            _stay(Status.QUEUED),
+            frozenset({Phase.PROVIDER}),
+            "job.phase_changed",
+            "the run is about to be sent; it is with the provider now",
+        ),
+        Command.START: Row(
+            _to(Status.RUNNING, Status.QUEUED),
+            frozenset({Phase.MODEL, Phase.TOOL, Phase.CHECK, Phase.ACTION}),
+            "job.started",
+            "the provider works on it",
+        ),
+        Command.PROCEED: Row(
+            _stay(Status.RUNNING),
+            frozenset({Phase.MODEL, Phase.TOOL, Phase.CHECK, Phase.ACTION}),
+            "job.phase_changed",
+            "it goes on to its next step",
+        ),
+        Command.REQUEUE: Row(
+            _to(Status.QUEUED, Status.RUNNING, Status.NEEDS_REVIEW),
+            frozenset({Phase.READY, Phase.RETRY, Phase.PROVIDER, Phase.INCIDENT, Phase.CAPACITY}),
+            "job.requeued",
+            "a new attempt is wanted, or a lost run was found",
+        ),
+        Command.OPEN_REVIEW: Row(
+            _to(Status.NEEDS_REVIEW, Status.QUEUED, Status.RUNNING),
+            frozenset(
+                {
+                    Phase.OUTPUT,
+                    Phase.ACTION,
+                    Phase.SENSITIVE,
+                    Phase.SAMPLED,
+                    Phase.EFFECT_UNKNOWN,
+                    Phase.SUBMISSION_UNKNOWN,
+                    Phase.BUDGET,
+                }
+            ),
+            "job.needs_review",
+            "a person must look before it goes on",
+        ),
+        Command.FINISH_UNREVIEWED: Row(
+            _to(Status.COMPLETED, Status.RUNNING),
+            _ENDED,
+            "job.completed",
+            "the answer is stored and no review was asked",
+        ),
+        Command.REQUEST_CANCEL: Row(
+            _stay(*_OPEN),
+            frozenset({Phase.CANCELING}),
+            "job.cancel_requested",
+            "a person wants it stopped; the provider must confirm",
+        ),
+        Command.CONFIRM_CANCELED: Row(_to(Status.CANCELED, *_OPEN), _ENDED, "job.canceled", "it is stopped"),
+        Command.BEGIN_EXPIRY: Row(
+            _stay(*_OPEN),
+            frozenset({Phase.CANCELING}),
+            "job.phase_changed",
+            "the useful window ended; the provider must confirm the stop",
+        ),
+        Command.EXPIRE: Row(_to(Status.EXPIRED, *_OPEN), _ENDED, "job.expired", "the useful window passed"),
+        Command.FAIL: Row(_to(Status.FAILED, *_OPEN), _ENDED, "job.failed", "it cannot be completed"),
+    }
+)
+
+STATUSES = tuple(Status)
+# A status nothing leads out of is terminal; everything else is open.
+OPEN = frozenset(source for row in TABLE.values() for source in row.moves if source is not None)
+TERMINAL = frozenset(STATUSES) - OPEN
+CANCELLABLE = frozenset(source for source in TABLE[Command.REQUEST_CANCEL].moves if source is not None)
+# Each change of status or phase leaves exactly one of these events.
+CHANGE_EVENTS = frozenset(row.event for row in TABLE.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A control verb of the public contract: who may use it, from where."""
+
+    statuses: frozenset[Status]
+    who: frozenset[str]
+    phases: frozenset[Phase] | None = None
+    not_phases: frozenset[Phase] = frozenset()
+
+
+# Who: "requester" is the job's own submitter, "operator" includes admins.
+VERBS: Mapping[str, Verb] = MappingProxyType(
+    {
+        "cancel": Verb(
+            CANCELLABLE,
+            frozenset({"requester", "operator"}),
+            not_phases=frozenset({Phase.EFFECT_UNKNOWN}),
+        ),
+        "retry": Verb(TERMINAL, frozenset({"requester", "operator"})),
+        "resolve": Verb(
+            frozenset({Status.NEEDS_REVIEW}),
+            frozenset({"operator"}),
+            phases=frozenset({Phase.SUBMISSION_UNKNOWN}),
+        ),
+    }
+)
+
+
+def allows(verb: str, status: Status, phase: Phase | None) -> bool:
+    """Whether a job in this status and phase allows the verb, whoever asks."""
+    rule = VERBS[verb]
+    if status not in rule.statuses or phase in rule.not_phases:
+        return False
+    return rule.phases is None or phase in rule.phases
+
+
+def allowed(job: Job, who: frozenset[str], who_may_cancel: str = "requester") -> list[str]:
+    """The verbs this caller may use on this job now, in the table's order.
+
+    `who` holds what the caller is to the job: "requester", "operator", both or neither.
+    A type whose `who_may_cancel` is "operator" takes cancel from its requesters.
+    """
+    found: list[str] = []
+    for verb, rule in VERBS.items():
+        may = rule.who & who
+        if verb == "cancel" and who_may_cancel == "operator":
+            may = may & {"operator"}
+        if may and allows(verb, job.status, job.phase):
+            found.append(verb)
+    return found
+
+
+def target(command: Command, status: Status | None) -> Status:
+    """Where the table leads from here. Raises NotAllowed for a pair that is not in it."""
+    moves = TABLE[command].moves
+    if status not in moves:
+        raise NotAllowed(status or "not yet made", command)
+    return moves[status]
+
+
+def apply(
+    job: Job,
+    command: Command,
+    now: int,
+    *,
+    phase: Phase | None = None,
+    actor: str = "system",
+    data: Mapping[str, Any] | None = None,
+    at: int | None = None,
+) -> tuple[Job, Event]:
+    """Carry out one command: the changed job and the one event that says so.
+
+    `now` and `at` are milliseconds since 1970 UTC; `at` dates a change that was observed late.
+    Raises NotAllowed for a pair that is not in the table, ValueError for a phase the row does not lead to.
+    """
+    row = TABLE[command]
+    before = None if command is Command.SUBMIT else job.status
+    after = target(command, before)
+    if phase not in row.phases:
+        raise ValueError(f"{command} does not lead to phase {phase}")
+    when = now if at is None else at
+    changed = replace(
+        job,
+        status=after,
+        phase=phase,
+        phase_since=when,
+        started_at=when if command is Command.START and job.started_at is None else job.started_at,
+        finished_at=when if after in TERMINAL else job.finished_at,
+    )
+    body: dict[str, Any] = {
+        "before": None if before is None else {"status": before, "phase": job.phase},
+        "after": {"status": after, "phase": phase},
+    }
+    return changed, Event(row.event, when, actor, {**(data or {}), **body})

@@ -1,0 +1,117 @@
+"""What a provider step answered: a closed set of values, never an exception for something it said."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class When(StrEnum):
+    """What a refusal means for the next try."""
+
+    LATER = "later"  # a rate limit or overload: by schedule
+    INCIDENT = "incident"  # key, permission or quota: a person must mend it; jobs keep their place
+    NEVER = "never"  # the request itself is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a span of the answer's text comes from. Offsets are characters of that text."""
+
+    start: int
+    end: int
+    kind: str
+    source: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What we keep of a provider run that has ended.
+
+    `status` is ours: completed, failed, incomplete or canceled. `usage` is None where the provider
+    reported none; that is unpriced, never zero.
+    """
+
+    response_id: str
+    status: str
+    text: str = ""
+    refusal: str | None = None
+    citations: tuple[Citation, ...] = ()
+    usage: dict[str, Any] | None = None
+    web_searches: int = 0
+    model: str | None = None
+    service_tier: str | None = None
+    code: str | None = None
+    message: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run exists at the provider."""
+
+    response_id: str
+    status: str
+    look_after: int | None = None  # milliseconds the provider asked us to wait
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The run goes on."""
+
+    status: str
+    look_after: int | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run ended completed, incomplete or canceled."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run ended failed (at OpenAI: HTTP 200 with status failed)."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider said no before anything ran; nothing was bought."""
+
+    when: When
+    code: str
+    message: str
+    retry_after: int | None = None  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The request provably never reached the provider."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows: a create may have been bought; a look or cancel taught us nothing."""
+
+    code: str
+    message: str
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The provider does not know this run (any more)."""
+
+    message: str
+
+
+CreateOutcome = Accepted | Refused | NotSent | Unknown
+LookOutcome = Pending | Finished | Failed | Refused | NotSent | Unknown | Gone
+EndedOutcome = Finished | Failed | Gone

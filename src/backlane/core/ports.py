@@ -1,0 +1,312 @@
+"""What the core asks of the outside, as Protocols. Time, ids, chance and every I/O come in through these."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from backlane.core.event import Event
+from backlane.core.job import Attempt, Job
+from backlane.core.outcome import Answer, CreateOutcome, LookOutcome
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The time: milliseconds since 1970 UTC, and a sleep that a virtual clock can shorten."""
+
+    def now(self) -> int: ...
+
+    async def sleep(self, milliseconds: int) -> None: ...
+
+
+class Ids(Protocol):
+    """New ids, ordered by time, carrying their kind: `new("job")` gives `job_…`."""
+
+    def new(self, kind: str) -> str: ...
+
+
+class Chance(Protocol):
+    """A number in [0, 1)."""
+
+    def __call__(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCall:
+    """One purchase: the provider's own create parameters, with our metadata already in them.
+
+    `params` hold what a job type's Request asked for in the provider's words (model, input, …,
+    `text` for an output model); the adapter adds only what its lane needs.
+    """
+
+    attempt_id: str
+    account: str
+    params: Mapping[str, Any]
+
+
+class Provider(Protocol):
+    """One provider's wire. Answers are values; it raises only when it is itself broken."""
+
+    async def create(self, call: CreateCall) -> CreateOutcome: ...
+
+    async def look(self, account: str, response_id: str) -> LookOutcome: ...
+
+    async def cancel(self, account: str, response_id: str) -> LookOutcome:
+        """Ask for the run to be stopped, then say what became of it (re-reading it where needed)."""
+        ...
+
+    async def delete(self, account: str, response_id: str) -> None: ...
+
+    def create_wait(self, account: str, model: str | None) -> int:
+        """How many milliseconds a create should wait for the account's rate limits; 0 for now."""
+        ...
+
+    def look_wait(self, account: str) -> int:
+        """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Bytes under their content address. A name is never part of a path."""
+
+    async def put(self, content: bytes) -> str:
+        """Store the bytes durably; the hex sha256 under which they can be read."""
+        ...
+
+    async def get(self, sha256: str) -> bytes:
+        """The bytes. Raises StoreError if they are missing or do not hash to their name."""
+        ...
+
+
+class Price(NamedTuple):
+    """What one attempt cost. `amount` is None where no price is known: unpriced, never zero."""
+
+    amount: Decimal | None
+    basis: str
+
+
+class Pricer(Protocol):
+    """Prices a run from its terminal object."""
+
+    def __call__(self, answer: Answer, at: int) -> Price: ...
+
+
+class JobView(Protocol):
+    """What a check is given beside the result."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def inputs(self) -> Any: ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
+
+    @property
+    def text(self) -> str:
+        """The answer's text as the provider gave it."""
+        ...
+
+
+class TypeCheck(Protocol):
+    """One check of a job type. Raises CheckFailed if the result must not pass; returns its report."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self, result: Any, job: JobView) -> Any: ...
+
+
+class JobType(Protocol):
+    """A declared job type, as the services use it. Durations are milliseconds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def authority(self) -> str: ...
+    @property
+    def lanes(self) -> Sequence[str]: ...
+    @property
+    def live(self) -> bool: ...
+    @property
+    def useful_for(self) -> int: ...
+    @property
+    def latency_budget(self) -> int | None: ...
+    @property
+    def max_cost(self) -> str | None: ...
+    @property
+    def max_attempts(self) -> int: ...
+    @property
+    def if_unknown(self) -> str: ...
+    @property
+    def if_invalid(self) -> str: ...
+    @property
+    def who_may_cancel(self) -> str: ...
+    @property
+    def review_role(self) -> str: ...
+    @property
+    def review_quorum(self) -> int: ...
+    @property
+    def respond_within(self) -> int | None: ...
+    @property
+    def reviewed(self) -> bool:
+        """Whether the declaration itself asks for a review."""
+        ...
+
+    @property
+    def missing_parts(self) -> Sequence[str]:
+        """Declared parts that this version cannot run yet, in words ("a tool", "an action", "file inputs")."""
+        ...
+
+    @property
+    def checks(self) -> Sequence[TypeCheck]: ...
+    @property
+    def has_output_model(self) -> bool: ...
+
+    def input_schema(self) -> dict[str, Any]: ...
+
+    def output_schema(self) -> dict[str, Any] | None: ...
+
+    def read_inputs(self, raw: Any) -> Any:
+        """The validated inputs. Raises InvalidRequest with pointers below `/inputs`."""
+        ...
+
+    def is_sensitive(self, inputs: Any) -> bool:
+        """Whether a field marked Sensitive holds something."""
+        ...
+
+    def summarize(self, inputs: Any) -> str: ...
+
+    def build(self, inputs: Any) -> dict[str, Any]:
+        """The provider's create parameters for these inputs. May raise whatever the type's code raises."""
+        ...
+
+    def read_output(self, text: str) -> Any:
+        """The validated output (a plain str without an output model). Raises ValueError on a mismatch."""
+        ...
+
+
+class Types(Protocol):
+    """The job types that are loaded."""
+
+    def get(self, name: str) -> JobType | None: ...
+
+    def names(self) -> Sequence[str]: ...
+
+
+class Due(NamedTuple):
+    """All an engine ever sees of a job; no payload, no result."""
+
+    job_id: str
+    lease_no: int
+
+
+class Core(Protocol):
+    """The product as an engine sees it."""
+
+    async def claim(self, n: int) -> Sequence[Due]: ...
+
+    async def advance(self, batch: Sequence[Due]) -> None: ...
+
+    async def next_due(self) -> int | None: ...
+
+
+class Engine(Protocol):
+    """Carries batches of ids of due jobs; owns no state, no time, no status."""
+
+    async def serve(self, advance: Callable[[Sequence[Due]], Awaitable[None]], slots: int) -> None: ...
+
+    async def dispatch(self, batch: Sequence[Due], drop_after: float) -> None: ...
+
+    async def room(self) -> int: ...
+
+    async def close(self, grace: float) -> None: ...
+
+
+class Transaction(Protocol):
+    """Named reads and guarded writes inside one transaction. Never call the outside from here."""
+
+    # jobs
+    def job(self, job_id: str) -> Job | None: ...
+    def insert_job(self, job: Job, inputs: str, first: Event) -> None: ...
+    def save(
+        self, before: Job, after: Job, events: Sequence[Event], *, lease_no: int | None, release: bool
+    ) -> Job:
+        """Write job and events together, guarded by version (and lease). Raises StaleJob."""
+        ...
+
+    def wake(self, job_id: str, now: int) -> None:
+        """Make the job due now, so that somebody looks at a fact that was just kept."""
+        ...
+
+    def inputs(self, job_id: str) -> str: ...
+    def keep_events(self, job_id: str, events: Sequence[Event]) -> None:
+        """Append events that tell of facts from outside; they change no status."""
+        ...
+
+    def finished_checks(self, job_id: str, attempt_id: str) -> list[str]: ...
+
+    # attempts
+    def attempts(self, job_id: str) -> list[Attempt]: ...
+    def attempt(self, attempt_id: str) -> Attempt | None: ...
+    def insert_attempt(self, attempt: Attempt) -> None: ...
+    def move_attempt(self, attempt_id: str, sources: Sequence[str], **changes: Any) -> bool:
+        """Change an attempt if its state is one of `sources`; whether it was."""
+        ...
+
+    def keep_response_id(self, attempt_id: str, response_id: str) -> bool:
+        """Keep a provider id where none is kept yet; whether this was the first."""
+        ...
+
+    def keep_answer(self, attempt_id: str, job_id: str, body: str) -> None: ...
+    def kept_answer(self, attempt_id: str) -> str | None: ...
+    def drop_answer(self, attempt_id: str) -> None: ...
+
+    # money
+    def keep_cost(self, line: Mapping[str, Any]) -> bool:
+        """Book a cost line once per attempt; whether this call booked it."""
+        ...
+
+    def cost_lines(self, job_id: str) -> list[dict[str, Any]]: ...
+    def average_cost(self, workspace: str, type_name: str) -> Decimal | None: ...
+
+    # outputs, reviews, lanes
+    def insert_artifact(self, artifact: Mapping[str, Any]) -> None: ...
+    def artifacts(self, job_id: str) -> list[dict[str, Any]]: ...
+    def insert_review(self, review: Mapping[str, Any]) -> None: ...
+    def open_review(self, job_id: str) -> dict[str, Any] | None: ...
+    def close_review(self, review_id: str, state: str, now: int) -> bool: ...
+    def incident(self, account: str, lane: str) -> dict[str, Any] | None: ...
+    def raise_incident(self, incident: Mapping[str, Any]) -> bool: ...
+    def clear_incident(self, account: str, lane: str, now: int) -> bool: ...
+    def workspace_event(self, workspace: str, event: Event) -> None: ...
+
+
+class Store(Protocol):
+    """The database: transactions, and nothing of SQL."""
+
+    async def write(self, body: Callable[[Transaction], T]) -> T:
+        """Run one member of a group commit; answers only after COMMIT returned."""
+        ...
+
+    async def read(self, body: Callable[[Transaction], T]) -> T: ...
+
+
+class Worker(Protocol):
+    """Who this process is: attempts remember their sender."""
+
+    @property
+    def boot_id(self) -> str: ...
+
+    def is_gone(self, sender: str | None) -> bool:
+        """Whether the process that sent something is known to be dead (only an exclusive store can tell)."""
+        ...

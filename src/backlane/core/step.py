@@ -1,0 +1,280 @@
+"""What to do next with a job. Pure: a situation and a time in, one step out; it never does anything."""
+
+from dataclasses import dataclass
+
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.lifecycle import TERMINAL
+from backlane.core.schedule import Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision rests on.
+
+    `attempt` is the newest; `strays` are older ones the provider may still be working on.
+    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again.
+    """
+
+    job: Job
+    attempt: Attempt | None
+    timings: Timings
+    strays: tuple[Attempt, ...] = ()
+    accepted: int = 0
+    max_attempts: int = 4
+    rebuy: bool = False
+    rebought: bool = False
+    over_budget: bool = False
+    type_loaded: bool = True
+    sender_gone: bool = False
+    answer_kept: bool = False
+    incident_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Write down the intent to buy a run."""
+
+    reason: AttemptReason
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Commit `sending`, then call create."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class MarkUnknown:
+    """Nobody will bring this create's reply any more."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Retrieve the run."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Cancel the run at the provider and see what became of it."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Turn the kept answer into outputs and go on."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Run the type's checks over the result."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """A lost run was found: follow it."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AskPerson:
+    """Nobody can know whether the create took effect; a person decides."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """End the job as failed."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginExpiry:
+    """The useful window ended while the provider works: stop it there first."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the job as canceled or expired, whichever was asked first."""
+
+    ends_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until then (None: until somebody wakes the job). A phase says why, if it changes."""
+
+    until: int | None
+    phase: Phase | None = None
+    code: str | None = None
+
+
+Step = (
+    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | Adopt | AskPerson | Fail | BeginExpiry
+    | End | Wait
+)  # fmt: skip
+
+
+def decide(situation: Situation, now: int) -> Step:
+    """The one next step for a job. `now` is milliseconds since 1970 UTC."""
+    job, attempt = situation.job, situation.attempt
+    stray = _stray(situation, now)
+    if isinstance(stray, CancelRun | MarkUnknown):
+        return stray
+    if job.status in TERMINAL:
+        step: Step = _after_the_end(situation, now)
+    elif attempt is not None and attempt.state is AttemptState.SENDING:
+        step = _in_flight(situation, attempt, now)
+    elif job.phase is Phase.CANCELING:
+        step = _canceling(situation, now)
+    elif job.phase is Phase.SUBMISSION_UNKNOWN:
+        found = attempt is not None and attempt.state is not AttemptState.UNKNOWN
+        step = Adopt(attempt) if found and attempt else Wait(None)
+    elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase is Phase.PROVIDER:
+        step = _unknown(situation, attempt, now)
+    elif now >= job.useful_until:
+        out = attempt is not None and attempt.state is AttemptState.ACCEPTED
+        step = BeginExpiry() if out else End("expired")
+    else:
+        step = _open(situation, now)
+    return _no_later_than(step, stray, job)
+
+
+def _no_later_than(step: Step, stray: Step | None, job: Job) -> Step:
+    """A wait ends no later than a stray run's next look, nor than the useful window of an open job."""
+    if not isinstance(step, Wait):
+        return step
+    ends = [step.until, stray.until if isinstance(stray, Wait) else None]
+    holds = job.phase is Phase.SUBMISSION_UNKNOWN
+    if job.status not in TERMINAL and not holds:
+        ends.append(job.useful_until if step.until is None or step.until < job.useful_until else step.until)
+    known = [end for end in ends if end is not None]
+    return Wait(min(known) if known else None, step.phase, step.code)
+
+
+def _stray(situation: Situation, now: int) -> Step | None:
+    """Older runs found after the job had moved on are canceled and followed for their cost."""
+    soonest: int | None = None
+    for attempt in situation.strays:
+        if attempt.state is AttemptState.ACCEPTED and not _given_up(attempt, situation.timings, now):
+            at = attempt.look_at or 0
+            if now >= at:
+                return CancelRun(attempt)
+            soonest = at if soonest is None else min(soonest, at)
+    return None if soonest is None else Wait(soonest)
+
+
+def _given_up(attempt: Attempt, timings: Timings, now: int) -> bool:
+    return now - (attempt.accepted_at or attempt.planned_at) > timings.follow_at_most
+
+
+def _after_the_end(situation: Situation, now: int) -> Step:
+    """A terminal job follows a run that may still cost money, and does nothing else."""
+    attempt = situation.attempt
+    if attempt is None:
+        return Wait(None)
+    if attempt.state is AttemptState.SENDING:
+        return _in_flight(situation, attempt, now)
+    if attempt.state is AttemptState.ACCEPTED and not _given_up(attempt, situation.timings, now):
+        at = attempt.look_at or 0
+        return CancelRun(attempt) if now >= at else Wait(at)
+    return Wait(None)
+
+
+def _in_flight(situation: Situation, attempt: Attempt, now: int) -> Step:
+    """A create is out. Whoever sent it brings the reply; only when that cannot be any more is it unknown."""
+    until = (attempt.sent_at or attempt.planned_at) + situation.timings.call_timeout * 2
+    if situation.sender_gone or now >= until:
+        return MarkUnknown(attempt)
+    if situation.job.phase is Phase.CANCELING and situation.job.cancel_asked_at is not None:
+        give_up = situation.job.cancel_asked_at + situation.timings.cancel_wait
+        if now >= give_up:
+            return End(situation.job.ends_as or "canceled")
+        until = min(until, give_up)
+    return Wait(until)
+
+
+def _canceling(situation: Situation, now: int) -> Step:
+    job, attempt = situation.job, situation.attempt
+    ends_as = job.ends_as or "canceled"
+    asked_at = job.cancel_asked_at or job.phase_since
+    over = now >= asked_at + situation.timings.cancel_wait
+    if attempt is None or over:
+        return End(ends_as)
+    if attempt.state is AttemptState.UNKNOWN:
+        return Wait(asked_at + situation.timings.cancel_wait)
+    if attempt.state is AttemptState.ACCEPTED:
+        at = attempt.look_at or 0
+        if attempt.cancel_sent_at is None or now >= at:
+            return CancelRun(attempt)
+        return Wait(min(at, asked_at + situation.timings.cancel_wait))
+    return End(ends_as)
+
+
+def _unknown(situation: Situation, attempt: Attempt, now: int) -> Step:
+    since = attempt.unknown_at or attempt.planned_at
+    if now < since + situation.timings.unknown_wait:
+        return Wait(since + situation.timings.unknown_wait)
+    may_rebuy = situation.rebuy and not situation.rebought and not situation.over_budget
+    if may_rebuy and now < situation.job.useful_until and situation.type_loaded:
+        return Plan(AttemptReason.REBUY)
+    return AskPerson(attempt)
+
+
+_NEXT_REASON = {
+    AttemptState.REFUSED: AttemptReason.REFUSED,
+    AttemptState.NOT_SENT: AttemptReason.PROVEN_UNSENT,
+    AttemptState.FAILED: AttemptReason.PROVIDER_FAILED,
+    AttemptState.UNKNOWN: AttemptReason.PERSON,
+}
+
+
+def _open(situation: Situation, now: int) -> Step:
+    job, attempt = situation.job, situation.attempt
+    if job.status is Status.NEEDS_REVIEW:
+        return Wait(None)
+    if attempt is not None:
+        if attempt.state is AttemptState.ACCEPTED:
+            at = attempt.look_at or 0
+            return Look(attempt) if now >= at else Wait(at)
+        if attempt.state is AttemptState.COMPLETED:
+            if not situation.type_loaded:
+                until = now + situation.timings.unloaded_probe
+                return Wait(until, Phase.INCIDENT, "type_not_loaded")
+            return Check(attempt) if job.phase is Phase.CHECK else Settle(attempt)
+        if situation.answer_kept:
+            return Settle(attempt)
+    return _purchase(situation, now)
+
+
+def _purchase(situation: Situation, now: int) -> Step:
+    """A run is to be bought, if nothing forbids or delays it."""
+    job, attempt = situation.job, situation.attempt
+    if job.wait_until is not None and now < job.wait_until:
+        return Wait(job.wait_until)
+    if not situation.type_loaded:
+        return Wait(now + situation.timings.unloaded_probe, Phase.INCIDENT, "type_not_loaded")
+    if situation.incident_until is not None and now < situation.incident_until:
+        return Wait(situation.incident_until, Phase.INCIDENT, "provider_incident")
+    if attempt is not None and attempt.state is AttemptState.PLANNED:
+        return Send(attempt)
+    if situation.over_budget:
+        return Fail("max_cost_reached")
+    reason = AttemptReason.FIRST if attempt is None else _NEXT_REASON.get(attempt.state)
+    if reason is None:
+        return Fail("stopped_at_provider")
+    if reason is AttemptReason.PROVIDER_FAILED and situation.accepted >= situation.max_attempts:
+        return Fail("attempts_used_up")
+    return Plan(reason)
