@@ -116,7 +116,11 @@ MEANINGS: dict[str, Meaning] = {
         human=False,
     ),
     "check_failed": _m(
-        _D, "The answer did not pass the job type's check.", ("read the check's report", "retry"), again=True, human=True
+        _D,
+        "The answer did not pass the job type's check.",
+        ("read the check's report", "retry"),
+        again=True,
+        human=True,
     ),
     "check_error": _m(
         Cause.INTERNAL, "The job type's check broke.", _ASK_DEVELOPER, again=True, human=True

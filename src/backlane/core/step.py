@@ -185,6 +185,8 @@ def _after_the_end(situation: Situation, now: int) -> Step:
     attempt = situation.attempt
     if attempt is None:
         return Wait(None)
+    if situation.answer_kept:
+        return Settle(attempt)
     if attempt.state is AttemptState.SENDING:
         return _in_flight(situation, attempt, now)
     if attempt.state is AttemptState.ACCEPTED and not _given_up(attempt, situation.timings, now):
@@ -211,6 +213,8 @@ def _canceling(situation: Situation, now: int) -> Step:
     ends_as = job.ends_as or "canceled"
     asked_at = job.cancel_asked_at or job.phase_since
     over = now >= asked_at + situation.timings.cancel_wait
+    if attempt is not None and situation.answer_kept:
+        return Settle(attempt)
     if attempt is None or over:
         return End(ends_as)
     if attempt.state is AttemptState.UNKNOWN:

@@ -1,0 +1,72 @@
+"""The one loop of every worker process: room, claim, dispatch, sleep until something is due or somebody wakes it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+from backlane.core.ports import Clock, Core, Due, Engine
+from backlane.errors import BacklaneError
+
+# Another process may have made a job due without telling us: look at least this often.
+IDLE_AT_MOST = 1_000
+
+
+class Pump:
+    """Feeds an engine from the core until it is told to stop."""
+
+    def __init__(
+        self, core: Core, engine: Engine, clock: Clock, *, slots: int, log: Callable[[str], None]
+    ) -> None:
+        self._core = core
+        self._engine = engine
+        self._clock = clock
+        self._slots = slots
+        self._log = log
+        self._woken = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look for due jobs now. Only from the loop's own thread."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Claim no more."""
+        self._stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Pump until `stop`."""
+        await self._engine.serve(self._core.advance, self._slots)
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                claimed = await self._turn()
+                pause = 0 if claimed else await self._pause()
+            except BacklaneError as error:
+                # A store that does not answer is not a reason to give up the jobs: try again.
+                self._log(f"the worker waits: {error}")
+                pause = IDLE_AT_MOST
+            if pause > 0 and not self._stopping:
+                await self._sleep(pause)
+
+    async def _turn(self) -> bool:
+        room = await self._engine.room()
+        batch: Sequence[Due] = await self._core.claim(room) if room > 0 else ()
+        if batch:
+            await self._engine.dispatch(batch, IDLE_AT_MOST / 1000)
+        return bool(batch)
+
+    async def _pause(self) -> int:
+        """Milliseconds until the next job is due, at most a second."""
+        if await self._engine.room() <= 0:
+            return IDLE_AT_MOST
+        due = await self._core.next_due()
+        if due is None:
+            return IDLE_AT_MOST
+        # A job that is due but was not claimed waits for what is under way; that will wake us.
+        return min(IDLE_AT_MOST, max(20, due - self._clock.now()))
+
+    async def _sleep(self, milliseconds: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(milliseconds / 1000):
+                await self._woken.wait()

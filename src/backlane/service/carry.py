@@ -1,0 +1,91 @@
+"""The product as an engine sees it: claim due jobs, advance batches of them, say when the next is due."""
+
+import asyncio
+from collections.abc import Sequence
+
+from backlane.core.ports import Due
+from backlane.core.storage import Transaction
+from backlane.errors import BacklaneError
+from backlane.service.advance import advance
+from backlane.service.ports import Ports
+from backlane.service.situate import Held, situate
+
+
+class Carrier:
+    """Implements the Core protocol over the ports.
+
+    A job that lost a lease runs alone: nothing else is claimed until it is through, so that no
+    neighbour is blamed if it stops its worker again.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._in_flight: dict[str, Due] = {}
+        self._claimed = 0
+        self._alone = False
+
+    async def claim(self, n: int) -> Sequence[Due]:
+        """Up to n due jobs, leased to this worker."""
+        if self._alone or n <= 0:
+            return []
+        now = self._ports.clock.now()
+        until = now + self._ports.timings.lease
+        busy = self._claimed > 0
+
+        def body(tx: Transaction) -> tuple[list[Due], bool]:
+            found = tx.due(now, n)
+            suspects = [due.job_id for due, suspect in found if suspect]
+            if suspects:
+                # Let what is under way finish first, then take one suspect and nothing beside it.
+                return ([], False) if busy else (tx.claim(suspects[:1], now, until), True)
+            return (tx.claim([due.job_id for due, _ in found], now, until) if found else [], False)
+
+        claimed, self._alone = await self._ports.store.write(body)
+        self._claimed += len(claimed)
+        if not claimed:
+            self._alone = False
+        return claimed
+
+    async def advance(self, batch: Sequence[Due]) -> None:
+        """Take a batch by its lease numbers and carry each job on; a stale delivery finds nothing to do."""
+        try:
+            taken = await self._ports.store.write(lambda tx: self._take(tx, batch))
+            async with asyncio.TaskGroup() as group:
+                for held in taken:
+                    group.create_task(self._one(held))
+        finally:
+            self._claimed = max(0, self._claimed - len(batch))
+            if self._claimed == 0:
+                self._alone = False
+
+    async def next_due(self) -> int | None:
+        """When the next job is due, in milliseconds since 1970."""
+        return await self._ports.store.read(lambda tx: tx.next_due())
+
+    async def give_back(self) -> None:
+        """Hand back every lease still held, so that somebody else goes on at once."""
+        now = self._ports.clock.now()
+        held = list(self._in_flight.values())
+        if held:
+            await self._ports.store.write(lambda tx: [tx.give_back(due, now) for due in held])
+
+    async def take_over(self) -> int:
+        """End the leases of dead workers; only the holder of an exclusive store may call this."""
+        now = self._ports.clock.now()
+        return await self._ports.store.write(lambda tx: tx.end_leases(now))
+
+    def _take(self, tx: Transaction, batch: Sequence[Due]) -> list[Held]:
+        taken = [tx.take(due) for due in batch]
+        return [situate(tx, self._ports, job) for job in taken if job is not None]
+
+    async def _one(self, held: Held) -> None:
+        """One job's turn; what goes wrong with it must not stop its neighbours."""
+        self._in_flight[held.job.id] = Due(held.job.id, held.lease_no)
+        try:
+            await advance(self._ports, held)
+        except BacklaneError as error:
+            self._ports.log(f"job {held.job.id}: put off: {error}")
+        except Exception as error:
+            self._ports.log(f"job {held.job.id}: put off by {type(error).__name__}: {error}")
+        finally:
+            self._in_flight.pop(held.job.id, None)

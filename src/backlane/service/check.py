@@ -1,0 +1,143 @@
+"""Running a job type's checks over a result; they may run for minutes, and are resumed after a crash."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from backlane.core.event import Event
+from backlane.core.job import Job
+from backlane.core.ports import Due, TypeCheck
+from backlane.core.storage import Transaction
+from backlane.errors import CheckFailed
+from backlane.service.conclude import conclude
+from backlane.service.fail import fail
+from backlane.service.outputs import Output, add_outputs, json_bytes, store_output
+from backlane.service.ports import Ports
+from backlane.service.read import artifact_content
+from backlane.service.settle import complete_or_review
+from backlane.service.situate import Held
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a check is given beside the result."""
+
+    id: str
+    type: str
+    inputs: Any
+    metadata: Mapping[str, str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    passed: bool
+    code: str | None
+    report: Any
+
+
+async def run_checks(ports: Ports, held: Held) -> Held | None:
+    """Run the checks that have not finished yet, one after the other, then complete or open the review."""
+    assert held.type is not None and held.attempt is not None
+    done = await ports.store.read(
+        lambda tx: tx.finished_checks(held.job.id, held.attempt.id if held.attempt else "")
+    )
+    text = await _result_text(ports, held)
+    raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
+    inputs = held.type.read_inputs(json.loads(raw))
+    result = held.type.read_output(inputs, text)
+    view = View(held.job.id, held.job.type, inputs, held.job.metadata, text)
+    still: Held | None = held
+    for check in held.type.checks:
+        if check.name in done:
+            continue
+        still = await _begin(ports, still, check)
+        if still is None:
+            return None
+        async with renewed(ports, still):
+            verdict = await _run(ports, check, result, view)
+        still = await _finish(ports, still, check, verdict)
+        if still is None or not verdict.passed:
+            return still
+    return await _all_passed(ports, still)
+
+
+async def _result_text(ports: Ports, held: Held) -> str:
+    rows = await ports.store.read(lambda tx: tx.artifacts(held.job.id))
+    newest = [row for row in rows if row["kind"] == "result"][-1]
+    content = await artifact_content(ports, newest["id"])
+    return content.decode()
+
+
+async def _begin(ports: Ports, held: Held, check: TypeCheck) -> Held | None:
+    now = ports.clock.now()
+    attempt = held.attempt
+    assert attempt is not None
+    told = Event("check.started", now, "backlane", {"check": check.name, "attempt": attempt.id})
+    # A check that stops its worker must not be counted as progress each time it begins anew.
+    if held.job.leases_lost > 0:
+        return held
+    return await conclude(ports, held, lambda _, job: (job, [told]), hold=True)
+
+
+async def _run(ports: Ports, check: TypeCheck, result: Any, view: View) -> _Verdict:
+    try:
+        return _Verdict(True, None, await check.run(result, view))
+    except CheckFailed as failure:
+        return _Verdict(False, "check_failed", str(failure))
+    except Exception as error:
+        ports.log(f"job {view.id}: check {check.name} broke: {type(error).__name__}")
+        return _Verdict(False, "check_error", f"{type(error).__name__}: {error}")
+
+
+async def _finish(ports: Ports, held: Held, check: TypeCheck, verdict: _Verdict) -> Held | None:
+    """Keep the check's report as evidence; a failed check ends the job."""
+    now = ports.clock.now()
+    report = {"check": check.name, "passed": verdict.passed, "report": verdict.report}
+    name = f"check-{check.name}.json"
+    output: Output = await store_output(ports, "json", name, "application/json", json_bytes(report))
+    attempt = held.attempt
+    assert attempt is not None
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        told = add_outputs(tx, ports, job, attempt.id, [output])
+        verdict_word = "passed" if verdict.passed else "failed"
+        data = {"check": check.name, "attempt": attempt.id, "verdict": verdict_word}
+        told.append(Event("check.finished", now, "backlane", data))
+        if verdict.code is None:
+            return job, told
+        after, event = fail(job, now, verdict.code, detail=None, partial=True)
+        return after, [*told, event]
+
+    return await conclude(ports, held, turn, hold=verdict.passed)
+
+
+async def _all_passed(ports: Ports, held: Held | None) -> Held | None:
+    if held is None:
+        return None
+    now = ports.clock.now()
+    return await conclude(ports, held, lambda tx, job: complete_or_review(tx, ports, held, job, now))
+
+
+@asynccontextmanager
+async def renewed(ports: Ports, held: Held) -> AsyncGenerator[None]:
+    """Keep the lease for as long as the work inside takes."""
+    due = Due(held.job.id, held.lease_no)
+
+    def keep(tx: Transaction) -> bool:
+        return tx.renew(due, ports.clock.now() + ports.timings.lease)
+
+    async def renew() -> None:
+        while True:
+            await ports.clock.sleep(ports.timings.lease // 3)
+            await ports.store.write(keep)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)

@@ -1,0 +1,52 @@
+"""Keeping what the outside said, then deciding: facts are written whoever holds the lease, the job is fenced."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from backlane.core.event import Event
+from backlane.core.job import Job
+from backlane.core.storage import Transaction
+from backlane.service.ports import Ports
+from backlane.service.situate import Held, situate
+
+Fact = Callable[[Transaction], Sequence[Event]]
+Turn = Callable[[Transaction, Job], tuple[Job, Sequence[Event]]]
+
+
+def no_fact(_: Transaction) -> Sequence[Event]:
+    """Nothing from outside has to be kept."""
+    return ()
+
+
+async def conclude(
+    ports: Ports, held: Held, turn: Turn, *, fact: Fact = no_fact, hold: bool = False
+) -> Held | None:
+    """Write a fact and the job's next state in one transaction.
+
+    The fact is kept in any case. If the job was changed or claimed meanwhile, only the fact is kept,
+    the job is woken for whoever decides next, and the answer is None. `hold` keeps the lease: the
+    caller goes on with the job at once; otherwise the job's `due_at` says when to look again.
+    """
+
+    def body(tx: Transaction) -> Held | None:
+        told = list(fact(tx))
+        current = tx.job(held.job.id, lock=True)
+        assert current is not None, held.job.id
+        if current.version != held.job.version or current.lease_no != held.lease_no:
+            if told:
+                tx.keep_events(current.id, told)
+                tx.wake(current.id, ports.clock.now())
+            return None
+        after, more = turn(tx, current)
+        saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
+        return situate(tx, ports, saved)
+
+    result = await ports.store.write(body)
+    if result is None or not hold:
+        ports.notify()
+    return result
+
+
+def wait_until(job: Job, due_at: int | None) -> Job:
+    """The job, to be looked at again then."""
+    return replace(job, due_at=due_at)

@@ -1,0 +1,202 @@
+"""People in control: cancel, retry, resolve. Each is a row of the lifecycle table; nothing is half done."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.event import Event
+from backlane.core.job import IN_DOUBT, Attempt, AttemptState, Job, Phase, Status
+from backlane.core.lifecycle import Command
+from backlane.core.outcome import Failed, Finished, Gone, Pending
+from backlane.core.storage import Transaction
+from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, ServiceError
+from backlane.service.access import Caller, relation, visible
+from backlane.service.fail import fail
+from backlane.service.ports import Ports
+from backlane.service.purchase import keep_accepted
+from backlane.service.release import close_open_review
+from backlane.service.settle import end
+from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
+
+_MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
+
+
+def _permit(ports: Ports, caller: Caller, job: Job, verb: str) -> None:
+    """Raises NotAllowed, listing what is allowed, unless the caller may use the verb on this job now."""
+    job_type = ports.types.get(job.type)
+    may = lifecycle.allowed(job, relation(caller, job), job_type.who_may_cancel if job_type else "requester")
+    if verb not in may:
+        where = job.status if job.phase is None else f"{job.status}/{job.phase}"
+        raise NotAllowed(where, verb, may)
+
+
+async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Job:
+    """Stop a job: at once where nothing is out, else the provider is asked first. Asking twice is one asking."""
+
+    def body(tx: Transaction) -> Job:
+        job = visible(tx, caller, tx.job(job_id, lock=True))
+        if job.phase is Phase.CANCELING and job.ends_as == "canceled":
+            return job
+        _permit(ports, caller, job, "cancel")
+        now = ports.clock.now()
+        attempts = tx.attempts(job_id)
+        newest = attempts[-1] if attempts else None
+        if newest is not None and newest.state in _MAYBE_OUT:
+            after, told = _ask(job, now, caller, reason)
+        else:
+            after, told = _cancel_now(tx, job, newest, now, caller)
+        return tx.save(job, after, told)
+
+    job = await ports.store.write(body)
+    ports.notify()
+    return job
+
+
+def _ask(job: Job, now: int, caller: Caller, reason: str | None) -> tuple[Job, Sequence[Event]]:
+    if job.phase is Phase.CANCELING:
+        # The window's end already stops it, and was asked first: that word stands.
+        return replace(job, due_at=now), ()
+    data = {"reason": (reason or "")[:500]} if reason else {}
+    after, event = lifecycle.apply(
+        job, Command.REQUEST_CANCEL, now, phase=Phase.CANCELING, actor=caller.name, data=data
+    )
+    return replace(after, ends_as="canceled", cancel_asked_at=now, due_at=now), [event]
+
+
+def _cancel_now(
+    tx: Transaction, job: Job, newest: Attempt | None, now: int, caller: Caller
+) -> tuple[Job, Sequence[Event]]:
+    if newest is not None:
+        tx.move_attempt(newest.id, [AttemptState.PLANNED], state=AttemptState.CANCELED, finished_at=now)
+    job, told = close_open_review(tx, job, now, "expired")
+    after, events = end(job, now, "canceled", actor=caller.name)
+    return after, [*events, *told]
+
+
+async def retry(
+    ports: Ports,
+    caller: Caller,
+    job_id: str,
+    *,
+    inputs: Any = None,
+    lane: str | None = None,
+    useful_until: int | None = None,
+) -> tuple[Job, bool]:
+    """A new job in place of one that ended, made at most once; whether this call made it.
+
+    It is validated anew, gets a fresh window, and its gate is never looser than the old one's.
+    """
+
+    def body(tx: Transaction) -> tuple[Job, bool]:
+        old = visible(tx, caller, tx.job(job_id, lock=True))
+        _permit(ports, caller, old, "retry")
+        if old.retried_as is not None:
+            known = tx.job(old.retried_as)
+            assert known is not None
+            return known, False
+        submission = Submission(
+            type=old.type,
+            inputs=json.loads(tx.inputs(job_id)) if inputs is None else inputs,
+            user=None,
+            account=old.account,
+            lane=lane or old.lane,
+            useful_until=useful_until,
+            priority=old.priority,
+            sensitive=old.gate == "sensitive",
+            max_cost=lowest_cost(old.max_cost, None),
+            metadata=old.metadata,
+        )
+        job, stored, first = prepare(ports, caller, submission, Lineage(old))
+        # The work stays its first requester's, whoever asked for it again.
+        job = replace(job, submitted_by=old.submitted_by, user=old.user)
+        tx.insert_job(job, stored, first)
+        assert tx.mark_retried(old, job.id)
+        now = ports.clock.now()
+        tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])
+        return job, True
+
+    made = await ports.store.write(body)
+    ports.notify()
+    return made
+
+
+async def resolve(
+    ports: Ports,
+    caller: Caller,
+    job_id: str,
+    choice: str,
+    *,
+    provider_response_id: str | None = None,
+    notes: str | None = None,
+) -> Job:
+    """An operator settles what nobody could know: run again, give up, or attach the run that was found.
+
+    Attaching retrieves the run first; it must name this attempt. Raises NotAllowed, NotThisAttempt.
+    """
+    if choice not in ("run_again", "give_up", "attach"):
+        raise InvalidRequest([("/choice", "must be run_again, give_up or attach")])
+    if (choice == "attach") != (provider_response_id is not None):
+        raise InvalidRequest([("/provider_response_id", "goes with choice attach, and only with it")])
+
+    def before(tx: Transaction) -> tuple[Job, Attempt]:
+        return _doubtful(tx, ports, caller, job_id)
+
+    job, attempt = await ports.store.read(before)
+    status = "queued"
+    if provider_response_id is not None:
+        status = await _find(ports, attempt, provider_response_id)
+
+    def body(tx: Transaction) -> Job:
+        job, attempt = _doubtful(tx, ports, caller, job_id)
+        now = ports.clock.now()
+        job, told = close_open_review(tx, job, now, "approved")
+        data = {"choice": choice, "attempt": attempt.id, "notes": (notes or "")[:2000]}
+        told = [Event("job.resolved", now, caller.name, data)]
+        if provider_response_id is not None:
+            told += keep_accepted(tx, attempt.id, provider_response_id, status, now, look_at=now)
+        if choice == "give_up":
+            after, event = fail(job, now, "submission_given_up", actor=caller.name)
+            return tx.save(job, after, [*told, event])
+        phase = Phase.PROVIDER if choice == "attach" else Phase.READY
+        after, event = lifecycle.apply(
+            job, Command.REQUEUE, now, phase=phase, actor=caller.name, data={"choice": choice}
+        )
+        after = replace(
+            after,
+            due_at=now,
+            wait_until=None,
+            provider_response_id=provider_response_id or after.provider_response_id,
+        )
+        return tx.save(job, after, [*told, event])
+
+    job = await ports.store.write(body)
+    ports.notify()
+    return job
+
+
+def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:
+    job = visible(tx, caller, tx.job(job_id, lock=True))
+    _permit(ports, caller, job, "resolve")
+    attempts = tx.attempts(job_id)
+    if job.status is not Status.NEEDS_REVIEW or not attempts or attempts[-1].state not in IN_DOUBT:
+        raise NotAllowed(job.status, "resolve", ["cancel"])
+    return job, attempts[-1]
+
+
+async def _find(ports: Ports, attempt: Attempt, response_id: str) -> str:
+    """The found run's status word. Raises NotThisAttempt unless its metadata names this attempt."""
+    outcome = await ports.provider.look(attempt.provider_account, response_id)
+    match outcome:
+        case Pending(status, _, metadata):
+            named = metadata
+        case Finished(answer) | Failed(answer):
+            status, named = "in_progress", answer.metadata
+        case Gone():
+            raise NotThisAttempt("The provider does not know a run by that id.")
+        case _:
+            raise ServiceError("the provider did not answer; try again in a moment", status=503)
+    if named.get("backlane_attempt") != attempt.id:
+        raise NotThisAttempt("That run's metadata does not name this attempt.")
+    return status

@@ -1,0 +1,107 @@
+"""A job in its users' words: headline, what it waits for, what to do next. Pure; no model text goes in."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from backlane.core.job import Job, Phase, Status
+
+
+def moment(at: int | None) -> str | None:
+    """Milliseconds since 1970 as RFC 3339 UTC."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_HEADLINES: dict[tuple[Status, Phase | None], str] = {
+    (Status.QUEUED, Phase.READY): "Waiting to start",
+    (Status.QUEUED, Phase.PROVIDER): "Sent, waiting for the provider to start",
+    (Status.QUEUED, Phase.BATCH): "Waiting in a batch",
+    (Status.QUEUED, Phase.RETRY): "Waiting to try again",
+    (Status.QUEUED, Phase.BUDGET): "Waiting for budget",
+    (Status.QUEUED, Phase.CAPACITY): "Waiting for capacity",
+    (Status.QUEUED, Phase.INCIDENT): "Waiting until an incident is mended",
+    (Status.RUNNING, Phase.MODEL): "The model is working",
+    (Status.RUNNING, Phase.TOOL): "A tool is running",
+    (Status.RUNNING, Phase.CHECK): "The answer is being checked",
+    (Status.RUNNING, Phase.ACTION): "An approved action is being carried out",
+    (Status.NEEDS_REVIEW, Phase.OUTPUT): "Ready for review",
+    (Status.NEEDS_REVIEW, Phase.SENSITIVE): "Ready for review",
+    (Status.NEEDS_REVIEW, Phase.SAMPLED): "Ready for review",
+    (Status.NEEDS_REVIEW, Phase.ACTION): "An action needs approval",
+    (Status.NEEDS_REVIEW, Phase.EFFECT_UNKNOWN): "Nobody knows whether the action took effect",
+    (Status.NEEDS_REVIEW, Phase.SUBMISSION_UNKNOWN): "Nobody knows whether the provider took the request",
+    (Status.NEEDS_REVIEW, Phase.BUDGET): "The budget must be lifted",
+    (Status.COMPLETED, None): "Completed",
+    (Status.CANCELED, None): "Canceled",
+    (Status.EXPIRED, None): "Expired: its useful window passed",
+    (Status.FAILED, None): "Failed",
+}
+
+
+def headline(job: Job) -> str:
+    """One line that says where the job is."""
+    if job.phase is Phase.CANCELING:
+        return "Being canceled" if job.ends_as != "expired" else "Expiring: being stopped at the provider"
+    if job.status is Status.FAILED and job.failure:
+        return f"Failed: {job.failure['message']}"
+    return _HEADLINES[(job.status, job.phase)]
+
+
+def waiting_on(job: Job, review: dict[str, Any] | None) -> str | None:
+    """Whom or what an open job waits for, and until when; None for one that has ended."""
+    if job.phase is None:
+        return None
+    if job.phase in _WAITS:
+        return _WAITS[job.phase]
+    until = moment(job.wait_until)
+    if job.status is Status.NEEDS_REVIEW:
+        respond_by = moment(review["respond_by"]) if review else None
+        return f"a {review['role'] if review else 'reviewer'}, until {respond_by or moment(job.useful_until)}"
+    if job.phase is Phase.RETRY:
+        return f"the next try, at {until}"
+    if job.phase is Phase.INCIDENT:
+        return f"an incident to be mended; next try at {until}" if until else "an incident to be mended"
+    if job.phase is Phase.CAPACITY:
+        return f"room under the provider's rate limit, until {until}"
+    return f"its start, not before {until}" if until else "a worker"
+
+
+_WAITS = {
+    Phase.CANCELING: "the provider, to confirm the stop",
+    Phase.SUBMISSION_UNKNOWN: "an operator, to resolve it",
+    Phase.EFFECT_UNKNOWN: "an operator, to resolve it",
+    Phase.BUDGET: "budget",
+    Phase.PROVIDER: "the provider",
+    Phase.MODEL: "the provider",
+    Phase.BATCH: "the provider",
+    Phase.CHECK: "the job type's checks",
+    Phase.TOOL: "a tool",
+}
+
+
+def _next_steps(job: Job, allowed: Sequence[str]) -> list[str]:
+    if job.failure is not None:
+        return list(job.failure["next_steps"])
+    return list(allowed)
+
+
+def outcome(
+    job: Job, *, cost: str | None, partial: bool, allowed: Sequence[str], review: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The outcome card: the four answers and what now."""
+    failure = job.failure or {}
+    waits_for_person = job.status is Status.NEEDS_REVIEW
+    retryable = bool(failure.get("retryable", job.status in (Status.CANCELED, Status.EXPIRED)))
+    return {
+        "headline": headline(job),
+        "cause": failure.get("cause"),
+        "retryable": retryable,
+        "partial_output": partial,
+        "human_needed": waits_for_person or bool(failure.get("human_needed", False)),
+        "who": review["role"] if review and waits_for_person else None,
+        "cost": cost,
+        "anything_sent": False,
+        "next_steps": _next_steps(job, allowed),
+    }

@@ -1,0 +1,225 @@
+"""Looking at a run and asking for it to be stopped. Observing may move between workers; it never buys."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from backlane.core import lifecycle
+from backlane.core.event import Event
+from backlane.core.job import Attempt, AttemptState, Job, Phase, Status
+from backlane.core.lifecycle import TERMINAL, Command
+from backlane.core.outcome import (
+    Failed,
+    Finished,
+    Gone,
+    LookOutcome,
+    NotSent,
+    Pending,
+    Refused,
+    Unknown,
+    When,
+)
+from backlane.core.schedule import cancel_delay, look_delay
+from backlane.core.storage import Transaction
+from backlane.service.alert import hold_lane, release_lane
+from backlane.service.conclude import conclude
+from backlane.service.fail import fail
+from backlane.service.outputs import add_outputs, unhappy_outputs
+from backlane.service.ports import Ports
+from backlane.service.settle import as_running, end, finish, keep_end, with_response
+from backlane.service.situate import Held
+
+
+async def look(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
+    """Retrieve the run and let the job follow what it says."""
+    now = ports.clock.now()
+    wait = ports.provider.look_wait(attempt.provider_account)
+    if wait > 0:
+        return await _look_again(ports, held, attempt, now + wait, None)
+    assert attempt.provider_response_id is not None
+    outcome = await _asked(ports, ports.provider.look(attempt.provider_account, attempt.provider_response_id))
+    ports.point("looked")
+    return await follow(ports, held, attempt, outcome)
+
+
+async def cancel_run(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
+    """Ask the provider to stop the run, and follow what became of it."""
+    assert attempt.provider_response_id is not None
+    outcome = await _asked(
+        ports, ports.provider.cancel(attempt.provider_account, attempt.provider_response_id)
+    )
+    ports.point("cancel_sent")
+    return await follow(ports, held, attempt, outcome, canceled=True)
+
+
+async def _asked(ports: Ports, call: Awaitable[LookOutcome]) -> LookOutcome:
+    try:
+        async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
+            return await call
+    except TimeoutError:
+        return Unknown("timeout", "the provider did not answer in time")
+
+
+async def follow(
+    ports: Ports, held: Held, attempt: Attempt, outcome: LookOutcome, *, canceled: bool = False
+) -> Held | None:
+    """Keep what a look or a cancel answered, and let the job follow."""
+    match outcome:
+        case Pending():
+            return await _pending(ports, held, attempt, outcome, canceled)
+        case Finished(answer) | Failed(answer):
+            if _is_stray(held, attempt):
+                return await _finish_stray(ports, held, attempt, outcome)
+            result = await finish(ports, held, attempt, answer)
+            await _forget_at_provider(ports, attempt)
+            return result
+        case Gone():
+            return await _gone(ports, held, attempt)
+        case Refused() | NotSent() | Unknown():
+            hint = None if isinstance(outcome, NotSent) else outcome.retry_after
+            until = ports.clock.now() + _delay(ports, held, attempt, hint, canceled)
+            incident = outcome if isinstance(outcome, Refused) and outcome.when is When.INCIDENT else None
+            return await _look_again(ports, held, attempt, until, incident, canceled=canceled)
+        case _:
+            assert_never(outcome)
+
+
+def _is_stray(held: Held, attempt: Attempt) -> bool:
+    return held.attempt is None or held.attempt.id != attempt.id
+
+
+def _delay(ports: Ports, held: Held, attempt: Attempt, hint: int | None, canceled: bool) -> int:
+    now = ports.clock.now()
+    if canceled or held.job.phase is Phase.CANCELING or held.job.status in TERMINAL:
+        since = now - (attempt.cancel_sent_at or now)
+        return max(cancel_delay(since, ports.timings), hint or 0)
+    return look_delay(now - (attempt.accepted_at or now), ports.timings, hint, ports.chance())
+
+
+def _due(job: Job, at: int) -> int:
+    """A look is never later than the end of the useful window."""
+    return at if job.status in TERMINAL else min(at, max(job.useful_until, job.phase_since))
+
+
+async def _pending(
+    ports: Ports, held: Held, attempt: Attempt, outcome: Pending, canceled: bool
+) -> Held | None:
+    now = ports.clock.now()
+    until = now + _delay(ports, held, attempt, outcome.look_after, canceled)
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        changes = {"cancel_sent_at": attempt.cancel_sent_at or now} if canceled else {}
+        tx.move_attempt(
+            attempt.id,
+            [AttemptState.ACCEPTED],
+            provider_status=outcome.status,
+            looked_at=now,
+            look_at=until,
+            looks=attempt.looks + 1,
+            **changes,
+        )
+        release_lane(tx, ports, job)
+        told: list[Event] = []
+        if _is_stray(held, attempt):
+            return replace(job, due_at=now), told
+        starts = outcome.status == "in_progress" and job.status is Status.QUEUED
+        if starts and job.phase is not Phase.CANCELING:
+            job, started = lifecycle.apply(job, Command.START, now, phase=Phase.MODEL, actor="provider")
+            told.append(started)
+        return replace(with_response(job, attempt), due_at=_due(job, until)), told
+
+    return await conclude(ports, held, turn)
+
+
+async def _look_again(
+    ports: Ports,
+    held: Held,
+    attempt: Attempt,
+    until: int,
+    incident: Refused | None,
+    *,
+    canceled: bool = False,
+) -> Held | None:
+    """Nothing was learned: look again later; the run goes on without us."""
+    now = ports.clock.now()
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        at = until
+        if incident is not None and job.status not in TERMINAL:
+            at = hold_lane(tx, ports, job, incident.code, incident.message)
+        changes = {"cancel_sent_at": attempt.cancel_sent_at or now} if canceled else {}
+        tx.move_attempt(attempt.id, [AttemptState.ACCEPTED], look_at=at, **changes)
+        if job.phase is Phase.CANCELING and job.cancel_asked_at is not None:
+            at = min(at, job.cancel_asked_at + ports.timings.cancel_wait)
+        return replace(job, due_at=_due(job, at)), ()
+
+    return await conclude(ports, held, turn)
+
+
+async def _gone(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
+    """The provider no longer has the run: its cost stays unknown, its result is lost."""
+    now = ports.clock.now()
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        moved = tx.move_attempt(
+            attempt.id,
+            [AttemptState.ACCEPTED],
+            state=AttemptState.GONE,
+            finished_at=now,
+            looked_at=now,
+            look_at=None,
+            code="result_gone",
+        )
+        if not moved:
+            return ()
+        line = {
+            "attempt_id": attempt.id,
+            "workspace": held.job.workspace,
+            "job_id": held.job.id,
+            "type": held.job.type,
+            "amount": None,
+            "currency": "USD",
+            "basis": "unpriced: the provider no longer has the run",
+            "simulated": held.job.simulated,
+            "booked_at": now,
+        }
+        tx.keep_cost(line)
+        data = {"attempt": attempt.id, "state": AttemptState.GONE, "code": "result_gone"}
+        return [Event("attempt.finished", now, "provider", data)]
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        if job.status in TERMINAL:
+            return replace(job, due_at=None), ()
+        if _is_stray(held, attempt):
+            return replace(job, due_at=now), ()
+        if job.phase is Phase.CANCELING:
+            return end(job, now, job.ends_as or "canceled")
+        running, told = as_running(job, now, attempt)
+        after, event = fail(running, now, "result_gone")
+        ports.log(f"job {job.id}: the provider no longer has its result; was the worker down?")
+        return after, [*told, event]
+
+    return await conclude(ports, held, turn, fact=fact)
+
+
+async def _finish_stray(
+    ports: Ports, held: Held, attempt: Attempt, outcome: Finished | Failed
+) -> Held | None:
+    """A second purchase that was found: booked, kept as late, and the job goes its own way."""
+    answer = outcome.answer
+    outputs = await unhappy_outputs(ports, answer, "late")
+    now = ports.clock.now()
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        told = add_outputs(tx, ports, job, attempt.id, outputs)
+        tx.drop_answer(attempt.id)
+        return replace(job, due_at=now), told
+
+    return await conclude(ports, held, turn, fact=lambda tx: keep_end(tx, ports, held, attempt, answer))
+
+
+async def _forget_at_provider(ports: Ports, attempt: Attempt) -> None:
+    """Delete the run at the provider once its end is stored, where the settings ask for it."""
+    if ports.delete_at_provider and attempt.provider_response_id is not None:
+        await ports.provider.delete(attempt.provider_account, attempt.provider_response_id)

@@ -1,0 +1,43 @@
+"""Everything the verbs are given: time, ids, chance, the store, the provider, the job types."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.schedule import Timings
+from backlane.core.storage import Store
+
+
+def _nothing(_: str) -> None:
+    return None
+
+
+def _quiet() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The outside, by argument.
+
+    `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
+    `point` marks named places where a test may stop the process.
+    """
+
+    store: Store
+    artifacts: ArtifactStore
+    provider: Provider
+    types: Types
+    clock: Clock
+    ids: Ids
+    chance: Chance
+    price: Pricer
+    worker: Worker
+    provider_account: str = "default"
+    simulated: bool = False
+    delete_at_provider: bool = False
+    inline_bytes: int = 16_384
+    timings: Timings = field(default_factory=Timings)
+    notify: Callable[[], None] = _quiet
+    log: Callable[[str], None] = _nothing
+    point: Callable[[str], None] = _nothing

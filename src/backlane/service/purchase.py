@@ -1,0 +1,283 @@
+"""Buying a run: the intent is committed, then `sending`, then one create; its outcome is kept as it came.
+
+A create that may have been sent is never sent again from here.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, assert_never
+
+from backlane.core import lifecycle
+from backlane.core.event import Event
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.lifecycle import Command
+from backlane.core.outcome import Accepted, CreateOutcome, NotSent, Refused, Unknown, When
+from backlane.core.ports import CreateCall
+from backlane.core.schedule import look_delay, retry_delay
+from backlane.core.storage import Transaction
+from backlane.errors import InvalidRequest
+from backlane.service.alert import hold_lane, release_lane
+from backlane.service.conclude import conclude
+from backlane.service.fail import failed
+from backlane.service.ports import Ports
+from backlane.service.situate import Held
+
+_ACTOR = "backlane"
+
+
+async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
+    """Commit the intent to buy a run. Safe to carry out later: nothing has been sent."""
+    now = ports.clock.now()
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        attempt = Attempt(
+            id=ports.ids.new("att"),
+            job_id=job.id,
+            workspace=job.workspace,
+            number=len(held.attempts) + 1,
+            reason=reason,
+            state=AttemptState.PLANNED,
+            lane=job.lane,
+            provider_account=job.provider_account,
+            provider_response_id=None,
+            provider_status=None,
+            model=None,
+            sender=None,
+            planned_at=now,
+            sent_at=None,
+            unknown_at=None,
+            accepted_at=None,
+            looked_at=None,
+            look_at=None,
+            looks=0,
+            cancel_sent_at=None,
+            finished_at=None,
+            code=None,
+            usage=None,
+        )
+        tx.insert_attempt(attempt)
+        data = {"attempt": attempt.id, "number": attempt.number, "reason": reason, "lane": job.lane}
+        told = Event("attempt.planned", now, _ACTOR, data)
+        return replace(job, wait_until=None), [told]
+
+    result = await conclude(ports, held, turn, hold=True)
+    ports.point("planned")
+    return result
+
+
+async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
+    """Commit `sending`, then call create, then keep its outcome."""
+    try:
+        params = await _build(ports, held)
+    except _CannotBuild as error:
+        return await failed(ports, held, error.code, detail=str(error))
+    wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
+    if wait > 0:
+        return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
+    sending = await _commit_sending(ports, held, attempt, params.get("model"))
+    if sending is None:
+        return None
+    ports.point("sending")
+    params["metadata"] = {
+        **(params.get("metadata") or {}),
+        "backlane_job": held.job.id,
+        "backlane_attempt": attempt.id,
+    }
+    call = CreateCall(attempt.id, attempt.provider_account, params)
+    try:
+        async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
+            outcome = await ports.provider.create(call)
+    except TimeoutError:
+        outcome = Unknown("timeout", "the provider did not answer in time")
+    ports.point("answered")
+    return await keep_create(ports, sending, attempt, outcome)
+
+
+class _CannotBuild(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+async def _build(ports: Ports, held: Held) -> dict[str, Any]:
+    """The provider's create parameters for the stored inputs."""
+    assert held.type is not None
+    raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
+    try:
+        inputs = held.type.read_inputs(json.loads(raw))
+    except InvalidRequest as error:
+        # The message names fields, never their contents.
+        raise _CannotBuild("type_changed", str(error)) from error
+    try:
+        return held.type.build(inputs)
+    except Exception as error:
+        ports.log(f"job {held.job.id}: the job type could not build its request: {type(error).__name__}")
+        raise _CannotBuild("request_not_built", type(error).__name__) from error
+
+
+async def _commit_sending(ports: Ports, held: Held, attempt: Attempt, model: str | None) -> Held | None:
+    now = ports.clock.now()
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        tx.move_attempt(
+            attempt.id,
+            [AttemptState.PLANNED],
+            state=AttemptState.SENDING,
+            sent_at=now,
+            sender=ports.worker.boot_id,
+            model=model,
+        )
+        events = [Event("attempt.sent", now, _ACTOR, {"attempt": attempt.id, "number": attempt.number})]
+        if job.phase is not Phase.PROVIDER:
+            job, changed = lifecycle.apply(job, Command.SEND, now, phase=Phase.PROVIDER, actor=_ACTOR)
+            events.append(changed)
+        return job, events
+
+    return await conclude(ports, held, turn, hold=True)
+
+
+async def keep_create(ports: Ports, held: Held, attempt: Attempt, outcome: CreateOutcome) -> Held | None:
+    """Keep what a create answered, on its own attempt, and let the job follow."""
+    match outcome:
+        case Accepted():
+            return await _accepted(ports, held, attempt, outcome)
+        case Refused():
+            return await _refused(ports, held, attempt, outcome)
+        case NotSent():
+            return await _not_sent(ports, held, attempt, outcome)
+        case Unknown():
+            return await mark_unknown(ports, held, attempt, outcome.code)
+        case _:
+            assert_never(outcome)
+
+
+async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepted) -> Held | None:
+    now = ports.clock.now()
+    delay = 0 if outcome.ended else look_delay(0, ports.timings, outcome.look_after, ports.chance())
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        return keep_accepted(tx, attempt.id, outcome.response_id, outcome.status, now, look_at=now + delay)
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        release_lane(tx, ports, job)
+        events: list[Event] = []
+        job = replace(job, provider_response_id=outcome.response_id, tries=0, due_at=now + delay)
+        if outcome.status == "in_progress" and job.status is Status.QUEUED:
+            job, started = lifecycle.apply(job, Command.START, now, phase=Phase.MODEL, actor="provider")
+            events.append(started)
+        return job, events
+
+    return await conclude(ports, held, turn, fact=fact, hold=outcome.ended)
+
+
+def keep_accepted(
+    tx: Transaction, attempt_id: str, response_id: str, status: str, now: int, *, look_at: int
+) -> list[Event]:
+    """Keep a provider id on its attempt, if none is kept; the events that tell of it."""
+    if not tx.keep_response_id(attempt_id, response_id):
+        return []
+    lost = tx.attempt(attempt_id)
+    tx.move_attempt(
+        attempt_id,
+        [AttemptState.SENDING, AttemptState.UNKNOWN],
+        state=AttemptState.ACCEPTED,
+        accepted_at=now,
+        provider_status=status,
+        look_at=look_at,
+    )
+    data = {"attempt": attempt_id, "provider_response_id": response_id, "status": status}
+    found = lost is not None and lost.state is AttemptState.UNKNOWN
+    return [Event("attempt.adopted" if found else "attempt.accepted", now, "provider", data)]
+
+
+async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused) -> Held | None:
+    now = ports.clock.now()
+    if outcome.when is When.NEVER:
+        return await failed(
+            ports,
+            held,
+            outcome.code,
+            detail=outcome.message,
+            fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.REFUSED, outcome.code, now),
+        )
+    delay = retry_delay(held.job.tries, ports.timings, outcome.retry_after, ports.chance())
+    phase = Phase.RETRY
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        until = now + delay
+        if outcome.when is When.INCIDENT:
+            until = hold_lane(tx, ports, job, outcome.code, outcome.message)
+        return _waiting(job, now, until, phase, outcome.code)
+
+    if outcome.when is When.INCIDENT:
+        phase = Phase.INCIDENT
+    return await conclude(
+        ports,
+        held,
+        turn,
+        fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.REFUSED, outcome.code, now),
+    )
+
+
+async def _not_sent(ports: Ports, held: Held, attempt: Attempt, outcome: NotSent) -> Held | None:
+    now = ports.clock.now()
+    delay = retry_delay(held.job.tries, ports.timings, None, ports.chance())
+    return await conclude(
+        ports,
+        held,
+        lambda _, job: _waiting(job, now, now + delay, Phase.RETRY, "not_sent"),
+        fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.NOT_SENT, "not_sent", now),
+    )
+
+
+def _keep_refusal(
+    tx: Transaction, attempt: Attempt, state: AttemptState, code: str, now: int
+) -> Sequence[Event]:
+    sources = [AttemptState.SENDING, AttemptState.UNKNOWN]
+    if not tx.move_attempt(attempt.id, sources, state=state, code=code, finished_at=now):
+        return ()
+    return [Event("attempt.refused", now, "provider", {"attempt": attempt.id, "state": state, "code": code})]
+
+
+def _waiting(job: Job, now: int, until: int, phase: Phase, code: str) -> tuple[Job, Sequence[Event]]:
+    """The job in the queue again until a timer runs out, never past its useful window."""
+    until = min(until, max(job.useful_until, now))
+    data = {"code": code, "until": until}
+    job, told = lifecycle.apply(job, Command.WAIT, now, phase=phase, actor=_ACTOR, data=data)
+    return replace(job, wait_until=until, tries=job.tries + 1, due_at=until), [told]
+
+
+async def put_off(ports: Ports, held: Held, until: int, phase: Phase, code: str) -> Held | None:
+    """Wait for capacity before a planned attempt is sent."""
+    now = ports.clock.now()
+
+    def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        at = min(until, max(job.useful_until, now))
+        told: list[Event] = []
+        if job.phase is not phase:
+            job, waiting = lifecycle.apply(
+                job, Command.WAIT, now, phase=phase, actor=_ACTOR, data={"code": code, "until": at}
+            )
+            told.append(waiting)
+        return replace(job, wait_until=at, due_at=at), told
+
+    return await conclude(ports, held, turn)
+
+
+async def mark_unknown(ports: Ports, held: Held, attempt: Attempt, code: str) -> Held | None:
+    """Say honestly that nobody knows whether this create was bought. Nothing sends it again."""
+    now = ports.clock.now()
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        unknown = tx.move_attempt(
+            attempt.id, [AttemptState.SENDING], state=AttemptState.UNKNOWN, unknown_at=now, code=code
+        )
+        data = {"attempt": attempt.id, "code": code}
+        return [Event("attempt.unknown", now, _ACTOR, data)] if unknown else ()
+
+    def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        return replace(job, due_at=now + ports.timings.unknown_wait), ()
+
+    return await conclude(ports, held, turn, fact=fact)

@@ -1,0 +1,382 @@
+"""Reading: the Job, its events, artifacts and reviews as a caller may see them. Nothing is changed here."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.event import Change, closed_data, timing
+from backlane.core.job import Attempt, Job
+from backlane.core.storage import Row, Search, Transaction
+from backlane.errors import InvalidRequest, NotFound, StoreError
+from backlane.service.access import Caller, closed_for, note_read, open_content, relation, visible
+from backlane.service.describe import headline, moment, outcome, waiting_on
+from backlane.service.ports import Ports
+from backlane.service.situate import in_doubt
+
+
+@dataclass(slots=True)
+class _Around:
+    """Everything beside the rows of some jobs, read once for all of them."""
+
+    attempts: dict[str, list[Attempt]]
+    artifacts: dict[str, list[Row]]
+    costs: dict[str, list[Row]]
+    reviews: dict[str, list[Row]]
+    changes: dict[str, list[Change]]
+    newest: dict[str, tuple[int, int]]
+
+
+def _around(tx: Transaction, jobs: Sequence[Job]) -> _Around:
+    ids = [job.id for job in jobs]
+    return _Around(
+        tx.attempts_of(ids),
+        tx.artifacts_of(ids),
+        tx.cost_lines_of(ids),
+        tx.reviews_of(ids),
+        tx.changes(ids),
+        tx.newest_events(ids),
+    )
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, Any]:
+    amount = next((line["amount"] for line in costs if line["attempt_id"] == attempt.id), None)
+    return {
+        "id": attempt.id,
+        "number": attempt.number,
+        "reason": attempt.reason,
+        "state": attempt.state,
+        "lane": attempt.lane,
+        "provider_account": attempt.provider_account,
+        "provider_response_id": attempt.provider_response_id,
+        "planned_at": moment(attempt.planned_at),
+        "sent_at": moment(attempt.sent_at),
+        "accepted_at": moment(attempt.accepted_at),
+        "finished_at": moment(attempt.finished_at),
+        "code": attempt.code,
+        "usage": {} if closed else (attempt.usage or {}),
+        "cost": amount,
+    }
+
+
+def artifact_view(row: Row, closed: bool) -> dict[str, Any]:
+    """An artifact's metadata; a closed one shows that it exists, not how large or what it holds."""
+    hidden = closed and row["kind"] != "input"
+    return {
+        "id": row["id"],
+        "object": "artifact",
+        "job": row["job_id"],
+        "name": row["name"],
+        "kind": row["kind"],
+        "media_type": row["media_type"],
+        "bytes": None if hidden else row["bytes"],
+        "sha256": None if hidden else row["sha256"],
+        "created_at": moment(row["created_at"]),
+    }
+
+
+def _cost(costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[str, Any]:
+    priced = [Decimal(line["amount"]) for line in costs if line["amount"] is not None]
+    return {
+        "currency": "USD",
+        "estimated": None,
+        "reserved": None,
+        "settled": format(sum(priced, Decimal(0)), "f") if priced else None,
+        "unpriced": in_doubt(tuple(attempts), list(costs)),
+        "basis": "; ".join(sorted({line["basis"] for line in costs})) or None,
+    }
+
+
+def _timing(job: Job, changes: Sequence[Change], job_type_budget: int | None, now: int) -> dict[str, Any]:
+    ended = job.finished_at
+    return {
+        "created_at": moment(job.created_at),
+        "started_at": moment(job.started_at),
+        "finished_at": moment(ended),
+        "useful_until": moment(job.useful_until),
+        "deadline": moment(job.deadline),
+        "late": job.deadline is not None and (ended or now) > job.deadline,
+        "latency_budget_seconds": _seconds(job_type_budget),
+        **timing(changes, now if ended is None else ended),
+    }
+
+
+def _review(review: Row | None, job: Job) -> dict[str, Any]:
+    if review is None:
+        return {"id": None, "state": job.review_state, "kind": None, "payload_hash": None, "respond_by": None}
+    return {
+        "id": review["id"],
+        "state": review["state"] if review["kind"] != "submission_unknown" else job.review_state,
+        "kind": review["kind"],
+        "payload_hash": review["payload_hash"],
+        "respond_by": moment(review["respond_by"]),
+    }
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    names = (
+        "id workspace submitted_by user account type type_version simulated status phase authority summary "
+        "lane live window lane_reasons provider provider_account provider_response_id retry_of retried_as "
+        "continues held metadata"
+    )
+    values = asdict(job)
+    found = {name: values[name] for name in names.split()}
+    return {"object": "job", "group": job.group_id, "case": job.case_id, **found}
+
+
+def job_view(ports: Ports, caller: Caller, job: Job, around: _Around) -> dict[str, Any]:
+    """The Job of the public contract, as this caller may see it."""
+    now = ports.clock.now()
+    closed = closed_for(caller, job)
+    job_type = ports.types.get(job.type)
+    review = next(iter(reversed(around.reviews[job.id])), None)
+    allowed = lifecycle.allowed(
+        job, relation(caller, job), job_type.who_may_cancel if job_type else "requester"
+    )
+    attempts, costs = around.attempts[job.id], around.costs[job.id]
+    cost = _cost(costs, attempts)
+    seq, last_event_at = around.newest.get(job.id, (0, job.created_at))
+    partial = any(row["kind"] == "partial" for row in around.artifacts[job.id])
+    return {
+        **_identity(job),
+        "phase_since": moment(job.phase_since),
+        "waiting_on": waiting_on(job, review),
+        "attempts": [_attempt(one, costs, closed) for one in attempts],
+        "progress": {
+            "percent": None,
+            "text": headline(job),
+            "last_event_at": moment(last_event_at),
+            "seq": seq,
+            "usually": None,
+        },
+        "outcome": outcome(job, cost=cost["settled"], partial=partial, allowed=allowed, review=review),
+        "failure": job.failure,
+        "review": _review(review, job),
+        "artifacts": [artifact_view(row, closed) for row in around.artifacts[job.id]],
+        "actions": [],
+        "cost": cost,
+        "timing": _timing(job, around.changes[job.id], job_type.latency_budget if job_type else None, now),
+        "archived_at": moment(job.archived_at),
+        "allowed": allowed,
+    }
+
+
+async def read_job(ports: Ports, caller: Caller, job_id: str) -> dict[str, Any]:
+    """One job. Raises NotFound."""
+
+    def body(tx: Transaction) -> tuple[Job, _Around]:
+        job = visible(tx, caller, tx.job(job_id))
+        return job, _around(tx, [job])
+
+    job, around = await ports.store.read(body)
+    return job_view(ports, caller, job, around)
+
+
+async def read_raw(ports: Ports, caller: Caller, job_id: str) -> Job:
+    """One job's row, if it is within sight. Raises NotFound."""
+    return await ports.store.read(lambda tx: visible(tx, caller, tx.job(job_id)))
+
+
+async def list_jobs(
+    ports: Ports, caller: Caller, search: Search, cursor: str | None, secret: bytes
+) -> dict[str, Any]:
+    """A page of jobs within sight, newest first. Raises InvalidRequest for a foreign or broken cursor."""
+    search = replace(search, workspace=caller.workspace)
+    if not caller.sees_everything:
+        role = caller.role if caller.role == "reviewer" else None
+        search = replace(search, submitted_by=caller.name, reviewed_by=role)
+    if cursor is not None:
+        at, last = read_cursor(secret, caller, "jobs", cursor)
+        search = replace(search, after=(int(at), str(last)))
+
+    def body(tx: Transaction) -> tuple[list[Job], _Around]:
+        jobs = tx.search(replace(search, limit=search.limit + 1))
+        return jobs, _around(tx, jobs[: search.limit])
+
+    jobs, around = await ports.store.read(body)
+    page = jobs[: search.limit]
+    following = None
+    if len(jobs) > search.limit:
+        following = write_cursor(secret, caller, "jobs", [page[-1].created_at, page[-1].id])
+    return {"data": [job_view(ports, caller, job, around) for job in page], "next_cursor": following}
+
+
+def write_cursor(secret: bytes, caller: Caller, of: str, place: Sequence[Any]) -> str:
+    """A place in a list, signed and bound to the workspace."""
+    body = json.dumps([of, caller.workspace, *place]).encode()
+    mark = hmac.new(secret, body, hashlib.sha256).digest()[:12]
+    return base64.urlsafe_b64encode(mark + body).decode().rstrip("=")
+
+
+def read_cursor(secret: bytes, caller: Caller, of: str, cursor: str) -> list[Any]:
+    """The place a cursor names. Raises InvalidRequest for one that was not made here for this caller."""
+    wrong = InvalidRequest([("?cursor", "is not a cursor of this list")])
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except ValueError:
+        raise wrong from None
+    mark, body = raw[:12], raw[12:]
+    if not hmac.compare_digest(mark, hmac.new(secret, body, hashlib.sha256).digest()[:12]):
+        raise wrong
+    place = json.loads(body)
+    if place[:2] != [of, caller.workspace]:
+        raise wrong
+    return place[2:]
+
+
+def event_view(row: Row, closed: bool) -> dict[str, Any]:
+    """An event; what the release gate closes is absent from its data."""
+    data: dict[str, Any] = json.loads(row["data"]) if row["data"] is not None else {}
+    return {
+        "id": row["id"],
+        "object": "event",
+        "seq": row["seq"],
+        "feed_seq": row["feed_seq"],
+        "job": row["job_id"],
+        "type": row["type"],
+        "at": moment(row["at"]),
+        "actor": row["actor"],
+        "data": closed_data(data) if closed else data,
+    }
+
+
+async def read_events(
+    ports: Ports, caller: Caller, job_id: str, after: int, limit: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """A page of a job's events after a number, and whether these are all there will be for now of an ended job."""
+
+    def body(tx: Transaction) -> tuple[Job, list[Row]]:
+        job = visible(tx, caller, tx.job(job_id))
+        return job, tx.events(job_id, after, limit)
+
+    job, rows = await ports.store.read(body)
+    closed = closed_for(caller, job)
+    return [event_view(row, closed) for row in rows], job.finished_at is not None and len(rows) < limit
+
+
+async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:
+    """What was submitted. Role-gated and audited."""
+
+    def body(tx: Transaction) -> str:
+        job = visible(tx, caller, tx.job(job_id))
+        if caller.role == "support" and job.submitted_by != caller.name:
+            open_content(caller, replace(job, submitted_by=""), reason)
+        note_read(tx, ports, caller, "inputs.read", job_id, reason)
+        return tx.inputs(job_id)
+
+    return json.loads(await ports.store.write(body))
+
+
+async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict[str, Any]]:
+    """The metadata of a job's artifacts."""
+
+    def body(tx: Transaction) -> tuple[Job, list[Row]]:
+        return visible(tx, caller, tx.job(job_id)), tx.artifacts(job_id)
+
+    job, rows = await ports.store.read(body)
+    return [artifact_view(row, closed_for(caller, job)) for row in rows]
+
+
+async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
+    """One artifact's metadata. Raises NotFound."""
+
+    def body(tx: Transaction) -> tuple[Job, Row]:
+        row = tx.artifact(artifact_id)
+        if row is None:
+            raise NotFound()
+        return visible(tx, caller, tx.job(row["job_id"])), row
+
+    job, row = await ports.store.read(body)
+    return artifact_view(row, closed_for(caller, job))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An artifact's bytes and how to serve them."""
+
+    name: str
+    media_type: str
+    sha256: str
+    content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Content:
+    """An artifact's bytes, if the release gate and the caller's role allow it."""
+
+    def body(tx: Transaction) -> tuple[Job, Row]:
+        row = tx.artifact(artifact_id)
+        if row is None:
+            raise NotFound()
+        job = visible(tx, caller, tx.job(row["job_id"]))
+        if row["kind"] != "input":
+            open_content(caller, job, reason)
+        return job, row
+
+    job, row = await ports.store.read(body)
+    if job.gate != "none" or caller.role == "support":
+        await ports.store.write(lambda tx: note_read(tx, ports, caller, "content.read", artifact_id, reason))
+    return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row))
+
+
+async def _bytes(ports: Ports, row: Row) -> bytes:
+    """An artifact's bytes, whose hash must be the one that was recorded."""
+    content = row["inline"] if row["inline"] is not None else await ports.artifacts.get(row["sha256"])
+    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+        raise StoreError(f"artifact {row['id']} does not hash to its record; restore it from a backup")
+    return bytes(content)
+
+
+async def artifact_content(ports: Ports, artifact_id: str) -> bytes:
+    """An artifact's bytes for the service itself."""
+    row = await ports.store.read(lambda tx: tx.artifact(artifact_id))
+    if row is None:
+        raise NotFound()
+    return await _bytes(ports, row)
+
+
+def review_view(row: Row) -> dict[str, Any]:
+    """A Review of the public contract."""
+    return {
+        "id": row["id"],
+        "object": "review",
+        "job": row["job_id"],
+        "kind": row["kind"],
+        "state": row["state"],
+        "role": row["role"],
+        "quorum": row["quorum"],
+        "payload": json.loads(row["payload"]),
+        "payload_hash": row["payload_hash"],
+        "opened_at": moment(row["opened_at"]),
+        "respond_by": moment(row["respond_by"]),
+        "claim": None,
+        "decisions": [],
+        "escalations": [],
+        "allowed": [],
+    }
+
+
+async def list_reviews(
+    ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
+) -> dict[str, Any]:
+    """A page of reviews: reviewers see their role's, operators and admins all."""
+    wanted = dict(filters)
+    if caller.role == "reviewer":
+        if wanted.get("role", "reviewer") != "reviewer":
+            return {"data": [], "next_cursor": None}
+        wanted["role"] = "reviewer"
+    after = str(read_cursor(secret, caller, "reviews", cursor)[0]) if cursor is not None else None
+    rows = await ports.store.read(lambda tx: tx.reviews(caller.workspace, wanted, after, limit + 1))
+    following = (
+        write_cursor(secret, caller, "reviews", [rows[limit - 1]["id"]]) if len(rows) > limit else None
+    )
+    return {"data": [review_view(row) for row in rows[:limit]], "next_cursor": following}

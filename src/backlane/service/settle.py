@@ -1,0 +1,295 @@
+"""What becomes of a run that has ended: its fact is kept, its cost booked once, its outputs stored, the job led on.
+
+A gated job is never completed here: it stops at needs_review.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.event import Event
+from backlane.core.failure import QUOTA_CODES, RETRIED_RUNS
+from backlane.core.job import Attempt, AttemptState, Gate, Job, Phase, Status
+from backlane.core.lifecycle import TERMINAL, Command
+from backlane.core.outcome import Answer, Citation
+from backlane.core.schedule import retry_delay
+from backlane.core.storage import Transaction
+from backlane.service.alert import hold_lane
+from backlane.service.conclude import Turn, conclude
+from backlane.service.fail import fail, failed
+from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
+from backlane.service.ports import Ports
+from backlane.service.release import open_gate_review
+from backlane.service.situate import Held
+
+_STATE = {
+    "completed": AttemptState.COMPLETED,
+    "failed": AttemptState.FAILED,
+    "incomplete": AttemptState.INCOMPLETE,
+    "canceled": AttemptState.CANCELED,
+}
+
+
+async def finish(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Held | None:
+    """Keep a run's end as it came, then lead the job on."""
+    turn, hold = await _turn(ports, held, attempt, answer)
+    lead_on = turn or _keep_for_later(attempt, answer)
+    return await conclude(
+        ports,
+        held,
+        lead_on,
+        fact=lambda tx: keep_end(tx, ports, held, attempt, answer),
+        hold=hold,
+    )
+
+
+async def settle_kept(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
+    """Lead on a job whose run's end was kept while nobody could turn it into outputs."""
+    body = await ports.store.read(lambda tx: tx.kept_answer(attempt.id))
+    if body is None:
+        return await failed(ports, held, "result_gone")
+    turn, hold = await _turn(ports, held, attempt, answer_of(body))
+    assert turn is not None
+
+    def forget(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        after, told = turn(tx, job)
+        tx.drop_answer(attempt.id)
+        return after, told
+
+    return await conclude(ports, held, forget, hold=hold)
+
+
+def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Sequence[Event]:
+    """The end of a run on its own attempt: state, usage and, once, its cost."""
+    now = ports.clock.now()
+    state = _STATE[answer.status]
+    told: list[Event] = []
+    if tx.keep_response_id(attempt.id, answer.response_id):
+        data = {"attempt": attempt.id, "provider_response_id": answer.response_id}
+        told.append(Event("attempt.adopted", now, "provider", data))
+    moved = tx.move_attempt(
+        attempt.id,
+        [AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED],
+        state=state,
+        finished_at=now,
+        looked_at=now,
+        look_at=None,
+        provider_status=answer.status,
+        code=answer.code,
+        usage=answer.usage,
+    )
+    if not moved:
+        return told
+    # Whoever decides next must find the answer, even if this worker no longer may.
+    tx.keep_answer(attempt.id, held.job.id, _body(answer))
+    data: dict[str, Any] = {
+        "attempt": attempt.id,
+        "number": attempt.number,
+        "state": state,
+        "usage": answer.usage,
+    }
+    if answer.code:
+        data["code"] = answer.code
+    told.append(Event("attempt.finished", now, "provider", data))
+    told += book_cost(tx, ports, held.job, attempt, answer)
+    return told
+
+
+def book_cost(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
+    """Book what the attempt cost, once, whatever became of its job. Unknown stays unpriced, never zero."""
+    now = ports.clock.now()
+    amount, basis = ports.price(answer, attempt.accepted_at or now)
+    line = {
+        "attempt_id": attempt.id,
+        "workspace": job.workspace,
+        "job_id": job.id,
+        "type": job.type,
+        "amount": None if amount is None else format(amount, "f"),
+        "currency": "USD",
+        "basis": basis,
+        "simulated": job.simulated,
+        "booked_at": now,
+    }
+    if not tx.keep_cost(line):
+        return []
+    data = {"attempt": attempt.id, "amount": line["amount"], "currency": "USD", "basis": basis}
+    return [Event("cost.settled", now, "backlane", data)]
+
+
+def _body(answer: Answer) -> str:
+    return json.dumps(asdict(answer), ensure_ascii=False)
+
+
+def answer_of(body: str) -> Answer:
+    """A kept answer, read back."""
+    values = json.loads(body)
+    values["citations"] = tuple(Citation(**one) for one in values["citations"])
+    return Answer(**values)
+
+
+def _keep_for_later(attempt: Attempt, answer: Answer) -> Turn:
+    """The job's type is not loaded: the answer waits for it."""
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        return job, ()
+
+    return turn
+
+
+async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> tuple[Turn | None, bool]:
+    """How the job goes on, and whether this worker goes on with it at once."""
+    job = held.job
+    if job.status in TERMINAL or job.phase is Phase.CANCELING:
+        kind = "late" if answer.status == "completed" else "partial"
+        return _after(ports, attempt, await unhappy_outputs(ports, answer, kind), _end), False
+    if answer.status == "completed" and held.type is None:
+        return None, True
+    if answer.status != "completed" or answer.code or (answer.refusal and not answer.text):
+        return await _unhappy(ports, held, attempt, answer), False
+    assert held.type is not None
+    raw = await ports.store.read(lambda tx: tx.inputs(job.id))
+    try:
+        value = held.type.read_output(held.type.read_inputs(json.loads(raw)), answer.text)
+    except ValueError:
+        return await _invalid(ports, held, attempt, answer), False
+    outputs = await result_outputs(ports, answer, value)
+    checks = bool(held.type.checks)
+    return _after(ports, attempt, outputs, lambda tx, one, now: _finished(tx, ports, held, one, now)), checks
+
+
+Then = Callable[[Transaction, Job, int], tuple[Job, Sequence[Event]]]
+
+
+def _after(ports: Ports, attempt: Attempt, outputs: Sequence[Output], then: Then) -> Turn:
+    """Write the outputs, then go on."""
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        now = ports.clock.now()
+        told = add_outputs(tx, ports, job, attempt.id, outputs)
+        tx.drop_answer(attempt.id)
+        if any(output.kind == "result" for output in outputs):
+            told.append(Event("output.final", now, "backlane", {"attempt": attempt.id}))
+        after, more = then(tx, with_response(job, attempt), now)
+        return after, [*told, *more]
+
+    return turn
+
+
+def with_response(job: Job, attempt: Attempt) -> Job:
+    """The job, naming the provider run that its newest attempt became."""
+    if attempt.provider_response_id is None:
+        return job
+    return replace(job, provider_response_id=attempt.provider_response_id)
+
+
+def _end(tx: Transaction, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
+    """Whichever was asked first: canceled or expired. A job that has ended only follows its cost."""
+    if job.status in TERMINAL:
+        return replace(job, due_at=None), ()
+    return end(job, now, job.ends_as or "canceled")
+
+
+def end(job: Job, now: int, ends_as: str, actor: str = "backlane") -> tuple[Job, Sequence[Event]]:
+    """The job, canceled or expired."""
+    command = Command.EXPIRE if ends_as == "expired" else Command.CONFIRM_CANCELED
+    after, event = lifecycle.apply(job, command, now, actor=actor)
+    return replace(after, due_at=None), [event]
+
+
+def as_running(job: Job, now: int, attempt: Attempt) -> tuple[Job, list[Event]]:
+    """The job as running. A run that was over before we saw it start began after our last look at it."""
+    if job.status is not Status.QUEUED:
+        return job, []
+    seen = max(job.phase_since, attempt.looked_at or 0, attempt.accepted_at or 0)
+    after, event = lifecycle.apply(
+        job,
+        Command.START,
+        now,
+        phase=Phase.MODEL,
+        actor="provider",
+        data={"inferred": True},
+        at=min(seen, now),
+    )
+    return after, [event]
+
+
+def _finished(tx: Transaction, ports: Ports, held: Held, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
+    assert held.attempt is not None and held.type is not None
+    job, told = as_running(job, now, held.attempt)
+    if held.type.checks:
+        job, event = lifecycle.apply(job, Command.PROCEED, now, phase=Phase.CHECK, actor="backlane")
+        return replace(job, due_at=now), [*told, event]
+    after, more = complete_or_review(tx, ports, held, job, now)
+    return after, [*told, *more]
+
+
+def complete_or_review(
+    tx: Transaction, ports: Ports, held: Held, job: Job, now: int
+) -> tuple[Job, Sequence[Event]]:
+    """The end of a good run: completed, or at the gate that was decided at submit."""
+    if job.gate is Gate.NONE:
+        after, event = lifecycle.apply(job, Command.FINISH_UNREVIEWED, now, actor="backlane")
+        return replace(after, due_at=None), [event]
+    return open_gate_review(tx, ports, held, job, now)
+
+
+async def _invalid(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
+    """The answer misses the output model: its raw text is kept, the type chooses review or failure."""
+    outputs = await unhappy_outputs(ports, answer)
+    to_review = held.type is not None and held.type.if_invalid == "review"
+
+    def then(tx: Transaction, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
+        job, told = as_running(job, now, attempt)
+        if to_review:
+            after, more = open_gate_review(tx, ports, held, job, now)
+            return after, [*told, *more]
+        after, event = fail(job, now, "invalid_output", partial=bool(outputs))
+        return after, [*told, event]
+
+    return _after(ports, attempt, outputs, then)
+
+
+async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
+    """Failed, incomplete, refused or stopped: retried by schedule where a retry can mend it."""
+    outputs = await unhappy_outputs(ports, answer)
+    code = _failure_code(answer)
+    # This attempt is already counted: it was accepted.
+    again = code in RETRIED_RUNS and held.situation.accepted < held.situation.max_attempts
+    delay = retry_delay(held.situation.accepted - 1, ports.timings, None, ports.chance())
+
+    def then(tx: Transaction, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
+        if answer.status == "failed" and code in QUOTA_CODES:
+            until = hold_lane(tx, ports, job, code, answer.message or "")
+            return _again(job, now, until, Phase.INCIDENT, code)
+        if answer.status == "failed" and again:
+            return _again(job, now, now + delay, Phase.RETRY, code)
+        job, told = as_running(job, now, attempt)
+        after, event = fail(job, now, code, detail=_detail(answer), partial=bool(outputs))
+        return after, [*told, event]
+
+    return _after(ports, attempt, outputs, then)
+
+
+def _failure_code(answer: Answer) -> str:
+    if answer.status == "completed":
+        return answer.code or "refusal"
+    if answer.status == "canceled":
+        return "stopped_at_provider"
+    if answer.status == "incomplete":
+        return "content_filter" if answer.code == "content_filter" else "incomplete"
+    return answer.code or "run_failed"
+
+
+def _detail(answer: Answer) -> str | None:
+    """The provider's own words about its failure; never the model's."""
+    return answer.message if answer.status in ("failed", "incomplete") else None
+
+
+def _again(job: Job, now: int, until: int, phase: Phase, code: str) -> tuple[Job, Sequence[Event]]:
+    until = min(until, max(job.useful_until, now))
+    command = Command.WAIT if job.status is Status.QUEUED else Command.REQUEUE
+    data = {"code": code, "retry_at": until}
+    after, event = lifecycle.apply(job, command, now, phase=phase, actor="backlane", data=data)
+    return replace(after, wait_until=until, due_at=until), [event]

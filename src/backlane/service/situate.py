@@ -1,0 +1,91 @@
+"""Gathering what a decision rests on, inside the transaction that will act on it."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job
+from backlane.core.lifecycle import TERMINAL
+from backlane.core.ports import JobType
+from backlane.core.step import Situation
+from backlane.core.storage import Transaction
+from backlane.service.ports import Ports
+
+# A person's or a turn's new attempt starts the count of accepted ones anew (contract section 4).
+_NEW_COUNT = frozenset({AttemptReason.NEXT_TURN, AttemptReason.CHANGES_REQUESTED, AttemptReason.PERSON})
+_RUN_ENDED = frozenset(
+    {AttemptState.COMPLETED, AttemptState.FAILED, AttemptState.INCOMPLETE, AttemptState.CANCELED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job a worker holds by `lease_no`, with what it knows of it."""
+
+    job: Job
+    lease_no: int
+    attempts: tuple[Attempt, ...]
+    situation: Situation
+    type: JobType | None
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+
+def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
+    """Read a job's situation."""
+    attempts = tuple(tx.attempts(job.id))
+    newest = attempts[-1] if attempts else None
+    job_type = ports.types.get(job.type)
+    incident = None if job.status in TERMINAL else tx.incident(job.provider_account, job.lane)
+    situation = Situation(
+        job=job,
+        attempt=newest,
+        timings=ports.timings,
+        strays=tuple(one for one in attempts[:-1] if one.state is AttemptState.ACCEPTED),
+        accepted=_accepted(attempts),
+        rebought=any(one.reason is AttemptReason.REBUY for one in attempts),
+        over_budget=_over_budget(tx, job, attempts),
+        type_loaded=job_type is not None,
+        sender_gone=newest is not None
+        and newest.state is AttemptState.SENDING
+        and ports.worker.is_gone(newest.sender),
+        answer_kept=newest is not None
+        and newest.state in _RUN_ENDED
+        and tx.kept_answer(newest.id) is not None,
+        incident_until=None if incident is None else incident["probe_at"],
+    )
+    if job_type is not None:
+        rebuy = job_type.if_unknown == "rebuy"
+        situation = replace(situation, max_attempts=job_type.max_attempts, rebuy=rebuy)
+    return Held(job, job.lease_no, attempts, situation, job_type)
+
+
+def _accepted(attempts: tuple[Attempt, ...]) -> int:
+    count = 0
+    for attempt in attempts:
+        if attempt.reason in _NEW_COUNT:
+            count = 0
+        count += attempt.accepted_at is not None
+    return count
+
+
+def in_doubt(attempts: tuple[Attempt, ...], lines: list[dict[str, Any]]) -> int:
+    """How many attempts may have cost money that nobody could price."""
+    priced = {line["attempt_id"] for line in lines if line["amount"] is not None}
+    may_cost = (*_RUN_ENDED, AttemptState.UNKNOWN, AttemptState.GONE)
+    return sum(1 for one in attempts if one.state in may_cost and one.id not in priced)
+
+
+def _over_budget(tx: Transaction, job: Job, attempts: tuple[Attempt, ...]) -> bool:
+    """Whether settled cost, attempts of unknown cost counted at the type's average, reached the limit."""
+    if job.max_cost is None or not attempts:
+        return False
+    lines = tx.cost_lines(job.id)
+    spent = sum((Decimal(line["amount"]) for line in lines if line["amount"] is not None), Decimal(0))
+    doubtful = in_doubt(attempts, lines)
+    if doubtful:
+        spent += doubtful * (tx.average_cost(job.workspace, job.type) or Decimal(0))
+    return spent >= Decimal(job.max_cost)

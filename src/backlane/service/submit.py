@@ -1,0 +1,265 @@
+"""Making the record of a job, in one transaction with its first event, before any provider is called."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import rfc8785
+
+from backlane.core import lifecycle
+from backlane.core.authority import gate_for
+from backlane.core.event import Event
+from backlane.core.job import Gate, Job, Phase, Status
+from backlane.core.lane import chosen, verdicts
+from backlane.core.lifecycle import Command
+from backlane.core.ports import JobType
+from backlane.core.storage import Transaction
+from backlane.errors import IdempotencyConflict, InvalidRequest, NotAvailable, RoleRequired
+from backlane.service.access import Caller
+from backlane.service.outputs import sha256_hex
+from backlane.service.ports import Ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a caller asks for; times are milliseconds since 1970 UTC."""
+
+    type: str
+    inputs: Any
+    user: str | None = None
+    account: str | None = None
+    lane: str | None = None
+    live: bool | None = None
+    window: str | None = None
+    useful_until: int | None = None
+    deadline: int | None = None
+    not_before: int | None = None
+    priority: int = 0
+    sensitive: bool = False
+    max_cost: str | None = None
+    group: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a retried job hands on: its gate is never looser than before."""
+
+    retry_of: Job
+
+
+async def submit(
+    ports: Ports, caller: Caller, submission: Submission, *, key: str | None, body_hash: str
+) -> tuple[Job, bool]:
+    """Make a job, or find the one this idempotency key made; whether it is new.
+
+    Raises InvalidRequest, NotAvailable, RoleRequired, IdempotencyConflict; nothing is stored then.
+    """
+    job, inputs, first = prepare(ports, caller, submission)
+
+    def body(tx: Transaction) -> tuple[Job, bool]:
+        if key is not None:
+            used = tx.used_key(caller.workspace, caller.name, key)
+            if used is not None:
+                return _same(tx, used, body_hash), False
+        tx.insert_job(job, inputs, first)
+        if key is not None and not tx.use_key(_key_row(caller, key, body_hash, job)):
+            raise _TakenMeanwhile
+        return job, True
+
+    try:
+        made = await ports.store.write(body)
+    except _TakenMeanwhile:
+        made = await ports.store.write(body)
+    ports.point("submitted")
+    if made[1]:
+        ports.notify()
+    return made
+
+
+class _TakenMeanwhile(Exception):
+    """Another request with the same key committed first: take its job instead."""
+
+
+def _key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, Any]:
+    return {
+        "workspace": caller.workspace,
+        "submitted_by": caller.name,
+        "key": key,
+        "body_hash": body_hash,
+        "job_id": job.id,
+        "created_at": job.created_at,
+    }
+
+
+def _same(tx: Transaction, used: tuple[str, str], body_hash: str) -> Job:
+    if used[0] != body_hash:
+        raise IdempotencyConflict("This Idempotency-Key was used with another body.")
+    found = tx.job(used[1])
+    assert found is not None
+    return found
+
+
+def prepare(
+    ports: Ports, caller: Caller, submission: Submission, lineage: Lineage | None = None
+) -> tuple[Job, str, list[Event]]:
+    """The job to be made, its stored inputs and its first events. Reads and writes nothing."""
+    job_type = ports.types.get(submission.type)
+    if job_type is None:
+        known = ", ".join(ports.types.names()) or "none is loaded"
+        raise InvalidRequest([("/type", f"there is no job type {submission.type[:64]!r}; known: {known}")])
+    if job_type.missing_parts:
+        parts = " and ".join(job_type.missing_parts)
+        raise NotAvailable(f"Job type {job_type.name!r} has {parts}; this version cannot run that yet.")
+    if submission.group is not None:
+        raise NotAvailable("Groups are not available in this version.")
+    inputs = job_type.read_inputs(submission.inputs)
+    now = ports.clock.now()
+    times = _times(job_type, submission, now)
+    rows = verdicts(job_type.lanes, submission.lane)
+    lane = chosen(rows)
+    if lane is None:
+        reasons = "; ".join(f"{row['lane']}: {row['reason']}" for row in rows)
+        raise NotAvailable(f"No lane can take this job: {reasons}.", lane_reasons=rows)
+    stored = json.dumps(submission.inputs, ensure_ascii=False)
+    job = _job(ports, caller, submission, job_type, now, lane=lane, rows=rows)
+    gate = _gate(job_type, inputs, submission, lineage)
+    job = replace(
+        job,
+        **times,
+        gate=gate,
+        inputs_digest=sha256_hex(stored.encode()),
+        summary=job_type.summarize(inputs),
+        retry_of=lineage.retry_of.id if lineage else None,
+    )
+    data = {"type": job.type, "lane": lane, "retry_of": job.retry_of}
+    job, submitted = lifecycle.apply(
+        job, Command.SUBMIT, now, phase=Phase.READY, actor=caller.name, data=data
+    )
+    chosen_lane = Event("lane.chosen", now, "backlane", {"lane": lane, "reason": _reason(rows, lane)})
+    return job, stored, [submitted, chosen_lane]
+
+
+def _reason(rows: list[dict[str, str]], lane: str) -> str:
+    return next(row["reason"] for row in rows if row["lane"] == lane)
+
+
+def _gate(job_type: JobType, inputs: Any, submission: Submission, lineage: Lineage | None) -> Gate:
+    sensitive = submission.sensitive or job_type.is_sensitive(inputs)
+    gate = gate_for(job_type.authority, sensitive=sensitive, reviewed=job_type.reviewed)
+    if gate is Gate.NONE and lineage is not None:
+        return lineage.retry_of.gate
+    return gate
+
+
+def _times(job_type: JobType, submission: Submission, now: int) -> dict[str, int | None]:
+    faults: list[tuple[str, str]] = []
+    useful_until = submission.useful_until
+    if useful_until is None:
+        useful_until = now + job_type.useful_for
+    elif useful_until <= now:
+        faults.append(("/useful_until", "is in the past"))
+    if submission.deadline is not None and submission.deadline <= now:
+        faults.append(("/deadline", "is in the past"))
+    if submission.not_before is not None and submission.not_before >= useful_until:
+        faults.append(("/not_before", "is after the useful window"))
+    if faults:
+        raise InvalidRequest(faults)
+    wait_until = submission.not_before if submission.not_before and submission.not_before > now else None
+    return {
+        "useful_until": useful_until,
+        "deadline": submission.deadline,
+        "wait_until": wait_until,
+        "due_at": wait_until or now,
+    }
+
+
+def lowest_cost(asked: str | None, declared: str | None) -> str | None:
+    """The tighter of two cost limits. Raises InvalidRequest for one that is no amount of money."""
+    if asked is None:
+        return declared
+    try:
+        amount = Decimal(asked)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not amount.is_finite() or amount <= 0:
+        raise InvalidRequest([("/max_cost", 'must be a decimal string above 0, such as "0.50"')])
+    if declared is not None and Decimal(declared) < amount:
+        return declared
+    return asked
+
+
+def _job(
+    ports: Ports,
+    caller: Caller,
+    submission: Submission,
+    job_type: JobType,
+    now: int,
+    *,
+    lane: str,
+    rows: list[dict[str, str]],
+) -> Job:
+    user = submission.user
+    if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
+        raise RoleRequired("Only service keys and admins may submit for another user.")
+    if submission.window not in (None, "soonest"):
+        raise NotAvailable(f"The window {submission.window} is not available in this version.")
+    if submission.live:
+        raise NotAvailable("Live streaming is not available in this version.")
+    return Job(
+        id=ports.ids.new("job"),
+        workspace=caller.workspace,
+        submitted_by=caller.name,
+        user=user,
+        account=submission.account,
+        type=job_type.name,
+        type_version=job_type.version,
+        authority=job_type.authority,
+        summary="",
+        simulated=ports.simulated,
+        status=Status.QUEUED,
+        phase=Phase.READY,
+        phase_since=now,
+        version=1,
+        lease_no=0,
+        lease_state="free",
+        leases_lost=0,
+        due_at=now,
+        lane=lane,
+        live=False,
+        window="soonest",
+        provider="openai",
+        provider_account=ports.provider_account,
+        provider_response_id=None,
+        gate=Gate.NONE,
+        review_state="not_required",
+        inputs_digest="",
+        priority=submission.priority,
+        wait_until=None,
+        useful_until=now,
+        deadline=None,
+        max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
+        tries=0,
+        ends_as=None,
+        cancel_asked_at=None,
+        failure=None,
+        created_at=now,
+        started_at=None,
+        finished_at=None,
+        group_id=None,
+        retry_of=None,
+        retried_as=None,
+        continues=None,
+        case_id=None,
+        archived_at=None,
+        held=False,
+        metadata=dict(submission.metadata or {}),
+        lane_reasons=rows,
+    )
+
+
+def body_hash(body: Mapping[str, Any]) -> str:
+    """The hash of a request's canonical JSON, by which a repeated request is known."""
+    return sha256_hex(rfc8785.dumps(dict(body)))

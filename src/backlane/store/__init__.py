@@ -1,0 +1,1 @@
+"""The only SQL of the product: tables, named statements, the two dialects side by side, transactions."""

@@ -1,0 +1,231 @@
+"""A transaction's named reads and guarded writes over jobs, attempts, events and leases.
+
+Status and event are written together or not at all; a write on a stale version raises StaleJob.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from backlane.core.event import Change, Event
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Gate, Job, Phase, Status
+from backlane.core.lifecycle import CHANGE_EVENTS
+from backlane.core.ports import Due, Ids
+from backlane.core.storage import Row
+from backlane.errors import StaleJob
+from backlane.store import queries
+from backlane.store.chain import GENESIS, canonical, link, sha256
+from backlane.store.dialects import Dialect
+from backlane.store.tables import attempts, events, job_inputs, jobs
+
+_GUARDS = frozenset({"id", "version", "lease_no"})
+_FIELDS = tuple(field.name for field in fields(Job) if field.name not in _GUARDS)
+
+
+def job_of(row: Mapping[str, Any]) -> Job:
+    """A stored row as the value the core works with."""
+    values = dict(row)
+    values["status"] = Status(values["status"])
+    values["phase"] = None if values["phase"] is None else Phase(values["phase"])
+    values["gate"] = Gate(values["gate"])
+    return Job(**values)
+
+
+def attempt_of(row: Mapping[str, Any]) -> Attempt:
+    """A stored row as the value the core works with."""
+    values = dict(row)
+    values["state"] = AttemptState(values["state"])
+    values["reason"] = AttemptReason(values["reason"])
+    return Attempt(**values)
+
+
+class JobRecords:
+    """The part of a transaction that is about jobs."""
+
+    def __init__(self, connection: Connection, dialect: Dialect, ids: Ids) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._ids = ids
+
+    def _one(self, statement: Any, **values: Any) -> Row | None:
+        row = self._connection.execute(statement, values).mappings().first()
+        return None if row is None else dict(row)
+
+    def _all(self, statement: Any, **values: Any) -> list[Row]:
+        return [dict(row) for row in self._connection.execute(statement, values).mappings()]
+
+    def _by_job(self, statement: Any, job_ids: Sequence[str], **values: Any) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {job_id: [] for job_id in job_ids}
+        for row in self._all(statement, ids=list(job_ids), **values):
+            found[row["job_id"]].append(row)
+        return found
+
+    def _changed(self, statement: Any, **values: Any) -> bool:
+        return self._connection.execute(statement, values).rowcount > 0
+
+    # jobs
+
+    def job(self, job_id: str, *, lock: bool = False) -> Job | None:
+        statement = self._dialect.lock_row(queries.JOB) if lock else queries.JOB
+        row = self._one(statement, job_id=job_id)
+        return None if row is None else job_of(row)
+
+    def insert_job(self, job: Job, inputs: str, first: Sequence[Event]) -> None:
+        self._connection.execute(insert(jobs), asdict(job))
+        self._connection.execute(insert(job_inputs), {"job_id": job.id, "body": inputs})
+        self._append(job.workspace, job.id, 0, GENESIS, first)
+
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        events: Sequence[Event],
+        *,
+        lease_no: int | None = None,
+        release: bool = True,
+    ) -> Job:
+        changed = {
+            name: getattr(after, name) for name in _FIELDS if getattr(after, name) != getattr(before, name)
+        }
+        changed["version"] = before.version + 1
+        changed["lease_state"] = "free" if release else "progressed"
+        changed["leases_lost"] = 0
+        if release:
+            changed["due_at"] = after.due_at
+        guards: dict[str, Any] = {"at_id": before.id, "at_version": before.version}
+        statement = queries.SAVE_JOB
+        if lease_no is not None:
+            statement, guards["at_lease_no"] = queries.SAVE_LEASED_JOB, lease_no
+        if self._connection.execute(statement.values(**changed), guards).rowcount != 1:
+            raise StaleJob(before.id)
+        if events:
+            self._append_to(before.workspace, before.id, events)
+        return job_of(asdict(after) | changed)
+
+    def wake(self, job_id: str, now: int) -> None:
+        version = self._lock(job_id)["version"]
+        self._changed(queries.WAKE_JOB, at_id=job_id, at_version=version, now=now)
+
+    def mark_retried(self, job: Job, retried_as: str) -> bool:
+        return self._changed(
+            queries.SET_RETRIED_AS, at_id=job.id, at_version=job.version, retried_as_id=retried_as
+        )
+
+    def inputs(self, job_id: str) -> str:
+        row = self._one(queries.INPUTS, job_id=job_id)
+        assert row is not None, job_id
+        return row["body"]
+
+    # leases
+
+    def due(self, now: int, n: int) -> list[tuple[Due, bool]]:
+        rows = self._all(self._dialect.claimable(queries.DUE_JOBS), now=now, n=n)
+        return [
+            (Due(row["id"], row["lease_no"]), row["leases_lost"] > 0 or row["lease_state"] != "free")
+            for row in rows
+        ]
+
+    def claim(self, ids: Sequence[str], now: int, until: int) -> list[Due]:
+        rows = {row["id"]: row for row in self._all(queries.CLAIM_JOBS, ids=list(ids), now=now, until=until)}
+        return [Due(job_id, rows[job_id]["lease_no"]) for job_id in ids if job_id in rows]
+
+    def take(self, due: Due) -> Job | None:
+        row = self._one(queries.TAKE_JOB, at_id=due.job_id, at_lease_no=due.lease_no)
+        return None if row is None else job_of(row)
+
+    def renew(self, due: Due, until: int) -> bool:
+        return self._changed(queries.RENEW_LEASE, at_id=due.job_id, at_lease_no=due.lease_no, until=until)
+
+    def give_back(self, due: Due, now: int) -> bool:
+        return self._changed(queries.GIVE_BACK, at_id=due.job_id, at_lease_no=due.lease_no, now=now)
+
+    def end_leases(self, now: int) -> int:
+        return self._connection.execute(queries.END_LEASES, {"now": now}).rowcount
+
+    def next_due(self) -> int | None:
+        return self._connection.execute(queries.NEXT_DUE).scalar()
+
+    # events
+
+    def keep_events(self, job_id: str, events: Sequence[Event]) -> None:
+        self._append_to(self._lock(job_id)["workspace"], job_id, events)
+
+    def events(self, job_id: str, after: int, limit: int) -> list[Row]:
+        return self._all(queries.EVENTS_AFTER, job_id=job_id, after=after, n=limit)
+
+    def changes(self, job_ids: Sequence[str]) -> dict[str, list[Change]]:
+        rows = self._by_job(queries.CHANGES_OF, job_ids, types=sorted(CHANGE_EVENTS))
+        found: dict[str, list[Change]] = {}
+        for job_id, told in rows.items():
+            after = [(row["at"], json.loads(row["data"] or "{}").get("after")) for row in told]
+            found[job_id] = [Change(at, to["status"], to["phase"]) for at, to in after if to is not None]
+        return found
+
+    def newest_events(self, job_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        rows = self._all(queries.NEWEST_EVENTS, ids=list(job_ids))
+        return {row["job_id"]: (row["seq"], row["at"]) for row in rows}
+
+    def finished_checks(self, job_id: str, attempt_id: str) -> list[str]:
+        told = [json.loads(row["data"] or "{}") for row in self._all(queries.CHECKS_FINISHED, job_id=job_id)]
+        return [data["check"] for data in told if data.get("attempt") == attempt_id]
+
+    def workspace_event(self, workspace: str, event: Event) -> None:
+        self._append(workspace, None, None, GENESIS, [event])
+
+    def _lock(self, job_id: str) -> Row:
+        row = self._one(self._dialect.lock_row(queries.JOB_VERSION), job_id=job_id)
+        assert row is not None, job_id
+        return row
+
+    def _append_to(self, workspace: str, job_id: str, told: Sequence[Event]) -> None:
+        last = self._one(queries.LAST_EVENT, job_id=job_id) or {"seq": 0, "chain": GENESIS}
+        self._append(workspace, job_id, last["seq"], last["chain"], told)
+
+    def _append(
+        self, workspace: str, job_id: str | None, seq: int | None, chain: str, told: Sequence[Event]
+    ) -> None:
+        for event in told:
+            data = canonical(dict(event.data))
+            seq = None if seq is None else seq + 1
+            digest = sha256(data)
+            chain = link(chain, job_id, seq, event.type, event.at, event.actor, digest)
+            row = {
+                "id": self._ids.new("evt"),
+                "workspace": workspace,
+                "job_id": job_id,
+                "seq": seq,
+                "feed_seq": self._dialect.feed_seq(self._connection, workspace),
+                "type": event.type,
+                "at": event.at,
+                "actor": event.actor,
+                "data": data,
+                "digest": digest,
+                "chain": chain,
+            }
+            self._connection.execute(insert(events), row)
+
+    # attempts
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        return [attempt_of(row) for row in self._all(queries.ATTEMPTS, job_id=job_id)]
+
+    def attempts_of(self, job_ids: Sequence[str]) -> dict[str, list[Attempt]]:
+        rows = self._by_job(queries.ATTEMPTS_OF, job_ids)
+        return {job_id: [attempt_of(row) for row in found] for job_id, found in rows.items()}
+
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        row = self._one(queries.ATTEMPT, attempt_id=attempt_id)
+        return None if row is None else attempt_of(row)
+
+    def insert_attempt(self, attempt: Attempt) -> None:
+        self._connection.execute(insert(attempts), asdict(attempt))
+
+    def move_attempt(self, attempt_id: str, sources: Sequence[str], **changes: Any) -> bool:
+        statement = queries.MOVE_ATTEMPT.values(**changes)
+        return self._changed(statement, at_id=attempt_id, sources=list(sources))
+
+    def keep_response_id(self, attempt_id: str, response_id: str) -> bool:
+        return self._changed(queries.KEEP_RESPONSE_ID, at_id=attempt_id, response_id=response_id)

@@ -1,0 +1,211 @@
+"""The whole transaction: jobs, money, outputs, reviews, incidents and people; and the store that opens it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, insert
+
+from backlane.core.job import Job
+from backlane.core.ports import Ids
+from backlane.core.storage import Row, Search, Transaction
+from backlane.store import queries
+from backlane.store.chain import GENESIS, canonical, link
+from backlane.store.database import Database
+from backlane.store.dialects import Dialect
+from backlane.store.records import JobRecords, job_of
+from backlane.store.searching import job_search, review_search
+from backlane.store.tables import (
+    answers,
+    artifacts,
+    audit,
+    cost_lines,
+    idempotency_keys,
+    keys,
+    lanes,
+    principals,
+    reviews,
+    workspaces,
+)
+
+T = TypeVar("T")
+
+
+class Records(JobRecords):
+    """One open transaction, as the services use it."""
+
+    def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
+        self._connection.execute(insert(table), dict(row))
+
+    def _insert_once(self, table: Any, row: Mapping[str, Any]) -> bool:
+        statement = self._dialect.insert(table).values(**row).on_conflict_do_nothing()
+        return self._connection.execute(statement).rowcount > 0
+
+    def search(self, search: Search) -> list[Job]:
+        return [job_of(row) for row in self._all(job_search(search))]
+
+    # answers and money
+
+    def keep_answer(self, attempt_id: str, job_id: str, body: str) -> None:
+        self._insert_once(answers, {"attempt_id": attempt_id, "job_id": job_id, "body": body})
+
+    def kept_answer(self, attempt_id: str) -> str | None:
+        row = self._one(queries.ANSWER, attempt_id=attempt_id)
+        return None if row is None else row["body"]
+
+    def drop_answer(self, attempt_id: str) -> None:
+        self._changed(queries.DROP_ANSWER, at_id=attempt_id)
+
+    def keep_cost(self, line: Mapping[str, Any]) -> bool:
+        return self._insert_once(cost_lines, line)
+
+    def cost_lines(self, job_id: str) -> list[Row]:
+        return self._all(queries.COST_LINES, job_id=job_id)
+
+    def cost_lines_of(self, job_ids: Sequence[str]) -> dict[str, list[Row]]:
+        return self._by_job(queries.COST_LINES_OF, job_ids)
+
+    def average_cost(self, workspace: str, type_name: str) -> Decimal | None:
+        rows = self._all(queries.RECENT_COSTS, workspace=workspace, type_name=type_name)
+        return sum((Decimal(row["amount"]) for row in rows), Decimal(0)) / len(rows) if rows else None
+
+    # outputs and reviews
+
+    def insert_artifact(self, artifact: Mapping[str, Any]) -> None:
+        self._insert(artifacts, artifact)
+
+    def artifacts(self, job_id: str) -> list[Row]:
+        return self._all(queries.ARTIFACTS, job_id=job_id)
+
+    def artifacts_of(self, job_ids: Sequence[str]) -> dict[str, list[Row]]:
+        return self._by_job(queries.ARTIFACTS_OF, job_ids)
+
+    def artifact(self, artifact_id: str) -> Row | None:
+        return self._one(queries.ARTIFACT, artifact_id=artifact_id)
+
+    def insert_review(self, review: Mapping[str, Any]) -> None:
+        self._insert(reviews, review)
+
+    def open_review(self, job_id: str) -> Row | None:
+        return self._one(queries.OPEN_REVIEW, job_id=job_id)
+
+    def reviews_of(self, job_ids: Sequence[str]) -> dict[str, list[Row]]:
+        return self._by_job(queries.REVIEWS_OF, job_ids)
+
+    def review(self, review_id: str) -> Row | None:
+        return self._one(queries.REVIEW, review_id=review_id)
+
+    def reviews(self, workspace: str, filters: Mapping[str, str], after: str | None, limit: int) -> list[Row]:
+        return self._all(review_search(workspace, filters, after, limit))
+
+    def close_review(self, review_id: str, state: str, now: int) -> bool:
+        return self._changed(queries.CLOSE_REVIEW, at_id=review_id, to_state=state, now=now)
+
+    # incidents
+
+    def incident(self, account: str, lane: str) -> Row | None:
+        return self._one(queries.INCIDENT, account=account, lane_name=lane)
+
+    def incidents(self) -> list[Row]:
+        return self._all(queries.INCIDENTS)
+
+    def raise_incident(self, incident: Mapping[str, Any]) -> bool:
+        return self._insert_once(lanes, incident)
+
+    def probe_incident(self, account: str, lane: str, at: int) -> None:
+        self._changed(queries.PROBE_INCIDENT, account=account, lane_name=lane, at=at)
+
+    def clear_incident(self, account: str, lane: str) -> bool:
+        return self._changed(queries.CLEAR_INCIDENT, account=account, lane_name=lane)
+
+    # people
+
+    def workspace(self, name: str) -> Row | None:
+        return self._one(queries.WORKSPACE_BY_NAME, name=name)
+
+    def workspaces(self) -> list[Row]:
+        return self._all(queries.WORKSPACES)
+
+    def insert_workspace(self, row: Mapping[str, Any]) -> None:
+        self._insert(workspaces, row)
+
+    def principal(self, workspace: str, name: str) -> Row | None:
+        return self._one(queries.PRINCIPAL, workspace=workspace, name=name)
+
+    def insert_principal(self, row: Mapping[str, Any]) -> None:
+        self._insert(principals, row)
+
+    def insert_key(self, row: Mapping[str, Any]) -> None:
+        self._insert(keys, row)
+
+    def key(self, key_hash: str) -> Row | None:
+        return self._one(queries.KEY_BY_HASH, hash=key_hash)
+
+    def keys(self) -> list[Row]:
+        return self._all(queries.KEYS)
+
+    def revoke_key(self, key_id: str, now: int) -> bool:
+        return self._changed(queries.REVOKE_KEY, at_id=key_id, now=now)
+
+    def touch_key(self, key_id: str, now: int) -> None:
+        self._changed(queries.TOUCH_KEY, at_id=key_id, now=now)
+
+    def used_key(self, workspace: str, submitted_by: str, key: str) -> tuple[str, str] | None:
+        row = self._one(queries.IDEMPOTENCY, workspace=workspace, submitter=submitted_by, used_key=key)
+        return None if row is None else (row["body_hash"], row["job_id"])
+
+    def use_key(self, row: Mapping[str, Any]) -> bool:
+        return self._insert_once(idempotency_keys, row)
+
+    def audit(self, line: Mapping[str, Any]) -> None:
+        last = self._one(queries.LAST_AUDIT, workspace=line["workspace"]) or {"seq": 0, "chain": GENESIS}
+        data = canonical(line["data"])
+        seq = last["seq"] + 1
+        chain = link(last["chain"], seq, line["at"], line["actor"], line["action"], line["subject"], data)
+        row = {**line, "id": self._ids.new("aud"), "seq": seq, "data": data, "chain": chain}
+        self._insert(audit, row)
+
+    def number_feed(self, limit: int = 1000) -> int:
+        """Give committed events their places in their workspaces' feeds; how many were placed.
+
+        Where one writer commits at a time, events have their place at once and this finds none.
+        """
+        placed: dict[str, int] = {}
+        rows = self._all(queries.UNNUMBERED_EVENTS, n=limit)
+        for row in rows:
+            workspace = row["workspace"]
+            if workspace not in placed:
+                newest = self._connection.execute(queries.NEWEST_FEED_SEQ, {"workspace": workspace}).scalar()
+                placed[workspace] = newest or 0
+            placed[workspace] += 1
+            self._changed(queries.NUMBER_EVENT, at_id=row["id"], number=placed[workspace])
+        return len(rows)
+
+
+class SqlStore:
+    """The store the services are given."""
+
+    def __init__(self, database: Database, ids: Ids) -> None:
+        self.database = database
+        self._ids = ids
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which database this is."""
+        return self.database.dialect
+
+    def records(self, connection: Connection) -> Records:
+        """The named reads and writes on an open connection."""
+        return Records(connection, self.dialect, self._ids)
+
+    async def write(self, body: Callable[[Transaction], T]) -> T:
+        """Run one member of a group commit; answers only after COMMIT returned."""
+        return await self.database.write(lambda connection: body(self.records(connection)))
+
+    async def read(self, body: Callable[[Transaction], T]) -> T:
+        """Run the body on one snapshot."""
+        return await self.database.read(lambda connection: body(self.records(connection)))
+
+    async def ping(self) -> None:
+        """Raises StoreError if nothing can be read."""
+        await self.database.read(lambda connection: connection.execute(queries.PING).scalar())
