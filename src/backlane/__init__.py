@@ -1,0 +1,44 @@
+"""Backlane: a durable, product-owned job system for long-running AI work. The public names, nothing else."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backlane.app import App, Review
+    from backlane.client import AsyncClient, Client
+    from backlane.errors import BacklaneError, CheckFailed
+    from backlane.fields import File, Sensitive
+    from backlane.request import Request
+
+__version__ = "0.1.0"
+__all__ = [
+    "App",
+    "AsyncClient",
+    "BacklaneError",
+    "CheckFailed",
+    "Client",
+    "File",
+    "Request",
+    "Review",
+    "Sensitive",
+]
+
+# Read on first use, so that `backlane --help` need not load what declares job types.
+_HOMES = {
+    "App": "app",
+    "Review": "app",
+    "Client": "client",
+    "AsyncClient": "client",
+    "BacklaneError": "errors",
+    "CheckFailed": "errors",
+    "File": "fields",
+    "Sensitive": "fields",
+    "Request": "request",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'backlane' has no attribute {name!r}")
+    return getattr(import_module(f"backlane.{home}"), name)

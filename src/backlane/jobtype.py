@@ -1,0 +1,322 @@
+"""A built job type, as the services use it: reads inputs, builds requests, reads answers, runs checks."""
+
+import asyncio
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from backlane.errors import InvalidRequest
+from backlane.fields import holds_file, holds_sensitive, sensitive_fields
+from backlane.request import Request, strict_schema
+
+_SUMMARY_AT_MOST = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The declared options of a job type. Durations are milliseconds."""
+
+    authority: str
+    useful_for: int
+    latency_budget: int | None
+    max_cost: str | None
+    lanes: tuple[str, ...]
+    live: bool
+    max_attempts: int
+    if_unknown: str
+    if_invalid: str
+    who_may_cancel: str
+    review_role: str
+    review_quorum: int
+    respond_within: int | None
+    separate: bool
+    reviewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredCheck:
+    """One check; a blocking one runs in a thread."""
+
+    name: str
+    function: Callable[[Any, Any], Any]
+
+    async def run(self, result: Any, job: Any) -> Any:
+        """The check's report, as JSON. Raises CheckFailed if the result must not pass."""
+        if inspect.iscoroutinefunction(self.function):
+            report = await self.function(result, job)
+        else:
+            report = await asyncio.to_thread(self.function, result, job)
+        try:
+            json.dumps(report)
+        except (TypeError, ValueError):
+            return str(report)
+        return report
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTool:
+    """A function the model may call: its name, its typed arguments, the function."""
+
+    name: str
+    function: Callable[..., Any]
+
+
+@dataclass(slots=True)
+class DeclaredAction:
+    """An external action, proposed by the model, approved by a person. Durations are milliseconds."""
+
+    name: str
+    function: Callable[..., Any]
+    undo: int
+    timeout: int
+    lookup_function: Callable[..., Any] | None = None
+
+
+@dataclass(slots=True)
+class BuiltType:
+    """Implements the JobType protocol for a declared function."""
+
+    name: str
+    function: Callable[[Any], Request]
+    inputs: type[BaseModel]
+    options: Options
+    output: type[BaseModel] | None = None
+    summary: Callable[[Any], str] | None = None
+    checks: list[DeclaredCheck] = field(default_factory=list[DeclaredCheck])
+    tools: list[DeclaredTool] = field(default_factory=list[DeclaredTool])
+    actions: list[DeclaredAction] = field(default_factory=list[DeclaredAction])
+    _version: str | None = None
+
+    @property
+    def version(self) -> str:
+        """A hash of schemas and declaration; it does not change with the code's body."""
+        if self._version is not None:
+            return self._version
+        declared = {
+            "name": self.name,
+            "inputs": self.input_schema(),
+            "output": self.output_schema(),
+            "options": {name: getattr(self.options, name) for name in Options.__slots__},
+            "checks": [check.name for check in self.checks],
+            "tools": [tool.name for tool in self.tools],
+            "actions": [action.name for action in self.actions],
+        }
+        self._version = sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return self._version
+
+    def touched(self) -> None:
+        """Something was added to the declaration: its version is another one."""
+        self._version = None
+
+    @property
+    def description(self) -> str:
+        """The function's docstring."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def authority(self) -> str:
+        """The declared authority class."""
+        return self.options.authority
+
+    @property
+    def lanes(self) -> Sequence[str]:
+        """The lanes the type allows."""
+        return self.options.lanes
+
+    @property
+    def live(self) -> bool:
+        """Whether the type asks for a live stream."""
+        return self.options.live
+
+    @property
+    def useful_for(self) -> int:
+        """How long a result is of use, in milliseconds."""
+        return self.options.useful_for
+
+    @property
+    def latency_budget(self) -> int | None:
+        """How long a job should take, in milliseconds."""
+        return self.options.latency_budget
+
+    @property
+    def max_cost(self) -> str | None:
+        """The cost limit of one job, a decimal string."""
+        return self.options.max_cost
+
+    @property
+    def max_attempts(self) -> int:
+        """How many accepted attempts one turn may take."""
+        return self.options.max_attempts
+
+    @property
+    def if_unknown(self) -> str:
+        """What to do when nobody knows whether a create was bought: ask or rebuy."""
+        return self.options.if_unknown
+
+    @property
+    def if_invalid(self) -> str:
+        """What to do with an answer that misses the output model: fail or review."""
+        return self.options.if_invalid
+
+    @property
+    def who_may_cancel(self) -> str:
+        """requester or operator."""
+        return self.options.who_may_cancel
+
+    @property
+    def review_role(self) -> str:
+        """Which role reviews this type's outputs."""
+        return self.options.review_role
+
+    @property
+    def review_quorum(self) -> int:
+        """How many approvals release an output."""
+        return self.options.review_quorum
+
+    @property
+    def respond_within(self) -> int | None:
+        """How long reviewers have, in milliseconds."""
+        return self.options.respond_within
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether the declaration itself asks for a review."""
+        return self.options.reviewed
+
+    @property
+    def missing_parts(self) -> Sequence[str]:
+        """Declared parts this version cannot run yet."""
+        parts = {
+            "a tool": bool(self.tools),
+            "an action": bool(self.actions),
+            "file inputs": holds_file(self.inputs),
+        }
+        return [part for part, declared in parts.items() if declared]
+
+    def input_schema(self) -> dict[str, Any]:
+        """The inputs' JSON Schema; unknown keys are refused."""
+        return _closed(self.inputs.model_json_schema())
+
+    def output_schema(self) -> dict[str, Any] | None:
+        """The output model's JSON Schema, where a declaration names it or a request was built."""
+        return None if self.output is None else strict_schema(self.output)
+
+    def read_inputs(self, raw: Any) -> BaseModel:
+        """The validated inputs. Raises InvalidRequest with pointers below `/inputs`."""
+        faults = list(_unspeakable(raw, "/inputs"))
+        if faults:
+            raise InvalidRequest(faults)
+        try:
+            return self.inputs.model_validate(raw, extra="forbid")
+        except ValidationError as error:
+            raise InvalidRequest(
+                [
+                    (_pointer(one["loc"]), one["msg"])
+                    for one in error.errors(include_input=False, include_url=False)
+                ]
+            ) from None
+        except RecursionError:
+            raise InvalidRequest([("/inputs", "is nested too deeply")]) from None
+
+    def is_sensitive(self, inputs: Any) -> bool:
+        """Whether a field marked Sensitive holds something."""
+        return holds_sensitive(inputs)
+
+    def summarize(self, inputs: Any) -> str:
+        """The submitted-inputs summary support may see: the type's own, else names, counts and sizes."""
+        if self.summary is not None:
+            try:
+                text = self.summary(inputs)
+            except Exception:
+                # A summary must never stop a submit; the default tells enough.
+                return _sizes(inputs)
+            return "".join(char if char.isprintable() else " " for char in str(text))[:_SUMMARY_AT_MOST]
+        return _sizes(inputs)
+
+    def build(self, inputs: Any) -> dict[str, Any]:
+        """The provider's create parameters. Raises whatever the type's own code raises."""
+        return self._request(inputs).params()
+
+    def read_output(self, inputs: Any, text: str) -> Any:
+        """The validated output, or the text where the request asks for no model. Raises ValueError."""
+        model = self._request(inputs).output
+        if model is None:
+            return text
+        try:
+            return model.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise ValueError(f"{_pointer(first['loc'], '')}: {first['msg']}") from None
+
+    def _request(self, inputs: Any) -> Request:
+        request = cast(Any, self.function(inputs))
+        if not isinstance(request, Request):
+            raise TypeError(f"job type {self.name!r} must return a Request")
+        return request
+
+
+def _pointer(place: tuple[Any, ...], start: str = "/inputs") -> str:
+    """A JSON pointer (RFC 6901) to a place in the inputs."""
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in place]
+    return "/".join([start, *steps]) if steps else start
+
+
+def _unspeakable(value: Any, where: str, depth: int = 0) -> Any:
+    """Places that hold what no database or provider can carry: NUL, lone surrogates, NaN, deep nesting."""
+    if depth > 64:
+        yield where[:200], "is nested deeper than 64"
+    elif isinstance(value, str):
+        if "\x00" in value:
+            yield where, "must not hold NUL characters"
+        elif any("\ud800" <= char <= "\udfff" for char in value):
+            yield where, "must not hold lone surrogates"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield where, "must be a finite number"
+    elif isinstance(value, Mapping):
+        for key, one in cast(Mapping[Any, Any], value).items():
+            yield from _unspeakable(key, where, depth)
+            yield from _unspeakable(one, where + _pointer((key,), ""), depth + 1)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for index, one in enumerate(cast(Sequence[Any], value)):
+            yield from _unspeakable(one, f"{where}/{index}", depth + 1)
+
+
+def _closed(node: Any) -> Any:
+    """A JSON Schema whose objects take no unknown properties."""
+    if isinstance(node, list):
+        return [_closed(one) for one in cast(list[Any], node)]
+    if not isinstance(node, dict):
+        return node
+    known = {key: _closed(value) for key, value in cast(dict[str, Any], node).items()}
+    if known.get("type") == "object" and "properties" in known:
+        known["additionalProperties"] = False
+    return known
+
+
+def _size(count: int) -> str:
+    return f"{count} B" if count < 1000 else f"{count / 1000:.1f} kB"
+
+
+def _sizes(inputs: BaseModel) -> str:
+    """Field names, counts and sizes, never text."""
+    marked = sensitive_fields(type(inputs))
+    parts: list[str] = []
+    for name in type(inputs).model_fields:
+        value = getattr(inputs, name)
+        if name in marked:
+            parts.append(f"{name}: sensitive")
+        elif isinstance(value, str):
+            parts.append(f"{name}: {_size(len(value.encode(errors='replace')))}")
+        elif isinstance(value, list | tuple | dict | set):
+            dumped = len(json.dumps(inputs.model_dump(mode="json", include={name}), default=str).encode())
+            held = len(cast(Sequence[Any], value))
+            parts.append(f"{name}: {held} item{'' if held == 1 else 's'}, {_size(dumped)}")
+        else:
+            parts.append(f"{name}: {type(value).__name__}")
+    return ", ".join(parts)[:_SUMMARY_AT_MOST]

@@ -1,0 +1,1 @@
+"""What leaves the service for a store or a receiver of the user's choosing."""

@@ -1,0 +1,207 @@
+"""Builds everything; the only file that knows every room. Clocks, ids and chance become real here."""
+
+import asyncio
+import importlib
+import os
+import random
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import structlog
+from typeid import TypeID
+
+from backlane.core.ports import Types
+from backlane.engine.embedded import Embedded
+from backlane.engine.pump import Pump
+from backlane.errors import BacklaneError, SettingsError
+from backlane.outbound.folder import ArtifactFolder
+from backlane.provider.openai import Account, OpenAIProvider
+from backlane.provider.pace import Pace
+from backlane.provider.prices import price
+from backlane.service.carry import Carrier
+from backlane.service.ports import Ports
+from backlane.settings import Settings, read_secret
+from backlane.store.database import Database
+from backlane.store.dialects import sqlite_path
+from backlane.store.lock import WorkerLock
+from backlane.store.transaction import SqlStore
+from backlane.store.upgrade import require_current
+
+
+class SystemClock:
+    """The machine's clock, in milliseconds since 1970 UTC."""
+
+    def now(self) -> int:
+        """The time."""
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, milliseconds: int) -> None:
+        """Wait."""
+        await asyncio.sleep(milliseconds / 1000)
+
+
+class TimeOrderedIds:
+    """Ids that sort by time: `job_01j…`. Within one process they strictly rise."""
+
+    def new(self, kind: str) -> str:
+        """A new id of this kind."""
+        return str(TypeID(prefix=kind))
+
+
+class NoTypes:
+    """A process without job types: it serves and reads, and makes no jobs."""
+
+    def get(self, name: str) -> None:
+        """No type has any name."""
+
+    def names(self) -> list[str]:
+        """No names."""
+        return []
+
+
+@dataclass(slots=True)
+class ThisWorker:
+    """Who this process is. With an exclusive store, every other sender is known to be dead."""
+
+    boot_id: str = field(default_factory=lambda: f"boot_{secrets.token_hex(8)}")
+    exclusive: bool = False
+
+    def is_gone(self, sender: str | None) -> bool:
+        """Whether that sender can no longer bring a reply."""
+        return self.exclusive and sender != self.boot_id
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """A built service: the ports, the database, the secret, and the worker once it is started."""
+
+    settings: Settings
+    ports: Ports
+    store: SqlStore
+    secret: bytes
+    provider: OpenAIProvider
+    worker: ThisWorker
+    carrier: Carrier
+    pump: Pump
+    engine: Embedded
+    _lock: WorkerLock | None = None
+    _pumping: asyncio.Task[None] | None = None
+
+    async def start_worker(self) -> None:
+        """Take the worker's lock, end dead workers' leases, and pump. Raises StoreLocked."""
+        self.lock_worker()
+        if self.worker.exclusive:
+            await self.carrier.take_over()
+        self._pumping = asyncio.create_task(self.pump.run())
+
+    def lock_worker(self) -> None:
+        """Take the lock that keeps a second worker off a SQLite file. Raises StoreLocked."""
+        path = sqlite_path(self.store.database.url)
+        if path is not None and self._lock is None:
+            self._lock = WorkerLock.take(path)
+            self.worker.exclusive = True
+
+    async def drain(self, grace: float = 30.0) -> None:
+        """Claim no more, await what is under way, hand the rest back, let go of everything."""
+        self.pump.stop()
+        if self._pumping is not None:
+            await asyncio.gather(self._pumping, return_exceptions=True)
+            await self.engine.close(grace)
+            await self.carrier.give_back()
+        await self.provider.close()
+        self.store.database.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def load_app(reference: str | None) -> Types:
+    """The App that BACKLANE_APP names. Raises SettingsError naming what failed and the mend."""
+    if reference is None:
+        return NoTypes()
+    module_name, _, attribute = reference.partition(":")
+    if not module_name or not attribute:
+        raise SettingsError(f"BACKLANE_APP: {reference!r} must be module:attribute, such as myapp.jobs:app")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except BacklaneError as error:
+        raise SettingsError(f"BACKLANE_APP: {module_name} declares a job type wrongly: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SettingsError(
+            f"BACKLANE_APP: {module_name} cannot be imported ({reason}); mend the module or its path"
+        ) from error
+    found: Any = getattr(module, attribute, None)
+    if found is None or not hasattr(found, "get") or not hasattr(found, "names"):
+        raise SettingsError(f"BACKLANE_APP: {module_name} has no App named {attribute!r}")
+    return cast(Types, found)
+
+
+def _provider(settings: Settings, now: Callable[[], int], chance: Callable[[], float]) -> OpenAIProvider:
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+    accounts = {"default": Account(key, settings.openai_base_url)} if key else {}
+    pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
+    return OpenAIProvider(accounts, now=now, pace=pace, call_timeout=int(settings.call_timeout * 1000))
+
+
+def build(
+    settings: Settings,
+    *,
+    types: Types | None = None,
+    point: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Service:
+    """A service over the settings' database; its tables are made if there are none.
+
+    Raises SettingsError or StoreError with one line that names the mend.
+    """
+    database = Database(settings.database_url)
+    require_current(database)
+    clock, ids, worker = SystemClock(), TimeOrderedIds(), ThisWorker()
+    store = SqlStore(database, ids)
+    chance = random.SystemRandom().random
+    provider = _provider(settings, clock.now, chance)
+    tell = log or (lambda line: structlog.get_logger("backlane").info(line))
+    wakers: list[Callable[[], None]] = []
+
+    def notify() -> None:
+        for wake in wakers:
+            wake()
+
+    ports = Ports(
+        store=store,
+        artifacts=ArtifactFolder.from_url(settings.artifacts_url),
+        provider=provider,
+        types=types or load_app(settings.app),
+        clock=clock,
+        ids=ids,
+        chance=chance,
+        price=price,
+        worker=worker,
+        simulated=settings.simulated,
+        delete_at_provider=settings.delete_at_provider,
+        timings=settings.timings(),
+        notify=notify,
+        log=tell,
+        point=point or (lambda _: None),
+    )
+    carrier = Carrier(ports)
+    engine = Embedded(notify)
+    pump = Pump(carrier, engine, clock, slots=settings.slots, log=tell)
+    wakers.append(pump.wake)
+    return Service(
+        settings=settings,
+        ports=ports,
+        store=store,
+        secret=read_secret(settings),
+        provider=provider,
+        worker=worker,
+        carrier=carrier,
+        pump=pump,
+        engine=engine,
+    )
