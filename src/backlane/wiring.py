@@ -2,13 +2,13 @@
 
 import asyncio
 import importlib
-import os
 import random
 import secrets
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -125,8 +125,9 @@ def load_app(reference: str | None) -> Types:
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
         raise SettingsError(f"BACKLANE_APP: {reference!r} must be module:attribute, such as myapp.jobs:app")
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except BacklaneError as error:
@@ -140,6 +141,10 @@ def load_app(reference: str | None) -> Types:
     if found is None or not hasattr(found, "get") or not hasattr(found, "names"):
         raise SettingsError(f"BACKLANE_APP: {module_name} has no App named {attribute!r}")
     return cast(Types, found)
+
+
+def _log(line: str) -> None:
+    structlog.get_logger("backlane").info(line)
 
 
 def _provider(settings: Settings, now: Callable[[], int], chance: Callable[[], float]) -> OpenAIProvider:
@@ -166,7 +171,7 @@ def build(
     store = SqlStore(database, ids)
     chance = random.SystemRandom().random
     provider = _provider(settings, clock.now, chance)
-    tell = log or (lambda line: structlog.get_logger("backlane").info(line))
+    tell = log or _log
     wakers: list[Callable[[], None]] = []
 
     def notify() -> None:
