@@ -153,7 +153,10 @@ class Malformed(Refusal):
 
     code = "malformed"
     title = "The body cannot be read"
-    hint = "Send UTF-8 JSON without duplicate keys, NaN, NUL or nesting deeper than 64."
+    hint = "Send UTF-8 JSON without duplicate keys or nesting deeper than 64."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, errors=[{"pointer": "", "detail": detail}])
 
 
 class TooLarge(Refusal):
@@ -162,6 +165,9 @@ class TooLarge(Refusal):
     code = "too-large"
     title = "The request is too large"
     hint = "Send less; the limit is in the detail."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, errors=[{"pointer": "", "detail": detail}])
 
 
 class Unauthenticated(Refusal):

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import structlog
+from fastapi import FastAPI
 from typeid import TypeID
 
+from backlane.api.app import create_app
+from backlane.api.context import Context
+from backlane.api.follow import Followers
 from backlane.core.ports import Types
 from backlane.engine.embedded import Embedded
 from backlane.engine.pump import Pump
@@ -210,3 +214,21 @@ def build(
         pump=pump,
         engine=engine,
     )
+
+
+def web(service: Service) -> FastAPI:
+    """The web application over a built service."""
+    followers = Followers()
+    service.store.on_commit = followers.tell
+
+    async def ready() -> None:
+        await service.store.ping()
+
+    around = Context(
+        ports=service.ports,
+        secret=service.secret,
+        followers=followers,
+        body_at_most=service.settings.body_at_most,
+        ready=ready,
+    )
+    return create_app(around)

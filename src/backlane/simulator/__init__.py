@@ -1,1 +1,1 @@
-"""A simulated provider: the provider's HTTP protocol, scripted weather, a truth log. It imports nothing of the product."""
+"""A simulated provider: its HTTP protocol, scripted weather, a truth log. Imports nothing of the product."""

@@ -221,15 +221,12 @@ async def _serve_items(world: World, request: Request) -> Response:
         run = world.run(request.path_params["run_id"])
     except Refusal as refusal:
         return _reply(world, refusal.body, refusal.status)
-    given = run.body["input"]
-    parts = (
-        given
-        if isinstance(given, list)
-        else [{"role": "user", "content": [{"type": "input_text", "text": given}]}]
-    )
-    rows = [
-        {"id": f"msg_in_{run.id[5:25]}{n}", "type": "message", "status": "completed", **one}
-        for n, one in enumerate(cast(list[Any], parts))
+    given: Any = run.body["input"]
+    if isinstance(given, str):
+        given = [{"role": "user", "content": [{"type": "input_text", "text": given}]}]
+    rows: list[Any] = [
+        {"id": f"msg_in_{run.id[5:25]}{number}", "type": "message", "status": "completed", **one}
+        for number, one in enumerate(given)
     ]
     first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
     return _reply(

@@ -63,10 +63,10 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
     )
 
 
-def matches(match: Mapping[str, Any], body: Mapping[str, Any], text: str) -> bool:
+def matches(match: Mapping[str, Any], body: Any, text: str) -> bool:
     """Whether a request is the one a script or fault waits for."""
-    metadata = body.get("metadata") or {}
-    wanted = match.get("metadata", {})
+    metadata: Any = body.get("metadata") or {}
+    wanted: Any = match.get("metadata", {})
     return (
         all(metadata.get(key) == value for key, value in wanted.items())
         and match.get("model") in (None, body.get("model"))

@@ -4,7 +4,42 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 PARAMETERS = frozenset(
-    ["access_programs", "background", "background_options", "context_management", "conversation", "image", "include", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation", "parallel_tool_calls", "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "store", "stream", "stream_options", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user"]
+    [
+        "access_programs",
+        "background",
+        "background_options",
+        "context_management",
+        "conversation",
+        "image",
+        "include",
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "model",
+        "moderation",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "text",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "truncation",
+        "user",
+    ]
 )
 _TYPES: dict[str, tuple[type, ...]] = {
     "model": (str,),
@@ -69,7 +104,8 @@ def check_create(body: Any) -> dict[str, Any]:
         raise _wrong("service_tier", "Invalid value for 'service_tier'.", "invalid_value")
     _check_items(known["input"])
     _check_metadata(known.get("metadata") or {})
-    _check_format((known.get("text") or {}).get("format"))
+    text: Any = known.get("text") or {}
+    _check_format(text.get("format"))
     return known
 
 

@@ -67,7 +67,8 @@ def write_output(body: Any, then: dict[str, Any], run_id: str, seed: int) -> lis
 
 
 def _required_calls(body: Any) -> list[dict[str, Any]]:
-    functions = [tool for tool in body.get("tools") or [] if tool.get("type") == "function"]
+    tools: list[Any] = body.get("tools") or []
+    functions = [tool for tool in tools if tool.get("type") == "function"]
     if body.get("tool_choice") != "required" or not functions:
         return []
     filler = Filler(functions[0].get("parameters") or {}, input_texts(body["input"]), random.Random(0))
@@ -95,7 +96,8 @@ def _written(body: Any, then: Mapping[str, Any], tail: str, seed: int) -> tuple[
         return json.dumps(then["json"], ensure_ascii=False), list(then.get("citations", []))
     if "text" in then:
         return str(then["text"]), list(then.get("citations", []))
-    form: Any = (body.get("text") or {}).get("format") or {}
+    text: Any = body.get("text") or {}
+    form: Any = text.get("format") or {}
     if form.get("type") == "json_schema":
         filler = Filler(form["schema"], texts, random.Random(f"{seed}:{tail}"))
         return json.dumps(filler.fill(), ensure_ascii=False), []
@@ -158,7 +160,8 @@ def response_of(run: Run, status: str) -> dict[str, Any]:
     if status == "failed":
         code, message = run.then.get("error_code", "server_error"), run.then.get("error_message")
         error = {"code": code, "message": message or "The model failed to generate a response."}
-    form = (body.get("text") or {}).get("format") or {"type": "text"}
+    asked: Any = body.get("text") or {}
+    form: Any = asked.get("format") or {"type": "text"}
     if form.get("type") == "json_schema":
         form = {"description": None, **form}
     return {

@@ -29,7 +29,7 @@ class Wire:
         transport = getattr(getattr(send, "__self__", None), "transport", None)
         scope["backlane.transport"] = transport
 
-        async def cutting(message: dict[str, Any]) -> None:
+        async def cutting(message: Any) -> None:
             if transport is not None and transport.is_closing():
                 return
             if message["type"] == "http.response.body" and "backlane.cut" in scope:

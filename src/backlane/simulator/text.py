@@ -9,7 +9,12 @@ _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 _WORD = re.compile(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ'-]{3,}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _COMMON = frozenset(
-    ["that", "this", "with", "from", "have", "they", "were", "will", "would", "could", "should", "there", "their", "which", "about", "when", "what", "into", "more", "than", "then", "them", "been", "being", "also", "each", "other", "some", "such", "only", "over", "after", "before", "because", "your", "yours", "ours", "does", "doing", "very", "just", "most", "much", "many", "same", "these", "those", "where", "while", "again", "once"]
+    re.findall(
+        r"\w+",
+        "that this with from have they were will would could should there their which about when what into more "
+        "than then them been being also each other some such only over after before because your yours ours does "
+        "doing very just most much many same these those where while again once",
+    )
 )
 
 

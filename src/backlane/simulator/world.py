@@ -164,13 +164,16 @@ class World:
 
     def stats(self) -> dict[str, Any]:
         """Counts by call, runs by status, and every attempt that was bought more than once."""
-        counts = dict.fromkeys(("creates", "retrieves", "streams", "cancels", "deletes", "batches", "webhooks"), 0)
+        counts: dict[str, int] = dict.fromkeys(
+            ("creates", "retrieves", "streams", "cancels", "deletes", "batches", "webhooks"), 0
+        )
         for line in self.log:
             name = f"{line['call']}s"
             counts[name] = counts.get(name, 0) + 1
         bought: dict[str, int] = {}
         for run in self._runs.values():
-            attempt = (run.body.get("metadata") or {}).get("backlane_attempt")
+            metadata: Any = run.body.get("metadata") or {}
+            attempt: Any = metadata.get("backlane_attempt")
             if attempt is not None:
                 bought[attempt] = bought.get(attempt, 0) + 1
         twice = {attempt: count for attempt, count in bought.items() if count > 1}

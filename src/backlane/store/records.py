@@ -49,6 +49,7 @@ class JobRecords:
         self._connection = connection
         self._dialect = dialect
         self._ids = ids
+        self.told: set[str] = set()  # the jobs that events were appended to
 
     def _one(self, statement: Any, **values: Any) -> Row | None:
         row = self._connection.execute(statement, values).mappings().first()
@@ -187,6 +188,8 @@ class JobRecords:
     def _append(
         self, workspace: str, job_id: str | None, seq: int | None, chain: str, told: Sequence[Event]
     ) -> None:
+        if job_id is not None:
+            self.told.add(job_id)
         for event in told:
             data = canonical(dict(event.data))
             seq = None if seq is None else seq + 1

@@ -182,12 +182,18 @@ class Records(JobRecords):
         return len(rows)
 
 
+def _nobody(_: set[str]) -> None:
+    return None
+
+
 class SqlStore:
     """The store the services are given."""
 
     def __init__(self, database: Database, ids: Ids) -> None:
         self.database = database
         self._ids = ids
+        # Called on the caller's loop with the jobs whose events were just committed.
+        self.on_commit: Callable[[set[str]], None] = _nobody
 
     @property
     def dialect(self) -> Dialect:
@@ -199,8 +205,20 @@ class SqlStore:
         return Records(connection, self.dialect, self._ids)
 
     async def write(self, body: Callable[[Transaction], T]) -> T:
-        """Run one member of a group commit; answers only after COMMIT returned."""
-        return await self.database.write(lambda connection: body(self.records(connection)))
+        """Run one member of a group commit; answers only after COMMIT returned, then tells `on_commit`."""
+        told: set[str] = set()
+
+        def member(connection: Connection) -> T:
+            records = self.records(connection)
+            told.clear()
+            result = body(records)
+            told.update(records.told)
+            return result
+
+        result = await self.database.write(member)
+        if told:
+            self.on_commit(told)
+        return result
 
     async def read(self, body: Callable[[Transaction], T]) -> T:
         """Run the body on one snapshot."""

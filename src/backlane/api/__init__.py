@@ -1,0 +1,1 @@
+"""The REST surface: parse, call a verb, print. It decides nothing."""

@@ -1,0 +1,276 @@
+"""The routes of jobs: submit, list, read, inputs, events, and the control verbs."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+
+from backlane.api.context import Context, Permit, context
+from backlane.api.follow import stream_events, wait_for_news
+from backlane.api.reading import Body, prefer_wait, query, read_json, validated
+from backlane.core.job import Status
+from backlane.core.lifecycle import STATUSES, TERMINAL
+from backlane.core.storage import Search
+from backlane.errors import InvalidRequest
+from backlane.service import control, read
+from backlane.service.access import Caller
+from backlane.service.submit import Submission, body_hash, submit
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+_Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_Pair = Annotated[str, StringConstraints(max_length=512)]
+_PairName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_SETTLED = TERMINAL | {Status.NEEDS_REVIEW}
+
+
+class SubmitBody(Body):
+    """What POST /v1/jobs takes."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    inputs: dict[str, Any]
+    user: _Label | None = None
+    account: _Label | None = None
+    lane: Literal["interactive", "background", "batch"] | None = None
+    live: bool | None = None
+    window: Literal["soonest", "2h", "8h"] | None = None
+    useful_until: AwareDatetime | None = None
+    deadline: AwareDatetime | None = None
+    not_before: AwareDatetime | None = None
+    priority: int = Field(0, ge=0, le=9)
+    sensitive: bool = False
+    max_cost: Annotated[str, StringConstraints(max_length=40)] | None = None
+    group: _Label | None = None
+    metadata: dict[_PairName, _Pair] = Field(default_factory=dict[str, str], max_length=16)
+
+
+class CancelBody(Body):
+    """What POST /v1/jobs/{id}/cancel takes."""
+
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class RetryBody(Body):
+    """What POST /v1/jobs/{id}/retry takes."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    start: Literal["start", "partial"] = Field("start", alias="from")
+    lane: Literal["interactive", "background", "batch"] | None = None
+    inputs: dict[str, Any] | None = None
+    useful_until: AwareDatetime | None = None
+
+
+class ResolveBody(Body):
+    """What POST /v1/jobs/{id}/resolve takes."""
+
+    choice: Literal["run_again", "give_up", "attach"]
+    provider_response_id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    notes: Annotated[str, StringConstraints(max_length=2000)] | None = None
+
+
+class ListQuery(Body):
+    """The filters of GET /v1/jobs."""
+
+    status: str | None = None
+    type: str | None = None
+    user: str | None = None
+    account: str | None = None
+    lane: str | None = None
+    phase: str | None = None
+    group: str | None = None
+    archived: bool = False
+    q: Annotated[str, StringConstraints(max_length=200)] | None = None
+    created_after: AwareDatetime | None = None
+    sort: Literal["-created_at", "created_at"] = "-created_at"
+    limit: int = Field(50, ge=1, le=200)
+    cursor: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class EventQuery(Body):
+    """Where a page of events begins."""
+
+    after: int = Field(0, ge=0, le=2**31 - 1)
+    limit: int = Field(50, ge=1, le=200)
+
+
+class ReasonQuery(Body):
+    """Why support reads a content."""
+
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def _takes(model: type[Body]) -> dict[str, Any]:
+    """The request body in the OpenAPI description; it is read and checked by hand."""
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and (not 1 <= len(key) <= 255 or not key.isprintable()):
+        raise InvalidRequest([("Idempotency-Key", "must be 1 to 255 printable characters")])
+    return key
+
+
+async def _settled(around: Context, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
+    """The job, once it is terminal or needs a review, or after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    with around.followers.following(job_id) as woken:
+        while True:
+            job = await read.read_job(around.ports, caller, job_id)
+            left = until - loop.time()
+            if job["status"] in _SETTLED or left <= 0:
+                return job
+            await wait_for_news(woken, min(1.0, left))
+
+
+def etag(job: dict[str, Any]) -> str:
+    """A job's weak entity tag: it changes with every event."""
+    return f'W/"{job["progress"]["seq"]}-{job["status"]}"'
+
+
+@router.post("/jobs", status_code=202, openapi_extra=_takes(SubmitBody))
+async def post_job(request: Request, caller: Annotated[Caller, Depends(Permit("jobs.submit"))]) -> Response:
+    """Submit a job. It is stored before the answer, and before any model is called."""
+    around = context(request)
+    raw = await read_json(request, around.body_at_most)
+    body = validated(SubmitBody, raw)
+    times: dict[str, Any] = {
+        name: _milliseconds(getattr(body, name)) for name in ("useful_until", "deadline", "not_before")
+    }
+    given: dict[str, Any] = body.model_dump(exclude={"useful_until", "deadline", "not_before"})
+    # The inputs are kept as they came; only a job type's own model reads them.
+    submission = Submission(**{**given, **times, "inputs": raw["inputs"]})
+    key = _idempotency_key(request)
+    job, new = await submit(around.ports, caller, submission, key=key, body_hash=body_hash(raw))
+    wait = prefer_wait(request)
+    view = await _settled(around, caller, job.id, wait)
+    done = not new or (wait > 0 and view["status"] in _SETTLED)
+    headers = {"Location": f"/v1/jobs/{job.id}", "ETag": etag(view)}
+    if wait > 0:
+        headers["Preference-Applied"] = f"wait={int(wait)}"
+    return JSONResponse(view, 200 if done else 202, headers)
+
+
+@router.get("/jobs")
+async def list_jobs(request: Request, caller: Annotated[Caller, Depends(Permit("jobs.read"))]) -> Response:
+    """The jobs within your sight, newest first."""
+    around, asked = context(request), query(request, ListQuery)
+    statuses = tuple(asked.status.split(",")) if asked.status else ()
+    wrong = [one for one in statuses if one not in STATUSES]
+    if wrong:
+        raise InvalidRequest([("?status", f"must be among {', '.join(STATUSES)}")])
+    search = Search(
+        workspace=caller.workspace,
+        statuses=statuses,
+        type=asked.type,
+        user=asked.user,
+        account=asked.account,
+        lane=asked.lane,
+        phase=asked.phase,
+        group=asked.group,
+        archived=asked.archived,
+        text=asked.q,
+        created_after=_milliseconds(asked.created_after),
+        oldest_first=asked.sort == "created_at",
+        limit=asked.limit,
+    )
+    return JSONResponse(await read.list_jobs(around.ports, caller, search, asked.cursor, around.secret))
+
+
+@router.get("/jobs/{job_id}")
+async def get_job(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """One job."""
+    view = await read.read_job(context(request).ports, caller, job_id)
+    tag = etag(view)
+    if request.headers.get("if-none-match") in (tag, "*"):
+        return Response(status_code=304, headers={"ETag": tag})
+    return JSONResponse(view, headers={"ETag": tag})
+
+
+@router.get("/jobs/{job_id}/inputs")
+async def get_inputs(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.inputs"))]
+) -> Response:
+    """What was submitted. Every read is audited; support gives a reason."""
+    reason = query(request, ReasonQuery).reason
+    return JSONResponse(await read.read_inputs(context(request).ports, caller, job_id, reason))
+
+
+@router.get("/jobs/{job_id}/events")
+async def get_events(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """A job's events: JSON pages, or an event stream that resumes after `Last-Event-ID`."""
+    around, asked = context(request), query(request, EventQuery)
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        page, _ = await read.read_events(around.ports, caller, job_id, asked.after, asked.limit)
+        following = page[-1]["seq"] if len(page) == asked.limit else None
+        return JSONResponse({"data": page, "next_cursor": None if following is None else str(following)})
+    await read.read_raw(around.ports, caller, job_id)
+    last = request.headers.get("last-event-id", "")
+    after = int(last) if last.isdigit() and len(last) < 10 else asked.after
+    header = request.headers.get("authorization", "")
+    events = stream_events(around.ports, around.followers, caller, job_id, after, header=header)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+@router.post("/jobs/{job_id}/cancel", openapi_extra=_takes(CancelBody))
+async def post_cancel(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """Stop a job. Answers 200 when it is stopped, 202 while the provider confirms."""
+    around = context(request)
+    body = validated(CancelBody, await read_json(request, around.body_at_most, optional=True))
+    job = await control.cancel(around.ports, caller, job_id, body.reason)
+    view = await read.read_job(around.ports, caller, job_id)
+    return JSONResponse(view, 200 if job.status in TERMINAL else 202)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202, openapi_extra=_takes(RetryBody))
+async def post_retry(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """A new job in place of one that ended; a second call answers with the same one."""
+    around = context(request)
+    raw = await read_json(request, around.body_at_most, optional=True)
+    body = validated(RetryBody, raw)
+    if body.start == "partial":
+        raise InvalidRequest([("/from", "only start is available in this version")])
+    job, new = await control.retry(
+        around.ports,
+        caller,
+        job_id,
+        inputs=raw.get("inputs"),
+        lane=body.lane,
+        useful_until=_milliseconds(body.useful_until),
+    )
+    view = await read.read_job(around.ports, caller, job.id)
+    return JSONResponse(view, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})
+
+
+@router.post("/jobs/{job_id}/resolve", openapi_extra=_takes(ResolveBody))
+async def post_resolve(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """Settle a submission nobody could know the fate of: run again, give up, or attach the run that was found."""
+    around = context(request)
+    body = validated(ResolveBody, await read_json(request, around.body_at_most))
+    await control.resolve(
+        around.ports,
+        caller,
+        job_id,
+        body.choice,
+        provider_response_id=body.provider_response_id,
+        notes=body.notes,
+    )
+    return JSONResponse(await read.read_job(around.ports, caller, job_id))

@@ -1,0 +1,276 @@
+"""Commands about jobs; each talks to a running service through the client."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+from cyclopts import Parameter
+
+from backlane.cli.printing import event_line, job_card, job_line, put, put_json, say
+from backlane.errors import SettingsError
+
+if TYPE_CHECKING:
+    from backlane.asking import JobHandle
+    from backlane.client import Client
+
+_Json = Annotated[bool, Parameter(name="--json", negative=())]
+_GOOD = ("completed", "needs_review")
+
+
+def _client() -> "Client":
+    from backlane.client import Client
+
+    return Client()
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _inputs(pairs: list[str], source: str | None) -> dict[str, Any]:
+    """The inputs from `--inputs FILE|-` and `--input k=v` (JSON where it parses; a repeated name is a list)."""
+    inputs: dict[str, Any] = {}
+    if source is not None:
+        try:
+            raw = sys.stdin.read() if source == "-" else Path(source).read_text()
+            given: Any = json.loads(raw)
+        except OSError as error:
+            raise SettingsError(f"--inputs {source}: {error.strerror}; name a readable JSON file") from None
+        except ValueError:
+            raise SettingsError(f"--inputs {source}: is not JSON; write one object with the inputs") from None
+        if not isinstance(given, dict):
+            raise SettingsError(f"--inputs {source}: must be one JSON object")
+        inputs = cast(dict[str, Any], given)
+    repeated: dict[str, list[Any]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise SettingsError(f"--input {pair!r}: must be name=value")
+        repeated.setdefault(name, []).append(_value(value))
+    for name, values in repeated.items():
+        inputs[name] = values[0] if len(values) == 1 else values
+    return inputs
+
+
+def _ended(job: "JobHandle", *, as_json: bool) -> int:
+    """Print a job somebody waited for; whether it ended well, as an exit code."""
+    if as_json:
+        put_json(dict(job.data))
+    else:
+        put(job_card(job.data))
+        if job.text is not None:
+            put(job.text)
+    return 0 if job.status in _GOOD else 1
+
+
+def submit(
+    type: str,  # noqa: A002 - the contract's name
+    *,
+    input: Annotated[list[str] | None, Parameter(name="--input", negative=())] = None,  # noqa: A002
+    inputs: str | None = None,
+    file: Annotated[list[str] | None, Parameter(name="--file", negative=())] = None,
+    user: str | None = None,
+    account: str | None = None,
+    max_cost: str | None = None,
+    sensitive: Annotated[bool, Parameter(negative=())] = False,
+    idempotency_key: str | None = None,
+    wait: Annotated[bool, Parameter(negative=())] = False,
+    watch: Annotated[bool, Parameter(negative=())] = False,
+    as_json: _Json = False,
+) -> int:
+    """Submit a job: backlane submit ticket-digest --inputs tickets.json --wait
+
+    Parameters
+    ----------
+    type: the job type's name.
+    input: one input as name=value; a repeated name makes a list.
+    inputs: a JSON file with all inputs, or - for standard input.
+    file: a file input; not available in this version.
+    user: for whom; service keys and admins only.
+    account: your own customer reference.
+    max_cost: the most this job may cost, such as 0.50.
+    sensitive: have its output reviewed before it is released.
+    idempotency_key: the same key and body make no second job.
+    wait: wait until it ends or needs a review.
+    watch: print its events until it ends.
+    as_json: print JSON.
+    """
+    if file:
+        raise SettingsError("--file: file inputs are not available in this version; pass text with --input")
+    given = {"user": user, "account": account, "max_cost": max_cost, "sensitive": sensitive or None}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    with _client() as client:
+        job = client.submit(type, _inputs(input or [], inputs), idempotency_key=idempotency_key, **options)
+        if watch:
+            return _watch(client, job.id, as_json)
+        if wait:
+            return _ended(client.wait(job.id), as_json=as_json)
+    if as_json:
+        put_json(dict(job.data))
+    else:
+        put(job_line(job.data))
+        say(f"follow it with: backlane watch {job.id}")
+    return 0
+
+
+def list_jobs(
+    *,
+    status: str | None = None,
+    type: str | None = None,  # noqa: A002
+    user: str | None = None,
+    account: str | None = None,
+    q: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+    as_json: _Json = False,
+) -> int:
+    """List jobs, newest first: backlane jobs --status failed
+
+    Parameters
+    ----------
+    status: one or more statuses, separated by commas.
+    type: only this job type.
+    user: only jobs for this user.
+    account: only jobs of this customer reference.
+    q: search ids, provider ids, users and summaries.
+    limit: at most so many.
+    cursor: where the former page ended.
+    as_json: print JSON.
+    """
+    filters = {"status": status, "type": type, "user": user, "account": account, "q": q, "cursor": cursor}
+    query = {name: value for name, value in filters.items() if value is not None} | {"limit": str(limit)}
+    with _client() as client:
+        page = client.request("GET", "/v1/jobs", query=query)
+    if as_json:
+        put_json(page)
+        return 0
+    for job in page["data"]:
+        put(job_line(job))
+    if not page["data"]:
+        say(
+            "no jobs"
+            + (" match these filters" if len(query) > 1 else "; make one with: backlane submit TYPE")
+        )
+    if page["next_cursor"]:
+        say(f"more: --cursor {page['next_cursor']}")
+    return 0
+
+
+def show(job_id: str, *, as_json: _Json = False) -> int:
+    """Show a job and its result: backlane show job_…
+
+    Parameters
+    ----------
+    job_id: the job's id.
+    as_json: print JSON.
+    """
+    with _client() as client:
+        job = client.get(job_id)
+    _ended(job, as_json=as_json)
+    return 0
+
+
+def watch(job_id: str, *, as_json: _Json = False) -> int:
+    """Print a job's events until it ends; survives restarts of the service: backlane watch job_…
+
+    Parameters
+    ----------
+    job_id: the job's id.
+    as_json: print each event as JSON, one per line.
+    """
+    with _client() as client:
+        return _watch(client, job_id, as_json)
+
+
+def _watch(client: "Client", job_id: str, as_json: bool) -> int:
+    for event in client.watch(job_id):
+        put(json.dumps(event) if as_json else event_line(event))
+        after: dict[str, Any] = event["data"].get("after") or {}
+        if after.get("status") == "needs_review":
+            say("it needs a person now; see: backlane reviews")
+    job = client.get(job_id)
+    say(f"{job.status}: {job.data['outcome']['headline']}")
+    return 0 if job.status in _GOOD else 1
+
+
+def cancel(job_id: str, *, reason: str | None = None, as_json: _Json = False) -> int:
+    """Stop a job: backlane cancel job_… --reason "sent twice"
+
+    Parameters
+    ----------
+    job_id: the job's id.
+    reason: kept with the event.
+    as_json: print JSON.
+    """
+    with _client() as client:
+        return _changed(client.cancel(job_id, reason), as_json)
+
+
+def retry(job_id: str, *, as_json: _Json = False) -> int:
+    """Make a new job in place of one that ended: backlane retry job_…
+
+    Parameters
+    ----------
+    job_id: the ended job's id.
+    as_json: print JSON.
+    """
+    with _client() as client:
+        return _changed(client.retry(job_id), as_json)
+
+
+def resolve(
+    job_id: str,
+    choice: Literal["run_again", "give_up", "attach"],
+    *,
+    provider_response_id: str | None = None,
+    notes: str | None = None,
+    as_json: _Json = False,
+) -> int:
+    """Settle an unknown submission: backlane resolve job_… attach --provider-response-id resp_…
+
+    Parameters
+    ----------
+    job_id: the job's id.
+    choice: run it again, give it up, or attach the run that was found.
+    provider_response_id: the found run, with attach.
+    notes: kept with the event.
+    as_json: print JSON.
+    """
+    options = {"provider_response_id": provider_response_id, "notes": notes}
+    known = {name: value for name, value in options.items() if value is not None}
+    with _client() as client:
+        return _changed(client.resolve(job_id, choice, **known), as_json)
+
+
+def _changed(job: "JobHandle", as_json: bool) -> int:
+    if as_json:
+        put_json(dict(job.data))
+    else:
+        put(job_line(job.data))
+    return 0
+
+
+def reviews(*, state: str | None = "pending", as_json: _Json = False) -> int:
+    """What waits for a decision: backlane reviews
+
+    Parameters
+    ----------
+    state: pending, or another state of a review.
+    as_json: print JSON.
+    """
+    with _client() as client:
+        page = client.request("GET", "/v1/reviews", query={"state": state} if state else {})
+    if as_json:
+        put_json(page)
+        return 0
+    for one in page["data"]:
+        put(
+            f"{one['id']}  {one['kind']:<20} {one['role']:<10} until {one['respond_by'] or '-'}  {one['job']}"
+        )
+    if not page["data"]:
+        say("nothing waits for a decision")
+    return 0

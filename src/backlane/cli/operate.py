@@ -1,0 +1,114 @@
+"""Commands for operators, straight on the database: migrate, doctor."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from backlane.cli.keys import on_database
+from backlane.cli.printing import put, put_json, say
+from backlane.errors import BacklaneError
+
+if TYPE_CHECKING:
+    from backlane.wiring import Service
+
+_Json = Annotated[bool, Parameter(name="--json", negative=())]
+
+
+def migrate() -> int:
+    """Bring the database to this version's shape: backlane migrate"""
+    from backlane.settings import load_settings
+    from backlane.store.database import Database
+    from backlane.store.upgrade import upgrade
+
+    database = Database(load_settings().database_url)
+    try:
+        before, after = upgrade(database)
+    finally:
+        database.close()
+    say(f"database at revision {after}" + (" already" if before == after else f", was {before or 'empty'}"))
+    return 0
+
+
+def doctor(*, verify: Annotated[bool, Parameter(negative=())] = False, as_json: _Json = False) -> int:
+    """Say what stands in the way, with the mend: backlane doctor --verify
+
+    Parameters
+    ----------
+    verify: run the invariant checker over the whole database and its artifacts.
+    as_json: print JSON.
+    """
+
+    async def work(built: "Service") -> int:
+        lines = await _findings(built)
+        report = _verify(built) if verify else None
+        broken = [line for line in lines if line["level"] == "blocking"]
+        if as_json:
+            shown: dict[str, Any] = {"findings": lines}
+            if report is not None:
+                shown["violations"] = [{"invariant": name, "what": what} for name, what in report.violations]
+                shown["judged"] = report.judged
+                shown["not_judged"] = report.not_judged
+            put_json(shown)
+        else:
+            for line in lines:
+                put(f"{line['level']:<9} {line['what']}" + (f"; {line['mend']}" if line["mend"] else ""))
+            told: list[str] = report.lines() if report is not None else []
+            for one in told:
+                put(one)
+        return 1 if broken or (report is not None and not report.ok) else 0
+
+    return on_database(work)
+
+
+def _verify(built: "Service") -> Any:
+    from backlane.outbound.folder import ArtifactFolder
+    from backlane.verify.collect import collect
+    from backlane.verify.invariants import check
+
+    folder = ArtifactFolder.from_url(built.settings.artifacts_url)
+    return check(collect(built.store.database, folder.read))
+
+
+def _line(level: str, what: str, mend: str = "") -> dict[str, str]:
+    return {"level": level, "what": what, "mend": mend}
+
+
+async def _findings(built: "Service") -> list[dict[str, str]]:
+    """Blocking, warning and information, each with its mend."""
+    from backlane.core.storage import Search
+    from backlane.wiring import load_app
+
+    settings = built.settings
+    lines = [_line("ok", "the database answers and has this version's shape")]
+    if settings.openai_api_key is None:
+        lines.append(
+            _line("blocking", "there is no provider account", "set OPENAI_API_KEY, or use 'backlane dev'")
+        )
+    try:
+        names = load_app(settings.app).names()
+        told = (
+            f"{len(names)} job types are loaded: {', '.join(names)}" if names else "no job types are loaded"
+        )
+        lines.append(
+            _line("ok" if names else "warning", told, "" if names else "set BACKLANE_APP=module:attribute")
+        )
+    except BacklaneError as error:
+        lines.append(_line("blocking", str(error)))
+    if settings.simulated:
+        lines.append(_line("info", "the provider account is a simulator: outputs and costs are not real"))
+    incidents = await built.store.read(lambda tx: tx.incidents())
+    for one in incidents:
+        lines.append(
+            _line(
+                "warning",
+                f"alert {one['code']} ({one['provider_account']}, {one['lane']}): {one['message']}",
+                "mend it; jobs keep their place",
+            )
+        )
+    for place in await built.store.read(lambda tx: tx.workspaces()):
+        search = Search(workspace=place["id"], phase="submission_unknown", limit=200)
+        waiting = len(await built.store.read(lambda tx, search=search: tx.search(search)))
+        if waiting:
+            what = f"{waiting} unknown submissions wait in workspace {place['name']}"
+            lines.append(_line("warning", what, "see 'backlane reviews', then 'backlane resolve'"))
+    return lines

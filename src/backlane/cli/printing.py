@@ -1,0 +1,73 @@
+"""What commands print: data on stdout, talk on stderr, and no control bytes of a model on anybody's terminal."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def clean(text: str) -> str:
+    """Text without control characters, so that no output can drive a terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
+
+
+def put(text: str) -> None:
+    """One piece of data."""
+    sys.stdout.write(clean(text) + "\n")
+    sys.stdout.flush()
+
+
+def put_json(value: Any) -> None:
+    """Data as JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=True, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """One line of talk."""
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def job_line(job: Mapping[str, Any]) -> str:
+    """One job in one line."""
+    phase = f"/{job['phase']}" if job["phase"] else ""
+    return f"{job['id']}  {job['status'] + phase:<28} {job['type']:<20} {job['summary'][:60]}"
+
+
+def job_card(job: Mapping[str, Any]) -> str:
+    """One job, as somebody who waits for it wants to read it."""
+    phase = f"/{job['phase']}" if job["phase"] else ""
+    simulated = "  (simulated)" if job["simulated"] else ""
+    lines = [f"{job['id']}  {job['status']}{phase}{simulated}", f"  {job['outcome']['headline']}"]
+    if job["waiting_on"]:
+        lines.append(f"  waiting on   {job['waiting_on']}")
+    lines.append(f"  type         {job['type']} ({job['authority']})")
+    lines.append(f"  summary      {job['summary']}")
+    cost = job["cost"]
+    if cost["settled"] is not None or cost["unpriced"]:
+        unpriced = f", {cost['unpriced']} unpriced" if cost["unpriced"] else ""
+        lines.append(f"  cost         {cost['settled'] or 'unknown'} {cost['currency']}{unpriced}")
+    for attempt in job["attempts"]:
+        told = attempt["provider_response_id"] or attempt["code"] or ""
+        lines.append(f"  attempt {attempt['number']}    {attempt['state']} ({attempt['reason']}) {told}")
+    for artifact in job["artifacts"]:
+        size = "closed" if artifact["bytes"] is None else f"{artifact['bytes']} B"
+        lines.append(f"  {artifact['kind']:<12} {artifact['name']} ({size})  {artifact['id']}")
+    failure = job["failure"]
+    if failure:
+        lines.append(f"  cause        {failure['cause']} ({failure['code']})")
+    if job["outcome"]["next_steps"]:
+        lines.append(f"  next         {', '.join(job['outcome']['next_steps'])}")
+    return "\n".join(lines)
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """One event in one line."""
+    after = event["data"].get("after")
+    place = ""
+    if after:
+        place = after["status"] + (f"/{after['phase']}" if after["phase"] else "")
+    known = ("reason", "code", "verdict", "kind", "choice", "provider_response_id", "amount")
+    told = " ".join(f"{name}={event['data'][name]}" for name in known if event["data"].get(name))
+    return f"{event['seq']:>4}  {event['at'][11:23]}  {event['type']:<22} {place} {told}".rstrip()

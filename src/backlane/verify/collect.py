@@ -1,0 +1,59 @@
+"""Reading the checker's evidence out of a database and its artifacts. It changes nothing."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from backlane.errors import StoreError
+from backlane.store.database import Database
+from backlane.store.tables import (
+    artifacts,
+    attempts,
+    cost_lines,
+    events,
+    idempotency_keys,
+    job_inputs,
+    jobs,
+    reviews,
+)
+from backlane.verify.evidence import Evidence, Row
+
+
+def collect(
+    database: Database, read_artifact: Callable[[str], bytes] | None = None, **histories: Any
+) -> Evidence:
+    """The evidence of one database, one snapshot; `read_artifact` reads stored bytes by sha256.
+
+    `histories` are the further fields of Evidence.
+    """
+
+    def body(connection: Connection) -> dict[str, Any]:
+        def rows(table: Any) -> list[Row]:
+            return [dict(row) for row in connection.execute(select(table)).mappings()]
+
+        return {
+            "jobs": rows(jobs),
+            "inputs": {row["job_id"]: row["body"] for row in rows(job_inputs)},
+            "attempts": rows(attempts),
+            "events": rows(events),
+            "artifacts": rows(artifacts),
+            "cost_lines": rows(cost_lines),
+            "reviews": rows(reviews),
+            "idempotency_keys": rows(idempotency_keys),
+        }
+
+    found = database.read_now(body)
+    broken = None
+    if read_artifact is not None:
+        broken = [row["id"] for row in found["artifacts"] if not _whole(row, read_artifact)]
+    return Evidence(**found, broken_artifacts=broken, **histories)
+
+
+def _whole(row: Row, read_artifact: Callable[[str], bytes]) -> bool:
+    try:
+        content = row["inline"] if row["inline"] is not None else read_artifact(row["sha256"])
+    except StoreError:
+        return False
+    return hashlib.sha256(content).hexdigest() == row["sha256"]

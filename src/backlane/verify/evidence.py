@@ -1,0 +1,52 @@
+"""What the checker judges from: rows as they lie in the database, and histories where somebody kept them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Rows by table; `broken_artifacts` names artifacts whose bytes do not hash to their record.
+
+    `provider_log` is the provider's truth log (one mapping per call). `submits` are what clients saw:
+    `{"key", "body_hash", "job", "inputs_digest", "outcome": ok|conflict|info}`. `watches` are the event
+    numbers each follower saw, in order. `now` is given where no worker is behind: milliseconds since 1970.
+    """
+
+    jobs: Sequence[Row]
+    inputs: Mapping[str, str]
+    attempts: Sequence[Row]
+    events: Sequence[Row]
+    artifacts: Sequence[Row]
+    cost_lines: Sequence[Row]
+    reviews: Sequence[Row]
+    idempotency_keys: Sequence[Row]
+    broken_artifacts: Sequence[str] | None = None
+    provider_log: Sequence[Row] | None = None
+    submits: Sequence[Row] | None = None
+    watches: Sequence[Sequence[int]] | None = None
+    now: int | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What the checker found: violations by invariant, and which ones it could not judge, and why."""
+
+    violations: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    judged: list[str] = field(default_factory=list[str])
+    not_judged: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.violations
+
+    def lines(self) -> list[str]:
+        """The report, a line each."""
+        told = [f"{name}: VIOLATED: {what}" for name, what in self.violations]
+        broken = {name for name, _ in self.violations}
+        told += [f"{name}: holds" for name in self.judged if name not in broken]
+        return told + [f"{name}: not judged: {why}" for name, why in self.not_judged.items()]

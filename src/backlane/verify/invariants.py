@@ -1,0 +1,249 @@
+"""The invariants I01 to I08, I17, I21, I22 and I29 as pure functions; every later feature joins them here."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from backlane.core.job import Status
+from backlane.core.lifecycle import TABLE, TERMINAL
+from backlane.store.chain import GENESIS, canonical, link, sha256
+from backlane.verify.evidence import Evidence, Report, Row
+
+Finding = Iterator[str]
+_RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
+_SLACK = 50  # milliseconds between two clocks of one machine
+
+
+def _by(rows: Iterable[Row], name: str) -> dict[Any, list[Row]]:
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[name], []).append(row)
+    return found
+
+
+def _data(event: Row) -> dict[str, Any]:
+    return json.loads(event["data"] or "{}")
+
+
+def _creates(evidence: Evidence) -> list[tuple[str, Row]]:
+    """The creates the provider saw that carry our attempt id."""
+    found: list[tuple[str, Row]] = []
+    for line in evidence.provider_log or ():
+        metadata: dict[str, str] = line.get("metadata") or {}
+        if line["call"] == "create" and "backlane_attempt" in metadata:
+            found.append((metadata["backlane_attempt"], line))
+    return found
+
+
+def intent_before_create(evidence: Evidence) -> Finding:
+    """I01: every create the provider saw has an intent, committed before its first byte."""
+    attempts = {row["id"]: row for row in evidence.attempts}
+    for attempt_id, line in _creates(evidence):
+        row = attempts.get(attempt_id)
+        if row is None:
+            yield f"the provider saw a create for {attempt_id}, which has no row"
+        elif row["sent_at"] is None or row["sent_at"] > line["at"] * 1000 + _SLACK:
+            yield f"{attempt_id} was sent before its intent was committed"
+
+
+def one_create_per_attempt(evidence: Evidence) -> Finding:
+    """I02: at most one create per attempt; a further one needs an attempt that names its reason."""
+    for attempt_id, count in Counter(attempt for attempt, _ in _creates(evidence)).items():
+        if count > 1:
+            yield f"{attempt_id} was sent {count} times"
+    for job_id, rows in _by(evidence.attempts, "job_id").items():
+        numbers = [row["number"] for row in sorted(rows, key=lambda row: row["number"])]
+        if numbers != list(range(1, len(rows) + 1)):
+            yield f"{job_id} has attempts numbered {numbers}"
+        for row in rows:
+            if (row["reason"] == "first") != (row["number"] == 1):
+                yield f"{row['id']} is number {row['number']} with reason {row['reason']}"
+
+
+def doubtful_never_resent(evidence: Evidence) -> Finding:
+    """I03: what may have been sent is sent again by nobody but a person, or once by declared choice."""
+    for job_id, rows in _by(evidence.attempts, "job_id").items():
+        ordered = sorted(rows, key=lambda row: row["number"])
+        for before, after in pairwise(ordered):
+            in_doubt = before["state"] in ("sending", "unknown")
+            if in_doubt and after["reason"] not in ("person", "rebuy"):
+                yield f"{job_id}: {after['id']} ({after['reason']}) follows {before['id']}, which is {before['state']}"
+        if sum(row["reason"] == "rebuy" for row in rows) > 1:
+            yield f"{job_id} was bought again by itself more than once"
+    sent = Counter(
+        _data(event).get("attempt") for event in evidence.events if event["type"] == "attempt.sent"
+    )
+    for attempt_id, count in sent.items():
+        if count > 1:
+            yield f"{attempt_id} was marked as sent {count} times"
+
+
+def accepted_jobs_exist(evidence: Evidence) -> Finding:
+    """I04: what was accepted is there, with the same inputs."""
+    for job in evidence.jobs:
+        body = evidence.inputs.get(job["id"])
+        if body is None:
+            yield f"{job['id']} has no inputs"
+        elif sha256(body) != job["inputs_digest"]:
+            yield f"{job['id']}'s inputs do not hash to their record"
+    known = {job["id"] for job in evidence.jobs}
+    for submit in evidence.submits or ():
+        if submit["outcome"] == "ok" and submit["job"] not in known:
+            yield f"{submit['job']} was accepted and is not there"
+
+
+def one_job_per_key(evidence: Evidence) -> Finding:
+    """I05: one key and body, one job; another body makes nothing."""
+    seen: dict[str, tuple[str, str]] = {}
+    for submit in evidence.submits or ():
+        if submit["outcome"] != "ok" or submit.get("key") is None:
+            continue
+        first = seen.setdefault(submit["key"], (submit["body_hash"], submit["job"]))
+        if first != (submit["body_hash"], submit["job"]):
+            yield f"key {submit['key']!r} was answered with {first[1]} and {submit['job']}"
+    known = {job["id"] for job in evidence.jobs}
+    for row in evidence.idempotency_keys:
+        if row["job_id"] not in known:
+            yield f"key {row['key']!r} names {row['job_id']}, which is not there"
+
+
+_EVENT_MOVES: dict[str, set[tuple[Any, Any]]] = {}
+for _row in TABLE.values():
+    _moves = {(None if source is None else str(source), str(target)) for source, target in _row.moves.items()}
+    _EVENT_MOVES.setdefault(_row.event, set()).update(_moves)
+
+
+def changes_follow_the_table(evidence: Evidence) -> Finding:
+    """I06: every change of status is in the table and has its event; the row is where its events left it."""
+    events = _by(evidence.events, "job_id")
+    for job in evidence.jobs:
+        place: dict[str, Any] | None = None
+        for event in sorted(events.get(job["id"], []), key=lambda row: row["seq"]):
+            data = _data(event)
+            if "after" not in data:
+                continue
+            before, after = data["before"], data["after"]
+            if before != place:
+                yield f"{job['id']} #{event['seq']} says it was {before}, it was {place}"
+            pair = (before["status"] if before else None, after["status"])
+            if pair not in _EVENT_MOVES.get(event["type"], set()):
+                yield f"{job['id']} #{event['seq']} {event['type']} {pair} is not in the table"
+            place = after
+        if place != {"status": job["status"], "phase": job["phase"]}:
+            yield f"{job['id']} is {job['status']}/{job['phase']}, its events end at {place}"
+
+
+def ended_stays_ended(evidence: Evidence) -> Finding:
+    """I07: a terminal status never changes; only late facts are added."""
+    events = _by(evidence.events, "job_id")
+    artifacts = _by(evidence.artifacts, "job_id")
+    terminal = {str(status) for status in TERMINAL}
+    for job in evidence.jobs:
+        ended = False
+        for event in sorted(events.get(job["id"], []), key=lambda row: row["seq"]):
+            after = _data(event).get("after")
+            if after and ended:
+                yield f"{job['id']} changed after its end: #{event['seq']} {event['type']}"
+            ended = ended or bool(after and after["status"] in terminal)
+        late = [
+            row for row in artifacts.get(job["id"], []) if ended and row["created_at"] > job["finished_at"]
+        ]
+        for row in late:
+            if row["kind"] not in ("late", "partial"):
+                yield f"{job['id']} got {row['kind']} artifact {row['id']} after its end"
+
+
+def events_are_whole(evidence: Evidence) -> Finding:
+    """I08: events are numbered 1 to n without gaps, chained, and followers saw each once and in order."""
+    for job_id, rows in _by((row for row in evidence.events if row["job_id"]), "job_id").items():
+        ordered = sorted(rows, key=lambda row: row["seq"])
+        if [row["seq"] for row in ordered] != list(range(1, len(ordered) + 1)):
+            yield f"{job_id} has gaps or doubles in its event numbers"
+        chain = GENESIS
+        for row in ordered:
+            if row["data"] is not None and sha256(canonical(json.loads(row["data"]))) != row["digest"]:
+                yield f"{job_id} #{row['seq']} was altered: its data does not hash to its digest"
+            chain = link(chain, job_id, row["seq"], row["type"], row["at"], row["actor"], row["digest"])
+            if chain != row["chain"]:
+                yield f"{job_id} #{row['seq']} breaks the chain"
+                break
+    for number, seen in enumerate(evidence.watches or ()):
+        if list(seen) != list(range(seen[0], seen[0] + len(seen))) if seen else False:
+            yield f"follower {number} saw {list(seen)[:20]}"
+
+
+def cost_settled_once(evidence: Evidence) -> Finding:
+    """I17: cost is booked exactly once per run that ended, whatever became of its job."""
+    lines = Counter(row["attempt_id"] for row in evidence.cost_lines)
+    for row in evidence.attempts:
+        bought = row["provider_response_id"] is not None
+        if row["state"] in _RUN_ENDED and bought and lines[row["id"]] != 1:
+            yield f"{row['id']} ended {row['state']} with {lines[row['id']]} cost lines"
+    told = Counter(
+        _data(event).get("attempt") for event in evidence.events if event["type"] == "cost.settled"
+    )
+    for attempt_id, count in told.items():
+        if count > 1:
+            yield f"{attempt_id}'s cost was settled {count} times"
+
+
+def nothing_in_limbo(evidence: Evidence) -> Finding:
+    """I22: every open job waits for a time, a person or the provider; nothing is forgotten."""
+    pending = {row["job_id"] for row in evidence.reviews if row["state"] == "pending"}
+    terminal = {str(status) for status in TERMINAL}
+    for job in evidence.jobs:
+        if job["status"] in terminal:
+            continue
+        if job["status"] == Status.NEEDS_REVIEW:
+            if job["phase"] != "canceling" and job["id"] not in pending:
+                yield f"{job['id']} needs a review that nobody was asked for"
+        elif job["due_at"] is None:
+            yield f"{job['id']} is {job['status']}/{job['phase']} and nobody will look at it again"
+        elif evidence.now is not None and job["due_at"] < evidence.now - 300_000:
+            yield f"{job['id']} has been due for {(evidence.now - job['due_at']) // 1000} s"
+
+
+def artifacts_hash(evidence: Evidence) -> Finding:
+    """I29: artifact bytes hash to their record."""
+    for artifact_id in evidence.broken_artifacts or ():
+        yield f"{artifact_id} does not hash to its record"
+
+
+INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
+    "I01": intent_before_create,
+    "I02": one_create_per_attempt,
+    "I03": doubtful_never_resent,
+    "I04": accepted_jobs_exist,
+    "I05": one_job_per_key,
+    "I06": changes_follow_the_table,
+    "I07": ended_stays_ended,
+    "I08": events_are_whole,
+    "I17": cost_settled_once,
+    "I22": nothing_in_limbo,
+    "I29": artifacts_hash,
+}
+# What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
+_NEEDS: dict[str, tuple[str, str]] = {
+    "I01": ("provider_log", "needs the provider's truth log"),
+    "I02": ("provider_log", "judged from our rows only; the provider's truth log was not given"),
+    "I04": ("submits", "judged from our rows only; no client's history was given"),
+    "I05": ("submits", "judged from our rows only; no client's history was given"),
+    "I08": ("watches", "judged from our rows only; no follower's history was given"),
+    "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
+}
+
+
+def check(evidence: Evidence) -> Report:
+    """Judge every invariant that the evidence allows, and name each one it does not."""
+    report = Report()
+    for name, invariant in INVARIANTS.items():
+        report.violations += [(name, what) for what in invariant(evidence)]
+        missing = _NEEDS.get(name)
+        if missing is not None and getattr(evidence, missing[0]) is None:
+            report.not_judged[name] = missing[1]
+        else:
+            report.judged.append(name)
+    report.not_judged["I21"] = "a refused stale write leaves no row; it is judged where writes are raced"
+    return report
