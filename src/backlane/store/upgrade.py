@@ -1,5 +1,6 @@
 """Bringing a database to this version's shape, and saying whether it is there. Half a step is never left."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,17 @@ def prepare_folder(database: Database) -> None:
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True, mode=0o700)
-        with path.open("ab"):
-            pass
-        path.chmod(0o600)
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
     except OSError as error:
         raise SettingsError(
             f"BACKLANE_DATABASE_URL: cannot use {path}: {error.strerror or error}; {mend}"
         ) from None
+    # Never open the file here: closing it would drop the locks that SQLite holds on it in this process,
+    # and another process would then take itself for the last one and remove the log under our feet.
+    place = path if path.exists() else path.parent
+    if not os.access(place, os.W_OK | os.R_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SettingsError(f"BACKLANE_DATABASE_URL: cannot write {path}: permission denied; {mend}")
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:

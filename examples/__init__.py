@@ -1,0 +1,1 @@
+"""Job types to learn from, and the demo that runs them."""

@@ -1,0 +1,84 @@
+"""Three job types: a digest with structured output, a report with citations, and a draft that people review."""
+
+from pydantic import BaseModel, ConfigDict
+
+from backlane import App, CheckFailed, Request, Review, Sensitive
+
+app = App()
+
+
+class Text(BaseModel):
+    """One text to work on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"title": "A short note", "text": "The lift is broken again. Guests carry their bags."}
+            ]
+        }
+    )
+
+    title: str
+    text: str
+    note: Sensitive[str] = ""
+
+
+class Digest(BaseModel):
+    """What a busy person wants to know of a text."""
+
+    summary: str
+    themes: list[str]
+    numbers: list[float]
+
+
+@app.job(
+    "digest", authority="read_only", useful_for="30m", latency_budget="5m", max_cost="0.50", output=Digest
+)
+def digest(inputs: Text) -> Request:
+    """A short digest of one text: a summary, its themes and the numbers in it."""
+    return Request(
+        model="gpt-6-luna",
+        instructions="Digest the text: one summary, the main themes, the important numbers.",
+        input=[inputs.title, inputs.text],
+        output=Digest,
+    )
+
+
+@digest.summary
+def digest_summary(inputs: Text) -> str:
+    """Titles are no secret here; texts are never shown."""
+    return f"Digest of {inputs.title!r} ({len(inputs.text.split())} words)"
+
+
+@digest.check
+def every_theme_is_in_the_text(result: Digest, job: object) -> dict[str, int]:
+    """A theme that the text does not mention was made up."""
+    text = str(getattr(job, "inputs", "")).lower()
+    foreign = [theme for theme in result.themes if theme.lower() not in text]
+    if foreign:
+        raise CheckFailed(f"{len(foreign)} themes are not in the text")
+    return {"themes": len(result.themes), "numbers": len(result.numbers)}
+
+
+@app.job("research-report", authority="read_only", useful_for="2h", max_cost="1.00")
+def research_report(inputs: Text) -> Request:
+    """A report on one text in which every statement is cited."""
+    return Request(
+        model="gpt-6-sol",
+        instructions="Write a report. Quote the text for every statement and cite where it stands.",
+        input=[inputs.text],
+    )
+
+
+@research_report.summary
+def report_summary(inputs: Text) -> str:
+    """The title only."""
+    return f"Report on {inputs.title!r}"
+
+
+@app.job(
+    "reply-draft", authority="draft", useful_for="2d", review=Review(role="reviewer", respond_within="4h")
+)
+def reply_draft(inputs: Text) -> Request:
+    """A draft of an answer. Nobody outside sees it before a reviewer approved it."""
+    return Request(model="gpt-6-luna", instructions="Draft a friendly answer.", input=[inputs.text])
