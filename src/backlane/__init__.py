@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backlane.app import App, Review
+    from backlane.app import App
     from backlane.client import AsyncClient, Client
+    from backlane.declaring import Review
     from backlane.errors import BacklaneError, CheckFailed
     from backlane.fields import File, Sensitive
     from backlane.request import Request
@@ -26,7 +27,7 @@ __all__ = [
 # Read on first use, so that `backlane --help` need not load what declares job types.
 _HOMES = {
     "App": "app",
-    "Review": "app",
+    "Review": "declaring",
     "Client": "client",
     "AsyncClient": "client",
     "BacklaneError": "errors",

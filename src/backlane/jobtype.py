@@ -3,8 +3,7 @@
 import asyncio
 import inspect
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, cast
@@ -12,10 +11,9 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from backlane.errors import InvalidRequest
-from backlane.fields import holds_file, holds_sensitive, sensitive_fields
+from backlane.fields import holds_file, holds_sensitive
+from backlane.inputs import SUMMARY_AT_MOST, closed_schema, pointer_to, sizes, unspeakable
 from backlane.request import Request, strict_schema
-
-_SUMMARY_AT_MOST = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +199,7 @@ class BuiltType:
 
     def input_schema(self) -> dict[str, Any]:
         """The inputs' JSON Schema; unknown keys are refused."""
-        return _closed(self.inputs.model_json_schema())
+        return closed_schema(self.inputs.model_json_schema())
 
     def output_schema(self) -> dict[str, Any] | None:
         """The output model's JSON Schema, where a declaration names it or a request was built."""
@@ -209,7 +207,7 @@ class BuiltType:
 
     def read_inputs(self, raw: Any) -> BaseModel:
         """The validated inputs. Raises InvalidRequest with pointers below `/inputs`."""
-        faults = list(_unspeakable(raw, "/inputs"))
+        faults = list(unspeakable(raw, "/inputs"))
         if faults:
             raise InvalidRequest(faults)
         try:
@@ -217,7 +215,7 @@ class BuiltType:
         except ValidationError as error:
             raise InvalidRequest(
                 [
-                    (_pointer(one["loc"]), one["msg"])
+                    (pointer_to(one["loc"]), one["msg"])
                     for one in error.errors(include_input=False, include_url=False)
                 ]
             ) from None
@@ -235,9 +233,9 @@ class BuiltType:
                 text = self.summary(inputs)
             except Exception:
                 # A summary must never stop a submit; the default tells enough.
-                return _sizes(inputs)
-            return "".join(char if char.isprintable() else " " for char in str(text))[:_SUMMARY_AT_MOST]
-        return _sizes(inputs)
+                return sizes(inputs)
+            return "".join(char if char.isprintable() else " " for char in str(text))[:SUMMARY_AT_MOST]
+        return sizes(inputs)
 
     def build(self, inputs: Any) -> dict[str, Any]:
         """The provider's create parameters. Raises whatever the type's own code raises."""
@@ -252,71 +250,10 @@ class BuiltType:
             return model.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            raise ValueError(f"{_pointer(first['loc'], '')}: {first['msg']}") from None
+            raise ValueError(f"{pointer_to(first['loc'], '')}: {first['msg']}") from None
 
     def _request(self, inputs: Any) -> Request:
         request = cast(Any, self.function(inputs))
         if not isinstance(request, Request):
             raise TypeError(f"job type {self.name!r} must return a Request")
         return request
-
-
-def _pointer(place: tuple[Any, ...], start: str = "/inputs") -> str:
-    """A JSON pointer (RFC 6901) to a place in the inputs."""
-    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in place]
-    return "/".join([start, *steps]) if steps else start
-
-
-def _unspeakable(value: Any, where: str, depth: int = 0) -> Any:
-    """Places that hold what no database or provider can carry: NUL, lone surrogates, NaN, deep nesting."""
-    if depth > 64:
-        yield where[:200], "is nested deeper than 64"
-    elif isinstance(value, str):
-        if "\x00" in value:
-            yield where, "must not hold NUL characters"
-        elif any("\ud800" <= char <= "\udfff" for char in value):
-            yield where, "must not hold lone surrogates"
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield where, "must be a finite number"
-    elif isinstance(value, Mapping):
-        for key, one in cast(Mapping[Any, Any], value).items():
-            yield from _unspeakable(key, where, depth)
-            yield from _unspeakable(one, where + _pointer((key,), ""), depth + 1)
-    elif isinstance(value, Sequence) and not isinstance(value, bytes):
-        for index, one in enumerate(cast(Sequence[Any], value)):
-            yield from _unspeakable(one, f"{where}/{index}", depth + 1)
-
-
-def _closed(node: Any) -> Any:
-    """A JSON Schema whose objects take no unknown properties."""
-    if isinstance(node, list):
-        return [_closed(one) for one in cast(list[Any], node)]
-    if not isinstance(node, dict):
-        return node
-    known = {key: _closed(value) for key, value in cast(dict[str, Any], node).items()}
-    if known.get("type") == "object" and "properties" in known:
-        known["additionalProperties"] = False
-    return known
-
-
-def _size(count: int) -> str:
-    return f"{count} B" if count < 1000 else f"{count / 1000:.1f} kB"
-
-
-def _sizes(inputs: BaseModel) -> str:
-    """Field names, counts and sizes, never text."""
-    marked = sensitive_fields(type(inputs))
-    parts: list[str] = []
-    for name in type(inputs).model_fields:
-        value = getattr(inputs, name)
-        if name in marked:
-            parts.append(f"{name}: sensitive")
-        elif isinstance(value, str):
-            parts.append(f"{name}: {_size(len(value.encode(errors='replace')))}")
-        elif isinstance(value, list | tuple | dict | set):
-            dumped = len(json.dumps(inputs.model_dump(mode="json", include={name}), default=str).encode())
-            held = len(cast(Sequence[Any], value))
-            parts.append(f"{name}: {held} item{'' if held == 1 else 's'}, {_size(dumped)}")
-        else:
-            parts.append(f"{name}: {type(value).__name__}")
-    return ", ".join(parts)[:_SUMMARY_AT_MOST]

@@ -171,37 +171,20 @@ def build(
     """
     database = Database(settings.database_url)
     require_current(database)
-    clock, ids, worker = SystemClock(), TimeOrderedIds(), ThisWorker()
+    ids, worker = TimeOrderedIds(), ThisWorker()
     store = SqlStore(database, ids)
-    chance = random.SystemRandom().random
-    provider = _provider(settings, clock.now, chance)
-    tell = log or _log
     wakers: list[Callable[[], None]] = []
+    tell = log or _log
 
     def notify() -> None:
         for wake in wakers:
             wake()
 
-    ports = Ports(
-        store=store,
-        artifacts=ArtifactFolder.from_url(settings.artifacts_url),
-        provider=provider,
-        types=types or load_app(settings.app),
-        clock=clock,
-        ids=ids,
-        chance=chance,
-        price=price,
-        worker=worker,
-        simulated=settings.simulated,
-        delete_at_provider=settings.delete_at_provider,
-        timings=settings.timings(),
-        notify=notify,
-        log=tell,
-        point=point or (lambda _: None),
-    )
+    given = {"types": types or load_app(settings.app), "log": tell, "notify": notify}
+    ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
     engine = Embedded(notify)
-    pump = Pump(carrier, engine, clock, slots=settings.slots, log=tell)
+    pump = Pump(carrier, engine, ports.clock, slots=settings.slots, log=tell)
     wakers.append(pump.wake)
     return Service(
         settings=settings,
@@ -214,6 +197,29 @@ def build(
         pump=pump,
         engine=engine,
     )
+
+
+def _ports(
+    settings: Settings, store: SqlStore, ids: TimeOrderedIds, worker: ThisWorker, given: dict[str, Any]
+) -> tuple[Ports, OpenAIProvider]:
+    """The ports over the real clock, chance and provider."""
+    clock, chance = SystemClock(), random.SystemRandom().random
+    provider = _provider(settings, clock.now, chance)
+    ports = Ports(
+        **given,
+        store=store,
+        artifacts=ArtifactFolder.from_url(settings.artifacts_url),
+        provider=provider,
+        clock=clock,
+        ids=ids,
+        chance=chance,
+        price=price,
+        worker=worker,
+        simulated=settings.simulated,
+        delete_at_provider=settings.delete_at_provider,
+        timings=settings.timings(),
+    )
+    return ports, provider
 
 
 def web(service: Service) -> FastAPI:

@@ -10,7 +10,7 @@ from fastapi.sse import format_sse_event
 from backlane.errors import BacklaneError
 from backlane.service.access import Caller, authenticate
 from backlane.service.ports import Ports
-from backlane.service.read import read_events
+from backlane.service.show import read_events
 
 _LOOK_AT_LEAST = 1.0
 _PING_AFTER = 15.0

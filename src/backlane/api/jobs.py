@@ -15,7 +15,7 @@ from backlane.core.job import Status
 from backlane.core.lifecycle import STATUSES, TERMINAL
 from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
-from backlane.service import control, read
+from backlane.service import control, read, show
 from backlane.service.access import Caller
 from backlane.service.submit import Submission, body_hash, submit
 
@@ -202,7 +202,7 @@ async def get_inputs(
 ) -> Response:
     """What was submitted. Every read is audited; support gives a reason."""
     reason = query(request, ReasonQuery).reason
-    return JSONResponse(await read.read_inputs(context(request).ports, caller, job_id, reason))
+    return JSONResponse(await show.read_inputs(context(request).ports, caller, job_id, reason))
 
 
 @router.get("/jobs/{job_id}/events")
@@ -212,7 +212,7 @@ async def get_events(
     """A job's events: JSON pages, or an event stream that resumes after `Last-Event-ID`."""
     around, asked = context(request), query(request, EventQuery)
     if "text/event-stream" not in request.headers.get("accept", ""):
-        page, _ = await read.read_events(around.ports, caller, job_id, asked.after, asked.limit)
+        page, _ = await show.read_events(around.ports, caller, job_id, asked.after, asked.limit)
         following = page[-1]["seq"] if len(page) == asked.limit else None
         return JSONResponse({"data": page, "next_cursor": None if following is None else str(following)})
     await read.read_raw(around.ports, caller, job_id)

@@ -11,7 +11,7 @@ from backlane.api.context import Permit, context
 from backlane.api.jobs import ReasonQuery
 from backlane.api.reading import Body, query
 from backlane.errors import InvalidRequest
-from backlane.service import read
+from backlane.service import show
 from backlane.service.access import Caller
 
 router = APIRouter(prefix="/v1", tags=["outputs"])
@@ -34,7 +34,7 @@ async def get_artifacts(
     request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("artifacts.read"))]
 ) -> Response:
     """The artifacts of a job."""
-    rows = await read.list_artifacts(context(request).ports, caller, job_id)
+    rows = await show.list_artifacts(context(request).ports, caller, job_id)
     return JSONResponse({"data": rows, "next_cursor": None})
 
 
@@ -43,7 +43,7 @@ async def get_artifact(
     request: Request, artifact_id: str, caller: Annotated[Caller, Depends(Permit("artifacts.read"))]
 ) -> Response:
     """One artifact's metadata."""
-    return JSONResponse(await read.read_artifact(context(request).ports, caller, artifact_id))
+    return JSONResponse(await show.read_artifact(context(request).ports, caller, artifact_id))
 
 
 @router.get("/artifacts/{artifact_id}/content")
@@ -52,7 +52,7 @@ async def get_content(
 ) -> Response:
     """An artifact's bytes, whole or a range of them."""
     reason = query(request, ReasonQuery).reason
-    found = await read.read_content(context(request).ports, caller, artifact_id, reason)
+    found = await show.read_content(context(request).ports, caller, artifact_id, reason)
     tag = f'"{found.sha256}"'
     headers = {
         "ETag": tag,
@@ -99,7 +99,7 @@ async def get_reviews(
     if asked.mine is not None and asked.mine != "false":
         raise InvalidRequest([("?mine", "is not available in this version")])
     filters = asked.model_dump(include={"state", "kind", "role", "job"}, exclude_none=True)
-    page = await read.list_reviews(
+    page = await show.list_reviews(
         around.ports, caller, filters, asked.cursor, asked.limit, secret=around.secret
     )
     return JSONResponse(page)

@@ -16,8 +16,8 @@ from backlane.service.conclude import conclude
 from backlane.service.fail import fail
 from backlane.service.outputs import Output, add_outputs, json_bytes, store_output
 from backlane.service.ports import Ports
-from backlane.service.read import artifact_content
 from backlane.service.settle import complete_or_review
+from backlane.service.show import artifact_content
 from backlane.service.situate import Held
 
 

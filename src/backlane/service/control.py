@@ -150,30 +150,41 @@ async def resolve(
 
     def body(tx: Transaction) -> Job:
         job, attempt = _doubtful(tx, ports, caller, job_id)
+        found = None if provider_response_id is None else (provider_response_id, status)
         now = ports.clock.now()
-        job, told = close_open_review(tx, job, now, "approved")
         data = {"choice": choice, "attempt": attempt.id, "notes": (notes or "")[:2000]}
-        told = [Event("job.resolved", now, caller.name, data)]
-        if provider_response_id is not None:
-            told += keep_accepted(tx, attempt.id, provider_response_id, status, now, look_at=now)
-        if choice == "give_up":
-            after, event = fail(job, now, "submission_given_up", actor=caller.name)
-            return tx.save(job, after, [*told, event])
-        phase = Phase.PROVIDER if choice == "attach" else Phase.READY
-        after, event = lifecycle.apply(
-            job, Command.REQUEUE, now, phase=phase, actor=caller.name, data={"choice": choice}
-        )
-        after = replace(
-            after,
-            due_at=now,
-            wait_until=None,
-            provider_response_id=provider_response_id or after.provider_response_id,
-        )
-        return tx.save(job, after, [*told, event])
+        resolved = Event("job.resolved", now, caller.name, data)
+        job, _ = close_open_review(tx, job, now, "approved")
+        after, told = _resolved(tx, job, attempt, now, choice=choice, found=found, actor=caller.name)
+        return tx.save(job, after, [resolved, *told])
 
     job = await ports.store.write(body)
     ports.notify()
     return job
+
+
+def _resolved(
+    tx: Transaction,
+    job: Job,
+    attempt: Attempt,
+    now: int,
+    *,
+    choice: str,
+    found: tuple[str, str] | None,
+    actor: str,
+) -> tuple[Job, list[Event]]:
+    """The job as the choice leaves it: failed, to be run again, or following the run that was found."""
+    if choice == "give_up":
+        after, event = fail(job, now, "submission_given_up", actor=actor)
+        return after, [event]
+    told = [] if found is None else keep_accepted(tx, attempt.id, found[0], found[1], now, look_at=now)
+    phase = Phase.READY if found is None else Phase.PROVIDER
+    after, event = lifecycle.apply(
+        job, Command.REQUEUE, now, phase=phase, actor=actor, data={"choice": choice}
+    )
+    response_id = after.provider_response_id if found is None else found[0]
+    after = replace(after, due_at=now, wait_until=None, provider_response_id=response_id)
+    return after, [*told, event]
 
 
 def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:

@@ -209,6 +209,7 @@ def _job(
     if submission.live:
         raise NotAvailable("Live streaming is not available in this version.")
     return Job(
+        **_FRESH,
         id=ports.ids.new("job"),
         workspace=caller.workspace,
         submitted_by=caller.name,
@@ -217,47 +218,32 @@ def _job(
         type=job_type.name,
         type_version=job_type.version,
         authority=job_type.authority,
-        summary="",
         simulated=ports.simulated,
-        status=Status.QUEUED,
-        phase=Phase.READY,
         phase_since=now,
-        version=1,
-        lease_no=0,
-        lease_state="free",
-        leases_lost=0,
         due_at=now,
-        lane=lane,
-        live=False,
-        window="soonest",
-        provider="openai",
-        provider_account=ports.provider_account,
-        provider_response_id=None,
-        gate=Gate.NONE,
-        review_state="not_required",
-        inputs_digest="",
-        priority=submission.priority,
-        wait_until=None,
         useful_until=now,
-        deadline=None,
-        max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
-        tries=0,
-        ends_as=None,
-        cancel_asked_at=None,
-        failure=None,
         created_at=now,
-        started_at=None,
-        finished_at=None,
-        group_id=None,
-        retry_of=None,
-        retried_as=None,
-        continues=None,
-        case_id=None,
-        archived_at=None,
-        held=False,
+        lane=lane,
+        provider_account=ports.provider_account,
+        priority=submission.priority,
+        max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
         metadata=dict(submission.metadata or {}),
         lane_reasons=rows,
     )
+
+
+# What every job begins with; `prepare` fills in what depends on its inputs.
+_FRESH: dict[str, Any] = {
+    "status": Status.QUEUED, "phase": Phase.READY, "gate": Gate.NONE, "review_state": "not_required",
+    "version": 1, "lease_no": 0, "lease_state": "free", "leases_lost": 0, "tries": 0,
+    "provider": "openai", "live": False, "window": "soonest", "held": False, "summary": "", "inputs_digest": "",
+    **dict.fromkeys(
+        (
+            "provider_response_id", "wait_until", "deadline", "ends_as", "cancel_asked_at", "failure", "started_at",
+            "finished_at", "group_id", "retry_of", "retried_as", "continues", "case_id", "archived_at",
+        )
+    ),
+}  # fmt: skip
 
 
 def body_hash(body: Mapping[str, Any]) -> str:

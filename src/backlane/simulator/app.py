@@ -8,14 +8,14 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from backlane.simulator.faults import FAULTS, Fault, read_fault
+from backlane.simulator.control import install_control
+from backlane.simulator.faults import Fault
 from backlane.simulator.protocol import Refusal
 from backlane.simulator.world import Switches, World
 
 # Faults that meet a create before anything is accepted, and those that spoil a reply.
 _BEFORE = {"rate_limit", "quota", "server_error", "overloaded", "slow_down", "status"}
 _REPLY = {"cut_reply", "garble_reply", "html_reply"}
-_LOOPBACK = ("127.", "::1", "localhost", "testclient")
 
 
 def create_simulator(*, seed: int = 0, clock: str = "real", switches: Switches | None = None) -> FastAPI:
@@ -24,7 +24,7 @@ def create_simulator(*, seed: int = 0, clock: str = "real", switches: Switches |
     app = FastAPI(title="Backlane provider simulator", docs_url=None, redoc_url=None)
     app.state.world = world
     _provider_routes(app, world)
-    _control_routes(app, world)
+    install_control(app, world)
     return app
 
 
@@ -232,61 +232,3 @@ async def _serve_items(world: World, request: Request) -> Response:
     return _reply(
         world, {"object": "list", "data": rows, "first_id": first, "last_id": last, "has_more": False}
     )
-
-
-def _control_routes(app: FastAPI, world: World) -> None:
-    @app.middleware("http")
-    async def only_here(request: Request, call_next: Any) -> Response:  # pyright: ignore[reportUnusedFunction]
-        host = request.client.host if request.client else "testclient"
-        if request.url.path.startswith("/_sim") and not host.startswith(_LOOPBACK):
-            return JSONResponse({"detail": "the control surface is for this machine only"}, 403)
-        return await call_next(request)
-
-    @app.get("/_sim/log")
-    async def log() -> Any:  # pyright: ignore[reportUnusedFunction]
-        """The truth log: every call in order."""
-        return world.log
-
-    @app.get("/_sim/stats")
-    async def stats() -> Any:  # pyright: ignore[reportUnusedFunction]
-        """Counts by call, runs by status, attempts bought twice."""
-        return world.stats()
-
-    @app.get("/_sim/faults")
-    async def faults() -> Any:  # pyright: ignore[reportUnusedFunction]
-        """The faults there are, and those in the air."""
-        return {"known": FAULTS, "waiting": world.weather.waiting()}
-
-    @app.post("/_sim/clock")
-    async def clock(body: dict[str, float]) -> Any:  # pyright: ignore[reportUnusedFunction]
-        """Move the clock on by `advance` seconds."""
-        world.advance(float(body.get("advance", 0)))
-        return {"now": world.now()}
-
-    @app.post("/_sim/script")
-    async def script(body: list[dict[str, Any]]) -> Any:  # pyright: ignore[reportUnusedFunction]
-        """What the next matching responses do: `[{match, then, times?}]`."""
-        for entry in body:
-            if "then" not in entry:
-                return JSONResponse({"detail": "each entry needs `then`"}, 422)
-            world.script(entry)
-        return {"scripts": len(body)}
-
-    @app.post(
-        "/_sim/faults",
-        description="Put faults in the air. Known: " + "; ".join(f"`{k}`: {v}" for k, v in FAULTS.items()),
-    )
-    async def add_faults(body: list[dict[str, Any]]) -> Any:  # pyright: ignore[reportUnusedFunction]
-        try:
-            read = [read_fault(entry) for entry in body]
-        except ValueError as error:
-            return JSONResponse({"detail": str(error)}, 422)
-        for fault in read:
-            world.weather.add(fault)
-        return {"faults": len(read)}
-
-    @app.post("/_sim/reset")
-    async def reset() -> Any:  # pyright: ignore[reportUnusedFunction]
-        """Empty everything."""
-        world.reset()
-        return {"reset": True}

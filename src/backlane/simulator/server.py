@@ -1,6 +1,7 @@
 """Running the simulator: as a command, or in a thread for tests and the demo. Loopback only unless told otherwise."""
 
 import contextlib
+import signal
 import socket
 import sys
 import threading
@@ -51,6 +52,25 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+class _Polite(uvicorn.Server):
+    """Stops on SIGTERM and SIGINT and lets the process end with its own exit code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Handle the signals while serving; from a thread there are none to handle."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        former = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
 def _server(app: FastAPI) -> uvicorn.Server:
     config = uvicorn.Config(
         Wire(app),
@@ -60,7 +80,7 @@ def _server(app: FastAPI) -> uvicorn.Server:
         timeout_graceful_shutdown=1,
         lifespan="off",
     )
-    return uvicorn.Server(config)
+    return _Polite(config)
 
 
 def serve(

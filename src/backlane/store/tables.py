@@ -1,4 +1,4 @@
-"""Every table, column by column; `docs/data.md` is drawn from here.
+"""The tables of jobs and all that belongs to them, column by column; `docs/data.md` is drawn from here.
 
 Times are milliseconds since 1970 UTC. Money is a decimal string. JSON is text in canonical form where
 it is hashed. The row of a job stays narrow; big things lie beside it.
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -23,78 +22,13 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _id() -> Column[str]:
-    return Column("id", String(64), primary_key=True)
-
-
-def _workspace() -> Column[str]:
-    return Column(
-        "workspace", String(64), ForeignKey("workspaces.id"), nullable=False, comment="whose row this is"
-    )
-
-
-def _job() -> Column[str]:
-    return Column("job_id", String(64), ForeignKey("jobs.id"), nullable=False)
-
-
-def _when(name: str, comment: str | None = None, *, required: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=not required, comment=comment)
-
-
-workspaces = Table(
-    "workspaces",
-    metadata,
-    _id(),
-    Column("name", String(100), nullable=False, unique=True),
-    _when("created_at", required=True),
-    comment="The walls between tenants: every other row belongs to one.",
-)
-
-principals = Table(
-    "principals",
-    metadata,
-    _id(),
-    _workspace(),
-    Column("name", String(200), nullable=False, comment="the person's or service's name"),
-    Column("kind", String(10), nullable=False, comment="person or service"),
-    Column("may_decide", Boolean, nullable=False, comment="a service may decide reviews only if true"),
-    _when("created_at", required=True),
-    UniqueConstraint("workspace", "name"),
-    comment="Persons and services; the same name in a workspace is the same person.",
-)
-
-keys = Table(
-    "keys",
-    metadata,
-    _id(),
-    _workspace(),
-    Column("principal_id", String(64), ForeignKey("principals.id"), nullable=False),
-    Column("role", String(20), nullable=False),
-    Column("hash", String(64), nullable=False, unique=True, comment="sha256 of the key; never the key"),
-    Column("hint", String(12), nullable=False, comment="the key's first characters, to tell keys apart"),
-    _when("created_at", required=True),
-    _when("expires_at"),
-    _when("revoked_at"),
-    _when("last_used_at"),
-    comment="API keys, readable only as hashes.",
-)
+from backlane.store.columns import id_column, job_column, metadata, when_column, workspace_column
 
 jobs = Table(
     "jobs",
     metadata,
-    _id(),
-    _workspace(),
+    id_column(),
+    workspace_column(),
     Column(
         "submitted_by", String(200), nullable=False, comment="the person or service whose key submitted it"
     ),
@@ -107,14 +41,14 @@ jobs = Table(
     Column("simulated", Boolean, nullable=False),
     Column("status", String(20), nullable=False),
     Column("phase", String(20)),
-    _when("phase_since", required=True),
+    when_column("phase_since", required=True),
     Column("version", Integer, nullable=False, comment="guards every write"),
     Column("lease_no", Integer, nullable=False, comment="fences workers"),
     Column(
         "lease_state", String(12), nullable=False, comment="free, held, or progressed (held, with a commit)"
     ),
     Column("leases_lost", Integer, nullable=False, comment="leases lost in a row without a commit"),
-    _when("due_at", "when a worker should look again"),
+    when_column("due_at", "when a worker should look again"),
     Column("lane", String(20), nullable=False),
     Column("live", Boolean, nullable=False),
     Column("window", String(10), nullable=False),
@@ -125,23 +59,23 @@ jobs = Table(
     Column("review_state", String(20), nullable=False),
     Column("inputs_digest", String(64), nullable=False, comment="sha256 of the stored inputs"),
     Column("priority", Integer, nullable=False),
-    _when("wait_until", "no attempt is made before"),
-    _when("useful_until", required=True),
-    _when("deadline"),
+    when_column("wait_until", "no attempt is made before"),
+    when_column("useful_until", required=True),
+    when_column("deadline"),
     Column("max_cost", String(40)),
     Column("tries", Integer, nullable=False, comment="refused or unsent creates in a row"),
     Column("ends_as", String(20), comment="canceled or expired, whichever was asked first"),
-    _when("cancel_asked_at"),
+    when_column("cancel_asked_at"),
     Column("failure", JSON(none_as_null=True), comment="cause, code, sentence and the four answers"),
-    _when("created_at", required=True),
-    _when("started_at"),
-    _when("finished_at"),
+    when_column("created_at", required=True),
+    when_column("started_at"),
+    when_column("finished_at"),
     Column("group_id", String(64)),
     Column("retry_of", String(64)),
     Column("retried_as", String(64)),
     Column("continues", String(64)),
     Column("case_id", String(64)),
-    _when("archived_at"),
+    when_column("archived_at"),
     Column("held", Boolean, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("lane_reasons", JSON, nullable=False),
@@ -170,9 +104,9 @@ job_inputs = Table(
 attempts = Table(
     "attempts",
     metadata,
-    _id(),
-    _workspace(),
-    _job(),
+    id_column(),
+    workspace_column(),
+    job_column(),
     Column("number", Integer, nullable=False),
     Column("reason", String(20), nullable=False),
     Column("state", String(20), nullable=False),
@@ -182,15 +116,15 @@ attempts = Table(
     Column("provider_status", String(40), comment="the provider's own word, last seen"),
     Column("model", String(200)),
     Column("sender", String(64), comment="the worker process that sent it"),
-    _when("planned_at", required=True),
-    _when("sent_at"),
-    _when("unknown_at"),
-    _when("accepted_at"),
-    _when("looked_at"),
-    _when("look_at", "when the next look is due"),
+    when_column("planned_at", required=True),
+    when_column("sent_at"),
+    when_column("unknown_at"),
+    when_column("accepted_at"),
+    when_column("looked_at"),
+    when_column("look_at", "when the next look is due"),
     Column("looks", Integer, nullable=False),
-    _when("cancel_sent_at"),
-    _when("finished_at"),
+    when_column("cancel_sent_at"),
+    when_column("finished_at"),
     Column("code", String(100)),
     Column("usage", JSON(none_as_null=True), comment="as the provider reported it"),
     UniqueConstraint("job_id", "number"),
@@ -202,7 +136,7 @@ answers = Table(
     "answers",
     metadata,
     Column("attempt_id", String(64), ForeignKey("attempts.id"), primary_key=True),
-    _job(),
+    job_column(),
     Column("body", Text, nullable=False),
     comment="A finished run's answer that nobody could turn into outputs yet.",
 )
@@ -210,13 +144,13 @@ answers = Table(
 events = Table(
     "events",
     metadata,
-    _id(),
-    _workspace(),
+    id_column(),
+    workspace_column(),
     Column("job_id", String(64), ForeignKey("jobs.id")),
     Column("seq", Integer, comment="1, 2, 3 … per job, no gaps"),
     Column("feed_seq", BigInteger, comment="the workspace's feed, in commit order"),
     Column("type", String(40), nullable=False),
-    _when("at", required=True),
+    when_column("at", required=True),
     Column("actor", String(200), nullable=False),
     Column("data", Text, comment="the payload; retention may remove it"),
     Column("digest", String(64), nullable=False, comment="sha256 of the payload in canonical JSON"),
@@ -226,28 +160,12 @@ events = Table(
     comment="What happened, append-only and hash-chained per job.",
 )
 
-audit = Table(
-    "audit",
-    metadata,
-    _id(),
-    _workspace(),
-    Column("seq", Integer, nullable=False),
-    _when("at", required=True),
-    Column("actor", String(200), nullable=False),
-    Column("action", String(60), nullable=False),
-    Column("subject", String(200), nullable=False),
-    Column("data", Text, nullable=False),
-    Column("chain", String(64), nullable=False),
-    UniqueConstraint("workspace", "seq"),
-    comment="Who did or read what, append-only and hash-chained per workspace.",
-)
-
 artifacts = Table(
     "artifacts",
     metadata,
-    _id(),
-    _workspace(),
-    _job(),
+    id_column(),
+    workspace_column(),
+    job_column(),
     Column("attempt_id", String(64), ForeignKey("attempts.id")),
     Column("kind", String(20), nullable=False),
     Column("name", String(200), nullable=False, comment="a label, never a path"),
@@ -255,7 +173,7 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False, comment="the content's address"),
     Column("inline", LargeBinary, comment="small contents lie here, larger ones in the artifact store"),
-    _when("created_at", required=True),
+    when_column("created_at", required=True),
     Index("ix_artifacts_job_id", "job_id"),
     comment="Results, evidence, partials and reports.",
 )
@@ -263,18 +181,18 @@ artifacts = Table(
 reviews = Table(
     "reviews",
     metadata,
-    _id(),
-    _workspace(),
-    _job(),
+    id_column(),
+    workspace_column(),
+    job_column(),
     Column("kind", String(20), nullable=False),
     Column("state", String(20), nullable=False),
     Column("role", String(20), nullable=False),
     Column("quorum", Integer, nullable=False),
     Column("payload", Text, nullable=False, comment="canonical JSON of what is decided on"),
     Column("payload_hash", String(80), nullable=False),
-    _when("respond_by"),
-    _when("opened_at", required=True),
-    _when("closed_at"),
+    when_column("respond_by"),
+    when_column("opened_at", required=True),
+    when_column("closed_at"),
     Index("ix_reviews_job_id", "job_id"),
     Index(
         "uq_reviews_open",
@@ -290,14 +208,14 @@ cost_lines = Table(
     "cost_lines",
     metadata,
     Column("attempt_id", String(64), ForeignKey("attempts.id"), primary_key=True, comment="booked once"),
-    _workspace(),
-    _job(),
+    workspace_column(),
+    job_column(),
     Column("type", String(64), nullable=False),
     Column("amount", String(40), comment="null: unpriced, never zero"),
     Column("currency", String(3), nullable=False),
     Column("basis", Text, nullable=False),
     Column("simulated", Boolean, nullable=False),
-    _when("booked_at", required=True),
+    when_column("booked_at", required=True),
     Index("ix_cost_lines_job_id", "job_id"),
     Index("ix_cost_lines_type", "workspace", "type"),
     comment="What each attempt cost, from its terminal object.",
@@ -310,8 +228,8 @@ lanes = Table(
     Column("lane", String(20), nullable=False),
     Column("code", String(100), nullable=False),
     Column("message", Text, nullable=False),
-    _when("since", required=True),
-    _when("probe_at", required=True),
+    when_column("since", required=True),
+    when_column("probe_at", required=True),
     PrimaryKeyConstraint("provider_account", "lane"),
     comment="Open incidents: what a person must mend at a provider account or in the loaded job types.",
 )
@@ -319,12 +237,12 @@ lanes = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    _workspace(),
+    workspace_column(),
     Column("submitted_by", String(200), nullable=False),
     Column("key", String(255), nullable=False),
     Column("body_hash", String(64), nullable=False),
-    _job(),
-    _when("created_at", required=True),
+    job_column(),
+    when_column("created_at", required=True),
     PrimaryKeyConstraint("workspace", "submitted_by", "key"),
     comment="Which request made which job, so that a second click makes no second job.",
 )

@@ -9,24 +9,14 @@ from sqlalchemy import Connection, insert
 from backlane.core.job import Job
 from backlane.core.ports import Ids
 from backlane.core.storage import Row, Search, Transaction
-from backlane.store import queries
+from backlane.store import queries, queries_people
 from backlane.store.chain import GENESIS, canonical, link
 from backlane.store.database import Database
 from backlane.store.dialects import Dialect
+from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import JobRecords, job_of
 from backlane.store.searching import job_search, review_search
-from backlane.store.tables import (
-    answers,
-    artifacts,
-    audit,
-    cost_lines,
-    idempotency_keys,
-    keys,
-    lanes,
-    principals,
-    reviews,
-    workspaces,
-)
+from backlane.store.tables import answers, artifacts, cost_lines, idempotency_keys, lanes, reviews
 
 T = TypeVar("T")
 
@@ -121,16 +111,16 @@ class Records(JobRecords):
     # people
 
     def workspace(self, name: str) -> Row | None:
-        return self._one(queries.WORKSPACE_BY_NAME, name=name)
+        return self._one(queries_people.WORKSPACE_BY_NAME, name=name)
 
     def workspaces(self) -> list[Row]:
-        return self._all(queries.WORKSPACES)
+        return self._all(queries_people.WORKSPACES)
 
     def insert_workspace(self, row: Mapping[str, Any]) -> None:
         self._insert(workspaces, row)
 
     def principal(self, workspace: str, name: str) -> Row | None:
-        return self._one(queries.PRINCIPAL, workspace=workspace, name=name)
+        return self._one(queries_people.PRINCIPAL, workspace=workspace, name=name)
 
     def insert_principal(self, row: Mapping[str, Any]) -> None:
         self._insert(principals, row)
@@ -139,16 +129,16 @@ class Records(JobRecords):
         self._insert(keys, row)
 
     def key(self, key_hash: str) -> Row | None:
-        return self._one(queries.KEY_BY_HASH, hash=key_hash)
+        return self._one(queries_people.KEY_BY_HASH, hash=key_hash)
 
     def keys(self) -> list[Row]:
-        return self._all(queries.KEYS)
+        return self._all(queries_people.KEYS)
 
     def revoke_key(self, key_id: str, now: int) -> bool:
-        return self._changed(queries.REVOKE_KEY, at_id=key_id, now=now)
+        return self._changed(queries_people.REVOKE_KEY, at_id=key_id, now=now)
 
     def touch_key(self, key_id: str, now: int) -> None:
-        self._changed(queries.TOUCH_KEY, at_id=key_id, now=now)
+        self._changed(queries_people.TOUCH_KEY, at_id=key_id, now=now)
 
     def used_key(self, workspace: str, submitted_by: str, key: str) -> tuple[str, str] | None:
         row = self._one(queries.IDEMPOTENCY, workspace=workspace, submitter=submitted_by, used_key=key)
@@ -158,7 +148,10 @@ class Records(JobRecords):
         return self._insert_once(idempotency_keys, row)
 
     def audit(self, line: Mapping[str, Any]) -> None:
-        last = self._one(queries.LAST_AUDIT, workspace=line["workspace"]) or {"seq": 0, "chain": GENESIS}
+        last = self._one(queries_people.LAST_AUDIT, workspace=line["workspace"]) or {
+            "seq": 0,
+            "chain": GENESIS,
+        }
         data = canonical(line["data"])
         seq = last["seq"] + 1
         chain = link(last["chain"], seq, line["at"], line["actor"], line["action"], line["subject"], data)

@@ -2,7 +2,11 @@
 
 from alembic import context
 
-from backlane.store.tables import metadata
+from backlane.store import people, tables
+from backlane.store.columns import metadata
+
+# Importing the rooms is what fills the metadata.
+_ROOMS = (people, tables)
 
 
 def run() -> None:

@@ -1,0 +1,165 @@
+"""Reading what a job left: its events, inputs, artifacts and reviews, as a caller may see them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from backlane.core.event import closed_data
+from backlane.core.job import Job
+from backlane.core.storage import Row, Transaction
+from backlane.errors import NotFound, StoreError
+from backlane.service.access import Caller, closed_for, note_read, open_content, visible
+from backlane.service.describe import moment
+from backlane.service.ports import Ports
+from backlane.service.read import artifact_view, read_cursor, write_cursor
+
+
+def event_view(row: Row, closed: bool) -> dict[str, Any]:
+    """An event; what the release gate closes is absent from its data."""
+    data: dict[str, Any] = json.loads(row["data"]) if row["data"] is not None else {}
+    return {
+        "id": row["id"],
+        "object": "event",
+        "seq": row["seq"],
+        "feed_seq": row["feed_seq"],
+        "job": row["job_id"],
+        "type": row["type"],
+        "at": moment(row["at"]),
+        "actor": row["actor"],
+        "data": closed_data(data) if closed else data,
+    }
+
+
+async def read_events(
+    ports: Ports, caller: Caller, job_id: str, after: int, limit: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """A page of a job's events after a number, and whether these are all there will be for now of an ended job."""
+
+    def body(tx: Transaction) -> tuple[Job, list[Row]]:
+        job = visible(tx, caller, tx.job(job_id))
+        return job, tx.events(job_id, after, limit)
+
+    job, rows = await ports.store.read(body)
+    closed = closed_for(caller, job)
+    return [event_view(row, closed) for row in rows], job.finished_at is not None and len(rows) < limit
+
+
+async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:
+    """What was submitted. Role-gated and audited."""
+
+    def body(tx: Transaction) -> str:
+        job = visible(tx, caller, tx.job(job_id))
+        if caller.role == "support" and job.submitted_by != caller.name:
+            open_content(caller, replace(job, submitted_by=""), reason)
+        note_read(tx, ports, caller, "inputs.read", job_id, reason)
+        return tx.inputs(job_id)
+
+    return json.loads(await ports.store.write(body))
+
+
+async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict[str, Any]]:
+    """The metadata of a job's artifacts."""
+
+    def body(tx: Transaction) -> tuple[Job, list[Row]]:
+        return visible(tx, caller, tx.job(job_id)), tx.artifacts(job_id)
+
+    job, rows = await ports.store.read(body)
+    return [artifact_view(row, closed_for(caller, job)) for row in rows]
+
+
+async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
+    """One artifact's metadata. Raises NotFound."""
+
+    def body(tx: Transaction) -> tuple[Job, Row]:
+        row = tx.artifact(artifact_id)
+        if row is None:
+            raise NotFound()
+        return visible(tx, caller, tx.job(row["job_id"])), row
+
+    job, row = await ports.store.read(body)
+    return artifact_view(row, closed_for(caller, job))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An artifact's bytes and how to serve them."""
+
+    name: str
+    media_type: str
+    sha256: str
+    content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Content:
+    """An artifact's bytes, if the release gate and the caller's role allow it."""
+
+    def body(tx: Transaction) -> tuple[Job, Row]:
+        row = tx.artifact(artifact_id)
+        if row is None:
+            raise NotFound()
+        job = visible(tx, caller, tx.job(row["job_id"]))
+        if row["kind"] != "input":
+            open_content(caller, job, reason)
+        return job, row
+
+    job, row = await ports.store.read(body)
+    if job.gate != "none" or caller.role == "support":
+        await ports.store.write(lambda tx: note_read(tx, ports, caller, "content.read", artifact_id, reason))
+    return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row))
+
+
+async def _bytes(ports: Ports, row: Row) -> bytes:
+    """An artifact's bytes, whose hash must be the one that was recorded."""
+    content = row["inline"] if row["inline"] is not None else await ports.artifacts.get(row["sha256"])
+    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+        raise StoreError(f"artifact {row['id']} does not hash to its record; restore it from a backup")
+    return bytes(content)
+
+
+async def artifact_content(ports: Ports, artifact_id: str) -> bytes:
+    """An artifact's bytes for the service itself."""
+    row = await ports.store.read(lambda tx: tx.artifact(artifact_id))
+    if row is None:
+        raise NotFound()
+    return await _bytes(ports, row)
+
+
+def review_view(row: Row) -> dict[str, Any]:
+    """A Review of the public contract."""
+    return {
+        "id": row["id"],
+        "object": "review",
+        "job": row["job_id"],
+        "kind": row["kind"],
+        "state": row["state"],
+        "role": row["role"],
+        "quorum": row["quorum"],
+        "payload": json.loads(row["payload"]),
+        "payload_hash": row["payload_hash"],
+        "opened_at": moment(row["opened_at"]),
+        "respond_by": moment(row["respond_by"]),
+        "claim": None,
+        "decisions": [],
+        "escalations": [],
+        "allowed": [],
+    }
+
+
+async def list_reviews(
+    ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
+) -> dict[str, Any]:
+    """A page of reviews: reviewers see their role's, operators and admins all."""
+    wanted = dict(filters)
+    if caller.role == "reviewer":
+        if wanted.get("role", "reviewer") != "reviewer":
+            return {"data": [], "next_cursor": None}
+        wanted["role"] = "reviewer"
+    after = str(read_cursor(secret, caller, "reviews", cursor)[0]) if cursor is not None else None
+    rows = await ports.store.read(lambda tx: tx.reviews(caller.workspace, wanted, after, limit + 1))
+    following = (
+        write_cursor(secret, caller, "reviews", [rows[limit - 1]["id"]]) if len(rows) > limit else None
+    )
+    return {"data": [review_view(row) for row in rows[:limit]], "next_cursor": following}
