@@ -149,17 +149,17 @@ def decide(situation: Situation, now: int) -> Step:
         step = BeginExpiry() if out else End("expired")
     else:
         step = _open(situation, now)
-    return _no_later_than(step, stray, job)
+    return _no_later_than(step, stray, job, now)
 
 
-def _no_later_than(step: Step, stray: Step | None, job: Job) -> Step:
+def _no_later_than(step: Step, stray: Step | None, job: Job, now: int) -> Step:
     """A wait ends no later than a stray run's next look, nor than the useful window of an open job."""
     if not isinstance(step, Wait):
         return step
     ends = [step.until, stray.until if isinstance(stray, Wait) else None]
     holds = job.phase is Phase.SUBMISSION_UNKNOWN
-    if job.status not in TERMINAL and not holds:
-        ends.append(job.useful_until if step.until is None or step.until < job.useful_until else step.until)
+    if job.status not in TERMINAL and not holds and job.useful_until > now:
+        ends.append(job.useful_until)
     known = [end for end in ends if end is not None]
     return Wait(min(known) if known else None, step.phase, step.code)
 

@@ -145,7 +145,8 @@ class OpenAIProvider:
         import openai
 
         ask: Any = {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
-        options: dict[str, Any] = {"max_retries": 0}
+        # A followed redirect is a second request: with a create, a second purchase.
+        options: dict[str, Any] = {"max_retries": 0, "follow_redirects": False}
         given = {} if body is None else {"body": dict(body)}
         try:
             raw = await ask(path, cast_to=httpx2.Response, options=options, **given)

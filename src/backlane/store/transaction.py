@@ -28,8 +28,10 @@ class Records(JobRecords):
         self._connection.execute(insert(table), dict(row))
 
     def _insert_once(self, table: Any, row: Mapping[str, Any]) -> bool:
-        statement = self._dialect.insert(table).values(**row).on_conflict_do_nothing()
-        return self._connection.execute(statement).rowcount > 0
+        # A count of rows is not told for such an insert by every driver; the row itself is.
+        first = next(iter(table.primary_key))
+        statement = self._dialect.insert(table).values(**row).on_conflict_do_nothing().returning(first)
+        return self._connection.execute(statement).first() is not None
 
     def search(self, search: Search) -> list[Job]:
         return [job_of(row) for row in self._all(job_search(search))]

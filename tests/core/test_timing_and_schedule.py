@@ -1,0 +1,122 @@
+"""Arithmetic: where a job's time went, when to look again, what a failure means."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backlane.core.authority import gate_for
+from backlane.core.event import OPEN_KEYS, Change, closed_data, part_of, timing
+from backlane.core.failure import MEANINGS, RETRIED_RUNS, Cause, card, meaning
+from backlane.core.job import Gate, Phase, is_out
+from backlane.core.lane import chosen, verdicts
+from backlane.core.schedule import Timings, cancel_delay, look_delay, retry_delay
+from tests.values import NOW, an_attempt
+
+T = Timings()
+_OPEN_PLACES = [
+    ("queued", "ready"), ("queued", "provider"), ("running", "model"), ("running", "check"), ("running", "tool"),
+    ("running", "action"), ("needs_review", "output"), ("running", "canceling"),
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(_OPEN_PLACES), st.integers(0, 10**7)), min_size=1, max_size=12),
+    st.booleans(),
+)
+def test_the_parts_of_the_time_sum_to_the_wall_time(steps, ended) -> None:
+    at, changes = NOW, list[Change]()
+    for (status, phase), pause in steps:
+        changes.append(Change(at, status, phase))
+        at += pause
+    if ended:
+        changes.append(Change(at, "completed", None))
+    parts = timing(changes, at)
+    total = sum(round((value or 0) * 1000) for value in parts.values())
+    assert total == at - NOW
+    reviewed = any(change.status == "needs_review" for change in changes)
+    assert (parts["review_seconds"] is not None) == reviewed
+
+
+def test_each_place_counts_towards_one_part() -> None:
+    assert part_of("queued", "retry") == "queued_seconds"
+    assert part_of("queued", "provider") == "provider_queued_seconds"
+    assert part_of("needs_review", "canceling") == "overhead_seconds"
+
+
+@given(st.integers(0, 10**8), st.none() | st.integers(0, 10**9), st.floats(0, 0.999))
+def test_looks_back_off_and_honour_a_hint(age, hint, chance) -> None:
+    delay = look_delay(age, T, hint, chance)
+    assert delay >= T.look_first * 0.95
+    assert delay <= max(T.look_max * 1.05, T.retry_after_max)
+    if hint is not None:
+        assert delay >= min(hint, T.retry_after_max)
+
+
+def test_a_long_run_costs_few_looks() -> None:
+    age = looks = 0
+    while age < 3_600_000:
+        age += look_delay(age, T, None, 0.5)
+        looks += 1
+    assert looks < 85
+
+
+def test_retries_wait_one_two_four_seconds_and_an_absurd_hint_is_capped() -> None:
+    assert [retry_delay(tries, T, None, 0.5) for tries in range(4)] == [1000, 2000, 4000, 8000]
+    assert retry_delay(99, T, None, 0.5) == T.retry_max
+    assert retry_delay(0, T, 10**12, 0.0) == T.retry_after_max
+    assert retry_delay(0, T, 20_000, 0.0) == 20_000
+    assert 0 < cancel_delay(0, T) <= cancel_delay(10**9, T) == T.look_max
+
+
+def test_every_failure_has_a_cause_a_sentence_and_next_steps() -> None:
+    for code, what in MEANINGS.items():
+        assert what.cause in Cause
+        assert what.sentence.endswith("."), code
+        assert what.next_steps, code
+    assert set(MEANINGS) >= RETRIED_RUNS
+    for code in RETRIED_RUNS:
+        assert meaning(code).retryable
+
+
+def test_codes_nobody_has_seen_are_failed_runs_and_policy_codes_are_policy() -> None:
+    assert meaning("something_new") is MEANINGS["run_failed"]
+    assert meaning("bio_policy").cause is Cause.POLICY
+    assert meaning("image_too_large").cause is Cause.INPUT
+    told = card("server_error", detail="x" * 900, partial=True, retry_at=None)
+    assert told["partial_output"]
+    assert len(told["message"]) < 600
+
+
+def test_the_gate_is_open_only_for_read_only_work_without_secrets() -> None:
+    assert gate_for("read_only", sensitive=False, reviewed=False) is Gate.NONE
+    assert gate_for("read_only", sensitive=True, reviewed=False) is Gate.SENSITIVE
+    assert gate_for("read_only", sensitive=False, reviewed=True) is Gate.OUTPUT
+    for authority in ("draft", "low_risk_write", "external_effect"):
+        assert gate_for(authority, sensitive=False, reviewed=False) is Gate.OUTPUT
+
+
+def test_every_lane_says_why() -> None:
+    rows = verdicts(["background", "batch"], None)
+    assert [row["lane"] for row in rows] == ["interactive", "background", "batch"]
+    assert all(row["reason"] for row in rows)
+    assert chosen(rows) == "background"
+    assert chosen(verdicts(["batch"], None)) is None
+    assert chosen(verdicts(["background", "batch"], "batch")) is None
+
+
+def test_a_closed_event_keeps_only_what_is_known_to_be_open() -> None:
+    told = {
+        "after": {"status": "running"},
+        "usage": {"output_tokens": 9},
+        "name": "x.md",
+        "sha256": "…",
+        "bytes": 4,
+    }
+    assert closed_data(told) == {"after": {"status": "running"}}
+    assert not OPEN_KEYS & {"usage", "name", "sha256", "bytes", "text", "payload_hash", "message"}
+
+
+def test_an_attempt_is_out_while_the_provider_may_work_on_it() -> None:
+    assert Phase.MODEL == "model"
+    assert [is_out(an_attempt(state)) for state in ("planned", "sending", "unknown", "accepted", "completed")] == [
+        False, True, True, True, False,
+    ]  # fmt: skip
