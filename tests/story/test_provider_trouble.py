@@ -26,13 +26,14 @@ from tests.story.acts import (
     verified,
 )
 
+FAILED = "failed"
 ENDS: list[tuple[str, dict[str, Any], str, str, str]] = [
-    ("a server error that stays", {"status": "failed", "error_code": "server_error"}, "failed", "provider", "server_error"),
+    ("a server error that stays", {"status": "failed", "error_code": "server_error"}, FAILED, "provider", "server_error"),
     ("a prompt refused", {"status": "failed", "error_code": "invalid_prompt"}, "failed", "input", "invalid_prompt"),
     ("a policy code", {"status": "failed", "error_code": "bio_policy"}, "failed", "policy", "bio_policy"),
     ("a bad image", {"status": "failed", "error_code": "image_parse_error"}, "failed", "input", "image_parse_error"),
     ("an unheard-of code", {"status": "failed", "error_code": "gremlins"}, "failed", "provider", "gremlins"),
-    ("cut off", {"status": "incomplete", "text": "It was a dark and stormy night."}, "failed", "provider", "incomplete"),
+    ("cut off", {"status": "incomplete", "text": "It was a dark and stormy night."}, FAILED, "provider", "incomplete"),
     ("filtered", {"status": "incomplete", "incomplete_reason": "content_filter"}, "failed", "policy", "content_filter"),
     ("refused by the model", {"refusal": "I can't help with that."}, "failed", "policy", "refusal"),
     ("not of the form", {"text": "just words"}, "failed", "provider", "invalid_output"),
@@ -289,10 +290,23 @@ async def test_a_cancel_the_provider_bungles_still_ends_canceled(working: Place,
     view = await finished(working, ana, job)
     assert view["status"] == "canceled"
     await seen(working, ana, job.id, lambda view: view["attempts"][0]["state"] in ("completed", "canceled"))
-    if name == "complete_after_cancel":
-        view = await read_job(working.service.ports, ana, job.id)
-        assert [row["kind"] for row in view["artifacts"]] == ["late"]
-        assert float(view["cost"]["settled"]) > 0
+    verified(working)
+
+
+async def test_a_run_that_finished_before_its_cancel_is_kept_as_late(working: Place) -> None:
+    ana = await working.caller()
+    script(
+        working, {"queued_seconds": 0, "running_seconds": 0, "json": {"summary": "done anyway", "themes": []}}
+    )
+    fault(working, "poll_after_ms", ms=60_000, call="create")
+    job = await submitted(working, ana)
+    await seen(working, ana, job.id, lambda view: view["provider_response_id"] is not None)
+    await control.cancel(working.service.ports, ana, job.id, None)
+    view = await finished(working, ana, job)
+    assert view["status"] == "canceled"
+    assert [row["kind"] for row in view["artifacts"]] == ["late"]
+    assert float(view["cost"]["settled"]) > 0
+    assert view["attempts"][0]["state"] == "completed"
     verified(working)
 
 

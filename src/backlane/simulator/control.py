@@ -1,79 +1,134 @@
-"""The simulator's control surface under /_sim: log, stats, clock, script, faults, reset. For this machine only."""
+"""The control surface under /_sim: truth log, stats, clock, script, faults. It is for this machine only."""
 
-from typing import Any
+import dataclasses
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from backlane.simulator.faults import FAULTS, read_fault
+from backlane.simulator.script import THEN, read_rule
+from backlane.simulator.switches import changed
 from backlane.simulator.world import World
 
-_LOOPBACK = ("127.", "::1", "localhost", "testclient")
-_KNOWN = "; ".join(f"`{name}`: {what}" for name, what in FAULTS.items())
+_Given = TypeVar("_Given")
+_Read = TypeVar("_Read")
+_FAULT_LIST = "\n".join(
+    f"- `{name}`: {kind.description}"
+    + (
+        f" ({'; '.join(f'`{key}`: {told}' for key, told in kind.parameters.items())})"
+        if kind.parameters
+        else ""
+    )
+    for name, kind in FAULTS.items()
+)
+_THEN_LIST = "\n".join(f"- `{key}`: {told}" for key, told in THEN.items())
 
 
-def install_control(app: FastAPI, world: World) -> None:
-    """Add the control routes; a caller from another machine gets 403."""
-
-    async def only_here(request: Request, call_next: Any) -> Response:
-        host = request.client.host if request.client else "testclient"
-        if request.url.path.startswith("/_sim") and not host.startswith(_LOOPBACK):
-            return JSONResponse({"detail": "the control surface is for this machine only"}, 403)
-        return await call_next(request)
-
-    app.middleware("http")(only_here)
-    _install_reading(app, world)
-    _install_steering(app, world)
+def add_control_routes(app: FastAPI, world: World) -> None:
+    """The routes a test or a demo steers the simulator with."""
+    app.middleware("http")(_only_this_machine)
+    _add_readings(app, world)
+    _add_orders(app, world)
 
 
-def _install_reading(app: FastAPI, world: World) -> None:
-    async def log() -> Any:
-        """The truth log: every call in order."""
+async def _only_this_machine(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    if request.url.path.startswith("/_sim") and not _is_near(request):
+        return JSONResponse({"detail": "the control surface is for this machine only"}, 403)
+    return await call_next(request)
+
+
+def _is_near(request: Request) -> bool:
+    """Loopback, or a caller inside this very process."""
+    host = request.client.host if request.client else "testclient"
+    if host in ("testclient", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _add_readings(app: FastAPI, world: World) -> None:
+    async def log() -> list[dict[str, Any]]:
+        """The truth log: every call in order, also those whose reply was lost."""
         return world.log
 
-    async def stats() -> Any:
+    async def stats() -> dict[str, Any]:
         """Counts by call, runs by status, attempts bought twice."""
         return world.stats()
 
-    async def faults() -> Any:
+    async def faults() -> dict[str, Any]:
         """The faults there are, and those in the air."""
-        return {"known": FAULTS, "waiting": world.weather.waiting()}
+        known = [
+            {
+                "fault": name,
+                "description": kind.description,
+                "calls": sorted(kind.calls),
+                "parameters": kind.parameters,
+            }
+            for name, kind in FAULTS.items()
+        ]
+        return {"known": known, "waiting": world.weather.waiting()}
 
-    for name, endpoint in {"log": log, "stats": stats, "faults": faults}.items():
-        app.add_api_route(f"/_sim/{name}", endpoint, methods=["GET"])
+    async def profile() -> dict[str, Any]:
+        """The switches as they stand."""
+        return dataclasses.asdict(world.switches)
+
+    app.get("/_sim/log")(log)
+    app.get("/_sim/stats")(stats)
+    app.get("/_sim/faults")(faults)
+    app.get("/_sim/profile")(profile)
 
 
-def _install_steering(app: FastAPI, world: World) -> None:
-    async def clock(body: dict[str, float]) -> Any:
+def _add_orders(app: FastAPI, world: World) -> None:
+    async def clock(body: dict[str, float]) -> dict[str, float]:
         """Move the clock on by `advance` seconds."""
-        world.advance(float(body.get("advance", 0)))
+        seconds = body.get("advance")
+        if seconds is None or seconds < 0:
+            raise HTTPException(422, "give `advance`, seconds of at least 0")
+        world.advance(seconds)
         return {"now": world.now()}
 
-    async def script(body: list[dict[str, Any]]) -> Any:
-        """What the next matching responses do: `[{match, then, times?}]`."""
-        if not all(isinstance(entry.get("then"), dict) for entry in body):
-            return JSONResponse({"detail": "each entry needs `then`"}, 422)
-        for entry in body:
-            world.script(entry)
-        return {"scripts": len(body)}
+    async def script(body: list[dict[str, Any]]) -> dict[str, int]:
+        for rule in _read_all(read_rule, body):
+            world.scripts.add(rule)
+        return {"scripts": len(world.scripts)}
 
-    async def faults(body: list[dict[str, Any]]) -> Any:
-        try:
-            read = [read_fault(entry) for entry in body]
-        except ValueError as error:
-            return JSONResponse({"detail": str(error)}, 422)
-        for fault in read:
+    async def faults(body: list[dict[str, Any]]) -> dict[str, int]:
+        for fault in _read_all(read_fault, body):
             world.weather.add(fault)
-        return {"faults": len(read)}
+        return {"faults": len(body)}
 
-    async def reset() -> Any:
-        """Empty everything."""
+    async def profile(body: dict[str, Any]) -> dict[str, Any]:
+        """Change switches."""
+        world.switches = _read_all(lambda given: changed(world.switches, given), [body])[0]
+        return dataclasses.asdict(world.switches)
+
+    async def reset() -> dict[str, bool]:
+        """Empty everything; switches and a virtual clock go back to their start."""
         world.reset()
         return {"reset": True}
 
-    app.add_api_route("/_sim/clock", clock, methods=["POST"])
-    app.add_api_route("/_sim/script", script, methods=["POST"])
-    app.add_api_route(
-        "/_sim/faults", faults, methods=["POST"], description=f"Put faults in the air. Known: {_KNOWN}"
+    app.post("/_sim/clock")(clock)
+    told = "What the next matching responses do: `[{match, then, times?}]`. `then` may hold:\n" + _THEN_LIST
+    app.post("/_sim/script", description=told)(script)
+    told = (
+        "Put faults in the air: `[{fault, times?, match?, call?, rate?, ...parameters}]`. Known:\n"
+        + _FAULT_LIST
     )
-    app.add_api_route("/_sim/reset", reset, methods=["POST"])
+    app.post("/_sim/faults", description=told)(faults)
+    app.post("/_sim/profile")(profile)
+    app.post("/_sim/reset")(reset)
+
+
+def _read_all(read: Callable[[_Given], _Read], body: list[_Given]) -> list[_Read]:
+    """All entries read before any takes effect."""
+    try:
+        return [read(entry) for entry in body]
+    except (ValueError, TypeError) as error:
+        raise HTTPException(422, str(error)) from None

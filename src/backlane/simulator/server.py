@@ -1,22 +1,25 @@
 """Running the simulator: as a command, or in a thread for tests and the demo. Loopback only unless told otherwise."""
 
 import contextlib
+import json
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Generator
+import time
+import urllib.request
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from backlane.simulator.app import create_simulator
-from backlane.simulator.world import Switches
-
-_Scope = dict[str, Any]
-_Send = Callable[[dict[str, Any]], Awaitable[None]]
+from backlane.simulator.replies import TRANSPORT
+from backlane.simulator.switches import Switches
+from backlane.simulator.world import World
 
 
 class Wire:
@@ -25,30 +28,21 @@ class Wire:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
 
-    async def __call__(self, scope: _Scope, receive: Any, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event."""
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
-        scope["backlane.transport"] = transport
-
-        async def cutting(message: Any) -> None:
-            if transport is not None and transport.is_closing():
-                return
-            if message["type"] == "http.response.body" and "backlane.cut" in scope:
-                half = message.get("body", b"")[: scope["backlane.cut"]]
-                await send({"type": "http.response.body", "body": half, "more_body": True})
-                if transport is not None:
-                    transport.close()
-                return
-            await send(message)
-
-        await self._app(scope, receive, cutting)
+        scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
+        await self._app(scope, receive, send)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listening = socket.socket()
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
-    listening.listen(1024)
+    try:
+        listening.bind((host, port))
+        listening.listen(1024)
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 
@@ -79,52 +73,109 @@ def _server(app: FastAPI) -> uvicorn.Server:
         access_log=False,
         timeout_graceful_shutdown=1,
         lifespan="off",
+        # The app sends the date of its own clock.
+        date_header=False,
+        server_header=False,
     )
     return _Polite(config)
 
 
 def serve(
-    host: str, port: int, *, seed: int = 0, clock: str = "real", switches: Switches | None = None
+    host: str = "127.0.0.1",
+    port: int = 8399,
+    *,
+    seed: int = 0,
+    clock: Literal["real", "virtual"] = "real",
+    switches: Switches | None = None,
+    **changes: Any,
 ) -> int:
     """Run until stopped; the exit code. Says one line on stderr when ready or when it cannot start."""
+    app = create_simulator(seed=seed, clock=clock, switches=switches, **changes)
     try:
         listening = _listen(host, port)
     except OSError as error:
-        print(
-            f"simulator: cannot listen on {host}:{port}: {error.strerror}; use another --port",
-            file=sys.stderr,
-        )
+        told = f"simulator: cannot listen on {host}:{port}: {error.strerror}; use another --port"
+        print(told, file=sys.stderr)
         return 1
     taken = listening.getsockname()[1]
-    print(f"simulator: http://{host}:{taken}/v1 (seed {seed}, {clock} clock)", file=sys.stderr, flush=True)
-    _server(create_simulator(seed=seed, clock=clock, switches=switches)).run(sockets=[listening])
+    ready = f"simulator: http://{host}:{taken}/v1 (seed {seed}, {clock} clock)"
+    print(ready, file=sys.stderr, flush=True)
+    _server(app).run(sockets=[listening])
     return 0
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A simulator in a thread."""
+    """A simulator in a thread, and its control surface."""
 
     url: str
     app: FastAPI
 
     @property
-    def world(self) -> Any:
-        """The simulated provider itself, for its log and stats."""
+    def base_url(self) -> str:
+        """What a client of the provider is given."""
+        return f"{self.url}/v1"
+
+    @property
+    def world(self) -> World:
+        """The simulated provider itself; read it, but steer it through the control surface."""
         return self.app.state.world
+
+    def control(self, path: str, body: Any = None) -> Any:
+        """One call of the control surface: a POST when there is a body."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/_sim/{path}", data, headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+            return json.load(reply)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The truth log."""
+        return self.control("log")
+
+    def stats(self) -> dict[str, Any]:
+        """The counts."""
+        return self.control("stats")
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on."""
+        self.control("clock", {"advance": seconds})
+
+    def script(self, *rules: dict[str, Any]) -> None:
+        """What the next matching responses do."""
+        self.control("script", list(rules))
+
+    def faults(self, *faults: dict[str, Any]) -> None:
+        """Put faults in the air."""
+        self.control("faults", list(faults))
+
+    def profile(self, **changes: Any) -> None:
+        """Change switches."""
+        self.control("profile", changes)
+
+    def reset(self) -> None:
+        """Empty everything."""
+        self.control("reset", {})
 
 
 @contextlib.contextmanager
 def running_simulator(
-    *, seed: int = 0, clock: str = "real", port: int = 0, switches: Switches | None = None
+    *,
+    seed: int = 0,
+    clock: Literal["real", "virtual"] = "real",
+    port: int = 0,
+    switches: Switches | None = None,
+    **changes: Any,
 ) -> Generator[Running]:
     """A simulator on a free loopback port for as long as the block runs."""
-    app = create_simulator(seed=seed, clock=clock, switches=switches)
+    app = create_simulator(seed=seed, clock=clock, switches=switches, **changes)
     listening = _listen("127.0.0.1", port)
     server = _server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.002)
         yield Running(f"http://127.0.0.1:{listening.getsockname()[1]}", app)
     finally:
         server.should_exit = True

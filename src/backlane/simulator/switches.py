@@ -1,0 +1,54 @@
+"""What is not known of the real provider, and what differs between accounts. Each is a choice, none a fault."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+
+@dataclass(slots=True)
+class Switches:
+    """The defaults follow the provider's public contract; see `GET /_sim/profile`."""
+
+    __pydantic_config__ = ConfigDict(strict=False)
+
+    speed: float = 1.0
+    queued_seconds: tuple[float, float] = (0.1, 0.5)
+    running_seconds: tuple[float, float] = (0.5, 3.0)
+    # Seconds after its end that any run is kept; None keeps it for good.
+    retention_seconds: float | None = None
+    # Seconds after its end that a run with store=false can still be read.
+    ephemeral_seconds: float = 600.0
+    # A zero-retention account: every run counts as store=false.
+    zdr: bool = False
+    # The older rule: background with store=false is refused.
+    strict_store: bool = False
+    cancel_ended: Literal["refuse", "accept", "conflict"] = "refuse"
+    cancel_keeps_output: bool = False
+    usage_on_failed: bool = False
+    usage_on_cancelled: bool = False
+    delete_in_flight: bool = False
+    strict_schemas: bool = True
+    requests_per_minute: int = 10_000
+    tokens_per_minute: int = 2_000_000
+    # Refuse creates beyond requests_per_minute instead of only reporting the limit.
+    enforce_limits: bool = False
+    poll_after_ms: int | None = None
+    retired_models: tuple[str, ...] = ()
+
+
+_ADAPTER = TypeAdapter(Switches)
+
+
+def changed(switches: Switches, given: dict[str, Any]) -> Switches:
+    """The switches with some changed. Raises ValueError naming what is wrong."""
+    current = dataclasses.asdict(switches)
+    unknown = sorted(set(given) - set(current))
+    if unknown:
+        raise ValueError(f"unknown switch {unknown[0]!r}; known: {', '.join(current)}")
+    try:
+        return _ADAPTER.validate_python(current | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"switch {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -1,0 +1,64 @@
+"""What a payload must be to pass for the provider's: the SDK's own types, and no field they do not know."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from openai.types.responses import Response
+from pydantic import BaseModel, TypeAdapter
+
+KNOWN_EXTRA = {"store", "obfuscation", "first_id", "last_id"}
+# The fields the provider's description requires beside those the SDK does.
+REQUIRED = {
+    "id",
+    "object",
+    "created_at",
+    "status",
+    "error",
+    "incomplete_details",
+    "instructions",
+    "model",
+    "output",
+    "parallel_tool_calls",
+    "metadata",
+    "tool_choice",
+    "tools",
+    "temperature",
+    "top_p",
+    "usage",
+}
+
+
+def unknown_fields(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        yield from (f"{path}.{name}" for name in value.model_extra or {} if name not in KNOWN_EXTRA)
+        for name in type(value).model_fields:
+            yield from unknown_fields(getattr(value, name), f"{path}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from unknown_fields(item, f"{path}[{index}]")
+
+
+def checked(kind: Any, payload: Any) -> Any:
+    """The payload as the SDK's type, or an error that names what is wrong."""
+    read = TypeAdapter(kind).validate_json(json.dumps(payload))
+    assert list(unknown_fields(read)) == []
+    return read
+
+
+def checked_response(payload: dict[str, Any]) -> Response:
+    """A Response object with the invariants that every status brings."""
+    read: Response = checked(Response, payload)
+    assert not REQUIRED - set(payload)
+    assert (read.status == "failed") == (read.error is not None)
+    assert (read.status == "incomplete") == (read.incomplete_details is not None)
+    assert (read.status == "completed") == (read.completed_at is not None)
+    if read.usage:
+        assert read.usage.input_tokens + read.usage.output_tokens == read.usage.total_tokens
+        assert read.usage.output_tokens_details.reasoning_tokens <= read.usage.output_tokens
+    for item in read.output:
+        if item.type == "message":
+            for part in item.content:
+                for note in getattr(part, "annotations", []):
+                    assert 0 <= note.start_index <= note.end_index <= len(part.text)
+    return read
