@@ -3,21 +3,26 @@
 Answers the provider gave are values; nothing here decides about a job.
 """
 
+import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlsplit
 
-from backlane.core.outcome import CreateOutcome, LookOutcome, NotSent, Refused, Unknown, When
+from backlane.core.outcome import CreateOutcome, Gone, LookOutcome, NotSent, Refused, Unknown, When
 from backlane.core.ports import CreateCall
 from backlane.errors import SettingsError
 from backlane.provider import wire
-from backlane.provider.pace import Pace, duration, retry_after
+from backlane.provider.pace import Pace, poll_after, retry_after
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _CONNECT_SECONDS = 5.0
+_OPENAI_URL = "https://api.openai.com/v1"
+_NO_ID = Gone("that is not the id of a run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,15 @@ class Account:
     base_url: str | None = None
     organization: str | None = None
     project: str | None = None
+    simulated: bool = False
 
 
 class OpenAIProvider:
     """Implements the Provider protocol.
 
-    `now` gives milliseconds since 1970; `call_timeout` is how long one call may take, in milliseconds.
+    `now` gives milliseconds since 1970; `call_timeout` is how long one whole call may take, in milliseconds.
+    `transport` replaces the network (an httpx2 transport), for a simulator in the same process.
+    Raises SettingsError for an account that could never work.
     """
 
     def __init__(
@@ -43,24 +51,31 @@ class OpenAIProvider:
         now: Callable[[], int],
         pace: Pace,
         call_timeout: int = 30_000,
+        text_at_most: int = wire.TEXT_AT_MOST,
+        transport: Any = None,
     ) -> None:
+        for name, account in accounts.items():
+            _check(name, account)
         self._accounts = dict(accounts)
         self._now = now
         self._pace = pace
         self._timeout = call_timeout / 1000
+        self._text_at_most = text_at_most
+        self._transport = transport
         self._clients: dict[str, AsyncOpenAI] = {}
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
-        model = str(call.params.get("model", ""))
-        client = self._client(call.account)
-        body = {**call.params, "background": True}
-        reply = await self._call(client, "POST", "/responses", body)
+        model = str(call.params.get("model") or "")
+        content = _encoded(call.params)
+        if content is None:
+            return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
+        reply = await self._call(call.account, "POST", "/responses", content)
         if not isinstance(reply, Reply):
             return reply
         self._pace.saw_create(call.account, model, reply.headers)
-        if reply.status == 200:
-            return wire.accepted(parse(reply.body), self._hint(reply))
+        if reply.ok:
+            return wire.accepted(parse(reply.body), self._hint(reply), _named_attempt(call))
         outcome = create_refusal(reply, self._now())
         if isinstance(outcome, Refused) and outcome.when is When.LATER and outcome.retry_after:
             self._pace.hold_creates(call.account, model, outcome.retry_after)
@@ -68,19 +83,24 @@ class OpenAIProvider:
 
     async def look(self, account: str, response_id: str) -> LookOutcome:
         """Retrieve a run."""
-        reply = await self._call(self._client(account), "GET", f"/responses/{_safe(response_id)}", None)
+        if not wire.is_run_id(response_id):
+            return _NO_ID
+        reply = await self._call(account, "GET", _path(response_id))
         return self._observed(account, response_id, reply)
 
     async def cancel(self, account: str, response_id: str) -> LookOutcome:
         """Ask for a run to be stopped; a refusal is settled by looking at the run."""
-        reply = await self._call(self._client(account), "POST", f"/responses/{_safe(response_id)}/cancel", {})
+        if not wire.is_run_id(response_id):
+            return _NO_ID
+        reply = await self._call(account, "POST", _path(response_id) + "/cancel")
         if isinstance(reply, Reply) and reply.status in (400, 404, 409):
             return await self.look(account, response_id)
         return self._observed(account, response_id, reply)
 
     async def delete(self, account: str, response_id: str) -> None:
         """Delete a stored run; a failure leaves it to the provider's own retention."""
-        await self._call(self._client(account), "DELETE", f"/responses/{_safe(response_id)}", None)
+        if wire.is_run_id(response_id):
+            await self._call(account, "DELETE", _path(response_id))
 
     def create_wait(self, account: str, model: str | None) -> int:
         """Milliseconds until a create may go out."""
@@ -92,17 +112,19 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        for client in self._clients.values():
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
             await client.close()
 
-    def _observed(self, account: str, response_id: str, reply: Reply | Unknown | NotSent) -> LookOutcome:
+    def _observed(
+        self, account: str, response_id: str, reply: Reply | Refused | Unknown | NotSent
+    ) -> LookOutcome:
         if not isinstance(reply, Reply):
             return reply
-        if reply.status == 200:
-            body = parse(reply.body)
-            if body is None:
-                return Unknown("garbled_reply", "the provider's reply is not JSON")
-            return wire.observed(body, response_id, self._hint(reply))
+        if reply.ok:
+            hint = self._hint(reply)
+            return wire.observed(parse(reply.body), response_id, hint, text_at_most=self._text_at_most)
         outcome = look_refusal(reply, self._now())
         if isinstance(outcome, Refused) and outcome.when is When.LATER and outcome.retry_after:
             self._pace.hold_looks(account, outcome.retry_after)
@@ -110,71 +132,117 @@ class OpenAIProvider:
 
     def _hint(self, reply: Reply) -> int | None:
         """How long the provider asks us to wait before the next look, in milliseconds."""
-        asked = reply.headers.get("openai-poll-after-ms", "")
-        if asked.isdigit():
-            return int(asked)
-        return retry_after(reply.headers, self._now()) or duration(asked)
+        return poll_after(reply.headers) or retry_after(reply.headers, self._now())
 
-    def _client(self, account: str) -> "AsyncOpenAI":
-        client = self._clients.get(account)
+    def _client(self, name: str, account: Account) -> "AsyncOpenAI":
+        client = self._clients.get(name)
         if client is None:
-            client = self._clients[account] = self._connect(account)
+            client = self._clients[name] = self._connect(account)
         return client
 
-    def _connect(self, account: str) -> "AsyncOpenAI":
+    def _connect(self, account: Account) -> "AsyncOpenAI":
         import httpx2
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        known = self._accounts.get(account)
-        if known is None:
-            raise SettingsError(f"OPENAI_API_KEY: there is no provider account {account!r}")
-        return AsyncOpenAI(
-            api_key=known.api_key,
-            base_url=known.base_url,
-            organization=known.organization,
-            project=known.project,
+        # Waiting for a place, connecting and the TLS handshake together stay below the whole call's
+        # time, so that a connection that was never made is seen as that and not as an unknown create.
+        connect = min(_CONNECT_SECONDS, self._timeout / 4)
+        timeout = httpx2.Timeout(self._timeout, connect=connect, pool=connect)
+        # A followed redirect would send the same purchase a second time.
+        http = DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False, transport=self._transport)
+        client = AsyncOpenAI(
+            api_key=account.api_key,
+            base_url=account.base_url or _OPENAI_URL,
             max_retries=0,
-            timeout=httpx2.Timeout(self._timeout, connect=min(_CONNECT_SECONDS, self._timeout)),
+            timeout=timeout,
+            http_client=http,
         )
+        # Set afterwards: given None, the SDK would take another account's from the environment.
+        client.organization, client.project = account.organization, account.project
+        return client
 
     async def _call(
-        self, client: "AsyncOpenAI", method: str, path: str, body: Mapping[str, Any] | None
-    ) -> Reply | Unknown | NotSent:
+        self, name: str, method: str, path: str, content: bytes | None = None
+    ) -> Reply | Refused | Unknown | NotSent:
         """One request, never repeated. No reply is either proof that nothing was sent, or not knowing."""
+        account = self._accounts.get(name)
+        if account is None or not account.api_key:
+            return Refused(When.INCIDENT, "no_provider_key", f"no key is set for provider account {name!r}")
         import httpx2
         import openai
 
+        client = self._client(name, account)
         ask: Any = {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
-        # A followed redirect is a second request: with a create, a second purchase.
-        options: dict[str, Any] = {"max_retries": 0, "follow_redirects": False}
-        given = {} if body is None else {"body": dict(body)}
+        given: dict[str, Any] = {} if content is None else {"content": content}
         try:
-            raw = await ask(path, cast_to=httpx2.Response, options=options, **given)
-            return Reply(raw.status_code, _lowered(raw.headers), raw.content)
+            async with asyncio.timeout(self._timeout):
+                raw = await ask(path, cast_to=httpx2.Response, options={"max_retries": 0}, **given)
+            return _reply(raw, account)
         except openai.APIStatusError as error:
-            return Reply(error.response.status_code, _lowered(error.response.headers), error.response.content)
-        except openai.APIConnectionError as error:
+            return _reply(error.response, account)
+        except (openai.OpenAIError, httpx2.HTTPError) as error:
             if _proves_unsent(error):
                 return NotSent("the connection could not be made")
             kind = "timeout" if isinstance(error, openai.APITimeoutError) else "connection_lost"
             return Unknown(kind, "the connection ended before the reply was whole")
-        except httpx2.HTTPError:
-            return Unknown("connection_lost", "the connection ended before the reply was whole")
+        except TimeoutError:
+            return Unknown("timeout", "the provider did not answer in time")
 
 
-def _lowered(headers: Any) -> dict[str, str]:
-    return {str(name).lower(): str(value) for name, value in headers.items()}
+def _check(name: str, account: Account) -> None:
+    """Raise SettingsError for what no call could ever be made with."""
+    if any(not "!" <= letter <= "~" for letter in account.api_key):
+        raise SettingsError(f"OPENAI_API_KEY: the key of account {name!r} has characters that no key has")
+    try:
+        parts = urlsplit(account.base_url or _OPENAI_URL)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(f"OPENAI_BASE_URL: of account {name!r} must look like https://host/v1")
 
 
-def _safe(response_id: str) -> str:
-    from urllib.parse import quote
+def _encoded(params: Mapping[str, Any]) -> bytes | None:
+    """The create's body as it goes out; None if it cannot be written as JSON."""
+    body = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
+    try:
+        whole = json.dumps({**body, "background": True}, ensure_ascii=False, allow_nan=False)
+        return whole.encode()
+    except (TypeError, ValueError, RecursionError):
+        return None
 
-    return quote(response_id, safe="")
+
+def _named_attempt(call: CreateCall) -> str | None:
+    """The attempt that the request names to the provider, which echoes it."""
+    metadata: Any = call.params.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return None
+    named = cast(Mapping[str, Any], metadata).get("backlane_attempt")
+    return named if isinstance(named, str) else None
+
+
+def _reply(raw: Any, account: Account) -> Reply:
+    """The reply as plain data. Error texts quote keys, so ours is taken out before anybody reads it."""
+    headers = {str(name).lower(): str(value) for name, value in raw.headers.items()}
+    body: bytes = raw.content
+    if raw.status_code >= 400 and len(account.api_key) >= 16:
+        body = body.replace(account.api_key.encode(), b"(key)")
+    return Reply(raw.status_code, headers, body)
+
+
+def _path(response_id: str) -> str:
+    return "/responses/" + quote(response_id, safe="")
 
 
 def _proves_unsent(error: BaseException) -> bool:
     """Whether the cause is a connection that was never made: no byte of the request can have left."""
     import httpx2
 
-    cause = error.__cause__
-    return isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    never_made = (
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.ProxyError,
+        httpx2.UnsupportedProtocol,
+    )
+    return isinstance(error, never_made) or isinstance(error.__cause__, never_made)

@@ -1,9 +1,9 @@
 """One wrapper over the price data: what a run cost, or that nobody knows. Unknown is unpriced, never zero."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from backlane.core.outcome import Answer
 from backlane.core.ports import Price
@@ -13,21 +13,43 @@ OVERRIDES: dict[str, tuple[Decimal, Decimal, Decimal]] = {
     "sim-mini": (Decimal("0.10"), Decimal("0.01"), Decimal("0.50")),
     "sim-pro": (Decimal("2.00"), Decimal("0.20"), Decimal("10.00")),
 }
-# Tiers the price data knows by name; with another one it would silently give the standard price.
-_TIERS = frozenset({"default", "flex", "priority", "fast", "batch"})
 _PLACES = Decimal("0.0000000001")
+_TOKENS_AT_MOST = 10**12
 
 
-def _count(usage: dict[str, Any], *path: str) -> int:
-    value: Any = usage
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+class _Counts(NamedTuple):
+    """Tokens of one run; `inputs` includes cached and cache-writing ones."""
+
+    inputs: int
+    cached: int
+    written: int
+    outputs: int
+
+
+def _count(held: Mapping[str, Any], name: str, *, absent: int | None) -> int | None:
+    value = held.get(name)
+    if value is None:
+        return absent
+    return value if type(value) is int and 0 <= value <= _TOKENS_AT_MOST else None
+
+
+def _counts(usage: Mapping[str, Any]) -> _Counts | None:
+    """The token counts, or None for usage that does not add up: a guess would be a wrong price."""
+    raw: Any = usage.get("input_tokens_details")
+    if raw is not None and not isinstance(raw, Mapping):
+        return None
+    details = cast(Mapping[str, Any], raw or {})
+    inputs, outputs = _count(usage, "input_tokens", absent=None), _count(usage, "output_tokens", absent=None)
+    cached = _count(details, "cached_tokens", absent=0)
+    written = _count(details, "cache_write_tokens", absent=0)
+    if inputs is None or outputs is None or cached is None or written is None or cached + written > inputs:
+        return None
+    return _Counts(inputs, cached, written, outputs)
 
 
 def _exact(amount: Decimal) -> Decimal:
-    rounded = amount.quantize(_PLACES).normalize()
-    return rounded if rounded != 0 else Decimal("0")
+    """Ten decimals at most, without trailing zeros."""
+    return Decimal(format(amount.quantize(_PLACES).normalize(), "f"))
 
 
 def price(answer: Answer, at: int) -> Price:
@@ -36,39 +58,50 @@ def price(answer: Answer, at: int) -> Price:
         return Price(None, "unpriced: the provider reported no usage")
     if answer.model is None:
         return Price(None, "unpriced: the provider named no model")
-    inputs, outputs = _count(answer.usage, "input_tokens"), _count(answer.usage, "output_tokens")
-    cached = min(inputs, _count(answer.usage, "input_tokens_details", "cached_tokens"))
-    tier = answer.service_tier or "default"
+    counts = _counts(answer.usage)
+    if counts is None:
+        return Price(None, "unpriced: the provider's usage does not add up")
     own = OVERRIDES.get(answer.model)
-    if own is not None:
-        million = Decimal(1_000_000)
-        amount = ((inputs - cached) * own[0] + cached * own[1] + outputs * own[2]) / million
-        return Price(_exact(amount), f"override {answer.model} {tier}")
-    if tier not in _TIERS:
-        return Price(None, f"unpriced: no price is known for tier {tier[:40]}")
-    return _from_data(answer, at, tier)
+    if own is None:
+        return _from_data(answer, answer.model[:80], counts, datetime.fromtimestamp(at / 1000, UTC))
+    fresh, cached, output = own
+    cost = (counts.inputs - counts.cached) * fresh + counts.cached * cached + counts.outputs * output
+    return Price(_exact(cost / 1_000_000), f"override {answer.model} {answer.service_tier or 'default'}")
 
 
-def _from_data(answer: Answer, at: int, tier: str) -> Price:
+def _from_data(answer: Answer, model: str, counts: _Counts, at: datetime) -> Price:
     import genai_prices
 
-    assert answer.usage is not None and answer.model is not None
+    tier = answer.service_tier or "default"
+    searches: dict[str, Any] = {"web_searches": answer.web_searches} if answer.web_searches else {}
     usage = genai_prices.Usage(
-        input_tokens=_count(answer.usage, "input_tokens"),
-        cache_read_tokens=_count(answer.usage, "input_tokens_details", "cached_tokens"),
-        cache_write_tokens=_count(answer.usage, "input_tokens_details", "cache_write_tokens"),
-        output_tokens=_count(answer.usage, "output_tokens"),
-        **({"web_searches": answer.web_searches} if answer.web_searches else {}),
+        input_tokens=counts.inputs,
+        cache_read_tokens=counts.cached,
+        cache_write_tokens=counts.written,
+        output_tokens=counts.outputs,
+        **searches,
     )
     try:
-        found = genai_prices.calc_price(
+        found: Any = genai_prices.calc_price(
             usage,
-            answer.model,
+            model,
             provider_id="openai",
-            genai_request_timestamp=datetime.fromtimestamp(at / 1000, UTC),
-            price_context=None if tier == "default" else {"service_tier": tier},
+            genai_request_timestamp=at,
+            price_context={"service_tier": tier},
         )
     except (LookupError, ValueError):
-        return Price(None, f"unpriced: no price is known for model {answer.model[:80]}")
-    basis = f"genai-prices {version('genai-prices')} {answer.model[:80]} {tier}"
-    return Price(_exact(Decimal(found.total_price)), basis)
+        return Price(None, f"unpriced: no price is known for model {model}")
+    if tier != "default" and not _knows_tier(found.model.price_variants, tier, at):
+        return Price(None, f"unpriced: no price is known for tier {tier[:40]} of model {model}")
+    if searches and getattr(found.model_price, "web_searches_kcount", None) is None:
+        return Price(None, f"unpriced: no price is known for web searches of model {model}")
+    return Price(_exact(found.total_price), f"genai-prices {genai_prices.__version__} {model} {tier}")
+
+
+def _knows_tier(variants: Any, tier: str, at: datetime) -> bool:
+    """Whether the data has a price of its own for the tier; without one it gives the standard price silently."""
+    return any(
+        variant.when == {"service_tier": tier}
+        and (variant.constraint is None or variant.constraint.active(at))
+        for variant in variants or ()
+    )

@@ -9,23 +9,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from backlane.core.failure import QUOTA_CODES
+from backlane.core.failure import MEANINGS, QUOTA_CODES, meaning
 from backlane.core.outcome import Gone, Refused, Unknown, When
 from backlane.provider.pace import retry_after
 
-_SECRETS = re.compile(r"(sk-|whsec_|blk_|Bearer )[^\s\"',;]+")
-_KNOWN_REFUSALS = frozenset(
-    {"invalid_prompt", "content_policy_violation", "bio_policy", "misalignment_policy_violation"}
-)
+_SECRETS = re.compile(r"(\bsk-|\bwhsec_|\bblk_|\bBearer )[^\s\"',;]+")
+_BUSY = frozenset({"server_is_overloaded", "slow_down"})
+# Refusals that say more to people than "the provider does not accept this request".
+_TELLING = frozenset({"invalid_prompt", "content_filter", "data_residency_mismatch", "model_not_found"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP reply, read whole."""
+    """One HTTP reply, read whole. Header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the provider says it did what was asked."""
+        return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class ErrorBody:
 
     code: str
     kind: str
+    param: str
     message: str
     well_formed: bool
 
@@ -51,15 +57,20 @@ def error_body(body: bytes) -> ErrorBody:
     whole = parse(body)
     error: Any = cast(Mapping[str, Any], whole).get("error") if isinstance(whole, Mapping) else None
     if not isinstance(error, Mapping):
-        return ErrorBody("", "", "", False)
+        return ErrorBody("", "", "", "", False)
     found = cast(Mapping[str, Any], error)
     return ErrorBody(
-        _word(found.get("code")), _word(found.get("type")), redact(_word(found.get("message"))), True
+        code=_word(found.get("code"), 100),
+        kind=_word(found.get("type"), 100),
+        param=_word(found.get("param"), 100),
+        message=redact(_word(found.get("message"), 1000)),
+        well_formed=True,
     )
 
 
-def _word(value: Any) -> str:
-    return value[:500] if isinstance(value, str) else ""
+def _word(value: Any, at_most: int) -> str:
+    kept = value[:at_most] if isinstance(value, str) else ""
+    return kept.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def redact(text: str) -> str:
@@ -71,39 +82,51 @@ def _is_quota(error: ErrorBody) -> bool:
     return error.kind == "insufficient_quota" or error.code in QUOTA_CODES
 
 
-def create_refusal(reply: Reply, now: int) -> Refused | Unknown:
-    """What a create's reply other than 200 means (contract section 4)."""
-    error, wait = error_body(reply.body), retry_after(reply.headers, now)
-    status = reply.status
-    if status == 429:
-        if _is_quota(error):
-            return Refused(When.INCIDENT, error.code or "insufficient_quota", error.message)
-        return Refused(When.LATER, error.code or "rate_limit_exceeded", error.message, wait)
-    if status == 503 and error.well_formed and error.code in ("server_is_overloaded", "slow_down"):
-        return Refused(When.LATER, error.code, error.message, wait)
+def _incident(status: int, error: ErrorBody) -> Refused | None:
+    """A refusal that only a person can mend: key, permission, quota."""
+    if status == 429 and _is_quota(error):
+        return Refused(When.INCIDENT, error.code or "insufficient_quota", error.message)
     if status in (401, 403):
         return Refused(When.INCIDENT, error.code or f"http_{status}", error.message)
-    if status in (408, 409) or status >= 500 or status < 400:
-        return Unknown(f"http_{status}", error.message or f"the provider answered {status}", wait)
-    return Refused(When.NEVER, _refusal_code(status, error), f"HTTP {status}: {error.message}")
+    return None
+
+
+def _unknown(status: int, error: ErrorBody, wait: int | None) -> Unknown:
+    return Unknown(f"http_{status}", error.message or f"the provider answered {status}", wait)
+
+
+def create_refusal(reply: Reply, now: int) -> Refused | Unknown:
+    """What a create's reply other than success means (contract section 4)."""
+    error, wait = error_body(reply.body), retry_after(reply.headers, now)
+    status = reply.status
+    incident = _incident(status, error)
+    if incident is not None:
+        return incident
+    if status == 429:
+        return Refused(When.LATER, error.code or "rate_limit_exceeded", error.message, wait)
+    if status == 503 and error.code in _BUSY:
+        return Refused(When.LATER, error.code, error.message, wait)
+    if status in (408, 409) or not 400 <= status < 500:
+        return _unknown(status, error, wait)
+    return Refused(When.NEVER, _refusal_code(status, error), f"HTTP {status}: {error.message}"[:300])
 
 
 def _refusal_code(status: int, error: ErrorBody) -> str:
-    if error.code in _KNOWN_REFUSALS:
+    if error.code in _TELLING or meaning(error.code) in (MEANINGS["policy"], MEANINGS["image"]):
         return error.code
-    if status == 404 or error.code == "model_not_found":
-        return "model_not_found"
-    return "request_refused"
+    return "model_not_found" if status == 404 and error.param == "model" else "request_refused"
 
 
 def look_refusal(reply: Reply, now: int) -> Refused | Unknown | Gone:
-    """What a retrieve's or cancel's reply other than 200 means. It never costs the run."""
+    """What a retrieve's or cancel's reply other than success means. It never costs the run."""
     error, wait = error_body(reply.body), retry_after(reply.headers, now)
     status = reply.status
-    if status == 404:
-        return Gone(error.message or "the provider does not know this run")
-    if status == 429 and not _is_quota(error):
+    incident = _incident(status, error)
+    if incident is not None:
+        return incident
+    if status == 429:
         return Refused(When.LATER, error.code or "rate_limit_exceeded", error.message, wait)
-    if status in (401, 403, 429):
-        return Refused(When.INCIDENT, error.code or f"http_{status}", error.message)
-    return Unknown(f"http_{status}", error.message or f"the provider answered {status}", wait)
+    # A page of some proxy on the way is no word of the provider that its run is gone.
+    if status == 404 and isinstance(parse(reply.body), Mapping):
+        return Gone(error.message or "the provider does not know this run")
+    return _unknown(status, error, wait)

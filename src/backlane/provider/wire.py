@@ -1,17 +1,40 @@
-"""Vendor JSON to outcome values, pure. Nothing about a reply's shape is trusted; what is unknown is kept raw.
+"""Vendor JSON to outcome values, pure. Nothing about a reply's shape is trusted; an id that came is never lost.
 
 Field names and statuses: openai 3.54, types/responses/response.py.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from backlane.core.outcome import Accepted, Answer, Citation, Failed, Finished, LookOutcome, Pending, Unknown
+from backlane.provider.replies import redact
+
+# Text beyond this many characters is cut, and the answer's message says so.
+TEXT_AT_MOST = 100_000_000
 
 _GOING_ON = frozenset({"queued", "in_progress"})
 _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "canceled", "failed": "failed"}
 # Items that wait for an answer of ours: a run with one of these is "completed" only in the provider's words.
-_CALLS = frozenset({"function_call", "custom_tool_call", "mcp_approval_request"})
+_CALLS = frozenset(
+    {
+        "function_call",
+        "custom_tool_call",
+        "mcp_approval_request",
+        "computer_call",
+        "local_shell_call",
+        "apply_patch_call",
+    }
+)
+_ID = re.compile(r"[!-~]{1,200}")
+# Legal in JSON, but neither UTF-8 nor every database takes them; one for one, so that offsets hold.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TOKENS_AT_MOST = 10**12
+
+
+def is_run_id(value: Any) -> TypeGuard[str]:
+    """Whether this can name a run in a path of the provider."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None and value.strip(".") != ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -22,37 +45,57 @@ def _list(value: Any) -> list[Any]:
     return cast(list[Any], value) if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _text(value: Any, at_most: int | None = None) -> str | None:
+    return _UNSTORABLE.sub("\ufffd", value[:at_most]) if isinstance(value, str) else None
 
 
-def accepted(reply: Any, look_after: int | None) -> Accepted | Unknown:
-    """What a create's reply says. An id is a fact, however odd the rest looks."""
+def _count(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= _TOKENS_AT_MOST else None
+
+
+def accepted(reply: Any, look_after: int | None, attempt_id: str | None = None) -> Accepted | Unknown:
+    """What a create's reply says. An id is a fact, however odd the rest looks.
+
+    Only a reply whose metadata names another attempt is not ours: that id belongs to someone else's run.
+    """
     body = _mapping(reply)
-    response_id = _text(body.get("id"))
-    if not response_id or len(response_id) > 200:
+    response_id = body.get("id")
+    if not is_run_id(response_id):
         return Unknown("garbled_reply", "the provider's reply names no run")
-    status = _text(body.get("status")) or "unknown"
-    return Accepted(response_id, status[:40], look_after, ended=status in _ENDED)
+    named = _metadata(body).get("backlane_attempt")
+    if attempt_id is not None and named is not None and named != attempt_id:
+        return Unknown("wrong_response", "the provider's reply names another attempt")
+    status = _text(body.get("status"), 40) or "unknown"
+    return Accepted(response_id, status, look_after, ended=status in _ENDED)
 
 
-def observed(reply: Any, response_id: str, look_after: int | None) -> LookOutcome:
+def observed(
+    reply: Any, response_id: str, look_after: int | None, *, text_at_most: int = TEXT_AT_MOST
+) -> LookOutcome:
     """What a retrieve or cancel says of a run."""
     body = _mapping(reply)
-    if body.get("id") != response_id:
-        return Unknown("wrong_reply", "the provider's reply names another run", look_after)
-    status = _text(body.get("status")) or "unknown"
+    named = body.get("id")
+    if not is_run_id(named):
+        return Unknown("garbled_reply", "the provider's reply names no run", look_after)
+    if named != response_id:
+        return Unknown("wrong_response", "the provider's reply names another run", look_after)
+    status = _text(body.get("status"), 40) or "unknown"
     if status not in _ENDED:
         known = status if status in _GOING_ON else "unknown"
         return Pending(known, look_after, _metadata(body))
-    answer = _answer(body, response_id, _ENDED[status])
+    answer = _answer(body, response_id, _ENDED[status], text_at_most)
     return Failed(answer) if status == "failed" else Finished(answer)
 
 
-def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
+def _answer(body: Mapping[str, Any], response_id: str, status: str, text_at_most: int) -> Answer:
     items = [_mapping(item) for item in _list(body.get("output"))]
     text, citations, refusal = _written(items)
     code, message = _reason(body, status, items)
+    if len(text) > text_at_most:
+        cut = f"truncated: the text was cut at {text_at_most} characters"
+        message = f"{message}; {cut}" if message else cut
+        text, citations = text[:text_at_most], tuple(one for one in citations if one.end <= text_at_most)
     searches = _mapping(_mapping(body.get("tool_usage")).get("web_search")).get("num_requests")
     return Answer(
         response_id=response_id,
@@ -61,9 +104,9 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
         refusal=refusal,
         citations=citations,
         usage=usage(body.get("usage")),
-        web_searches=searches if isinstance(searches, int) and searches > 0 else 0,
-        model=_text(body.get("model")),
-        service_tier=_text(body.get("service_tier")),
+        web_searches=_count(searches) or 0,
+        model=_text(body.get("model"), 200),
+        service_tier=_text(body.get("service_tier"), 40),
         code=code,
         message=message,
         metadata=_metadata(body),
@@ -75,11 +118,11 @@ def _reason(
 ) -> tuple[str | None, str | None]:
     if status == "failed":
         error = _mapping(body.get("error"))
-        return (_text(error.get("code")) or "run_failed")[:100], (_text(error.get("message")) or "")[:500]
+        return _text(error.get("code"), 100) or "run_failed", redact(_text(error.get("message"), 500) or "")
     if status == "incomplete":
-        reason = (_text(_mapping(body.get("incomplete_details")).get("reason")) or "unknown")[:100]
+        reason = _text(_mapping(body.get("incomplete_details")).get("reason"), 100) or "unknown"
         return ("content_filter" if reason == "content_filter" else "incomplete"), reason
-    if status == "completed" and any(item.get("type") in _CALLS for item in items):
+    if status == "completed" and any(_text(item.get("type")) in _CALLS for item in items):
         return "tool_not_available", None
     return None, None
 
@@ -93,43 +136,42 @@ def _parts(items: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
 
 
 def _written(items: list[Mapping[str, Any]]) -> tuple[str, tuple[Citation, ...], str | None]:
-    text, citations, refusals = "", list[Citation](), list[str]()
+    texts, citations, refusals, offset = list[str](), list[Citation](), list[str](), 0
     for part in _parts(items):
         if part.get("type") == "refusal":
             refusals.append(_text(part.get("refusal")) or "")
         elif part.get("type") == "output_text":
             written = _text(part.get("text")) or ""
-            found = (
-                _citation(_mapping(one), len(text), len(written)) for one in _list(part.get("annotations"))
-            )
+            found = (_citation(_mapping(one), offset, len(written)) for one in _list(part.get("annotations")))
             citations += [one for one in found if one is not None]
-            text += written
-    return text, tuple(citations), ("\n".join(refusals) or None)
+            texts.append(written)
+            offset += len(written)
+    # A refusal without words is still one, so it must not read as none.
+    refusal = ("\n".join(refusals).strip() or "refused") if refusals else None
+    return "".join(texts), tuple(citations), refusal
 
 
 def _citation(note: Mapping[str, Any], offset: int, length: int) -> Citation | None:
     """One annotation; its offsets count within its part, ours within the whole text."""
-    kind = _text(note.get("type")) or "unknown"
-    start, end = note.get("start_index", note.get("index")), note.get("end_index", note.get("index"))
-    first = min(max(start, 0), length) if isinstance(start, int) else 0
-    last = min(max(end, first), length) if isinstance(end, int) else first
-    source = _text(note.get("url")) or _text(note.get("file_id"))
+    source = _text(note.get("url"), 2000) or _text(note.get("file_id"), 2000)
     if source is None:
         return None
-    title = _text(note.get("title")) or _text(note.get("filename"))
-    return Citation(offset + first, offset + last, kind[:40], source[:2000], title and title[:500])
+    first = min(_count(note.get("start_index", note.get("index"))) or 0, length)
+    last = _count(note.get("end_index"))
+    end = first if last is None else min(max(last, first), length)
+    title = _text(note.get("title"), 500) or _text(note.get("filename"), 500)
+    return Citation(offset + first, offset + end, _text(note.get("type"), 40) or "unknown", source, title)
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, str]:
-    pairs = _mapping(body.get("metadata"))
-    return {key: value for key, value in pairs.items() if isinstance(value, str)}
+    pairs: Mapping[Any, Any] = _mapping(body.get("metadata"))
+    texts = ((_text(key), _text(value)) for key, value in pairs.items())
+    return {key: value for key, value in texts if key is not None and value is not None}
 
 
 def usage(value: Any) -> dict[str, Any] | None:
     """The usage object, if it counts tokens; anything else is no usage, never zero."""
     counted = _mapping(value)
-    for name in ("input_tokens", "output_tokens"):
-        count = counted.get(name)
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            return None
+    if any(_count(counted.get(name)) is None for name in ("input_tokens", "output_tokens")):
+        return None
     return dict(counted)

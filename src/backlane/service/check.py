@@ -103,7 +103,7 @@ async def _finish(ports: Ports, held: Held, check: TypeCheck, verdict: _Verdict)
     assert attempt is not None
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        told = add_outputs(tx, ports, job, attempt.id, [output])
+        told = add_outputs(tx, ports, job, [output], attempt_id=attempt.id, now=now)
         verdict_word = "passed" if verdict.passed else "failed"
         data = {"check": check.name, "attempt": attempt.id, "verdict": verdict_word}
         told.append(Event("check.finished", now, "backlane", data))

@@ -212,7 +212,7 @@ async def _finish_stray(
     now = ports.clock.now()
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        told = add_outputs(tx, ports, job, attempt.id, outputs)
+        told = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
         return replace(job, due_at=now), told
 

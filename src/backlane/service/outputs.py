@@ -40,10 +40,10 @@ async def store_output(ports: Ports, kind: str, name: str, media_type: str, cont
 
 
 def add_outputs(
-    tx: Transaction, ports: Ports, job: Job, attempt_id: str | None, outputs: Sequence[Output]
+    tx: Transaction, ports: Ports, job: Job, outputs: Sequence[Output], *, attempt_id: str | None, now: int
 ) -> list[Event]:
-    """Write the rows; one `artifact.added` each."""
-    now, told = ports.clock.now(), list[Event]()
+    """Write the rows; one `artifact.added` each. `now` is the moment of the whole turn."""
+    told: list[Event] = []
     for output in outputs:
         row: Mapping[str, Any] = {
             "id": ports.ids.new("art"),

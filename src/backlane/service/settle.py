@@ -167,7 +167,7 @@ def _after(ports: Ports, attempt: Attempt, outputs: Sequence[Output], then: Then
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         now = ports.clock.now()
-        told = add_outputs(tx, ports, job, attempt.id, outputs)
+        told = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
         if any(output.kind == "result" for output in outputs):
             told.append(Event("output.final", now, "backlane", {"attempt": attempt.id}))
