@@ -1,0 +1,22 @@
+"""The small app with a type whose check stops its worker, as a bug in native code does."""
+
+import os
+from typing import Any
+
+from backlane import App, Request
+from tests.values import Digest, Note, a_request, small_app
+
+
+def deadly_app() -> App:
+    """All the small app's types, and one that kills."""
+    app = small_app()
+
+    @app.job("deadly", authority="read_only")
+    def deadly(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    @deadly.check
+    def divide_by_zero_in_c(result: Digest, job: Any) -> None:
+        os._exit(11)
+
+    return app

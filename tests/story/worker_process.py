@@ -1,0 +1,50 @@
+"""A worker in a process of its own, that may be told to kill itself at a named point: python -m tests.story.worker_process."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from backlane.settings import load_settings
+from backlane.wiring import build
+from tests.story.deadly import deadly_app
+
+
+def killer(armed: str):
+    """A `point` that stops the process with kill -9 at the nth hit of one name ("" never)."""
+    name, _, nth = armed.partition(":")
+    left = int(nth or 1)
+
+    def point(here: str) -> None:
+        nonlocal left
+        if here == name:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return point
+
+
+async def main(folder: Path, provider: str, armed: str) -> None:
+    """Work until nothing is due any more."""
+    settings = load_settings(
+        database_url=f"sqlite:///{folder}/backlane.db",
+        artifacts_url=f"file:{folder}/artifacts",
+        simulated=True,
+        unknown_wait=0.2,
+        look_first=0.05,
+        openai_api_key="sk-test",
+        openai_base_url=f"{provider}/v1",
+    )
+    service = build(
+        settings, types=deadly_app(), point=killer(armed), log=lambda line: print(line, flush=True)
+    )
+    await service.start_worker()
+    while await service.carrier.next_due() is not None:
+        await asyncio.sleep(0.05)
+    await service.drain(grace=5)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""))
