@@ -1,7 +1,5 @@
 """How users declare job types. Every fault in a declaration is raised at import, naming the type and the fault."""
 
-import inspect
-import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Generic, NoReturn, TypeVar, overload
@@ -13,12 +11,19 @@ from backlane.declaring import (
     Review,
     inputs_model,
     milliseconds,
+    naming_faults,
     one_of,
-    positional,
+    plain,
+    read_action,
+    read_callable,
     read_count,
+    read_flag,
     read_lanes,
     read_money,
+    read_name,
+    read_output_model,
     read_review,
+    takes,
     type_hints_of,
 )
 from backlane.errors import DeclarationError
@@ -28,7 +33,6 @@ from backlane.request import Request
 M = TypeVar("M", bound=BaseModel)
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _MAY_ACT = (Authority.LOW_RISK_WRITE, Authority.EXTERNAL_EFFECT)
 
 
@@ -42,8 +46,13 @@ class Action:
 
     def lookup(self, function: F) -> F:
         """Declare how to find out whether a key took effect."""
-        if "key" not in inspect.signature(function).parameters:
-            raise DeclarationError(self._type_name, f"the lookup of {self._declared.name!r} must take a key")
+        what = f"the lookup of {self._declared.name!r}"
+        plain(self._type_name, what, function)
+        takes(self._type_name, what, function, "key")
+        if type_hints_of(self._type_name, function).get("key") is not str:
+            raise DeclarationError(self._type_name, f"{what} must take its key as str")
+        if self._declared.lookup_function is not None:
+            raise DeclarationError(self._type_name, f"action {self._declared.name!r} has two lookups")
         self._declared.lookup_function = function
         return function
 
@@ -70,6 +79,8 @@ class DeclaredJob(Generic[M]):
 
     def summary(self, function: Callable[[M], str]) -> Callable[[M], str]:
         """Declare the submitted-inputs summary that support may see."""
+        plain(self.type.name, "the summary", function, sync=True)
+        takes(self.type.name, "the summary", function, "inputs")
         if self.type.summary is not None:
             self._fault("has two summaries")
         self.type.summary = function
@@ -87,9 +98,9 @@ class DeclaredJob(Generic[M]):
         """
 
         def declare(function: F) -> F:
+            plain(self.type.name, "a check", function)
             known = name or function.__name__
-            if len(positional(function)) != 2:
-                self._fault(f"check {known!r} must take (result, job)")
+            takes(self.type.name, f"check {known!r}", function, "result", "job")
             if known in [check.name for check in self.type.checks]:
                 self._fault(f"has two checks named {known!r}")
             self.type.checks.append(DeclaredCheck(known, function))
@@ -100,7 +111,8 @@ class DeclaredJob(Generic[M]):
 
     def tool(self, function: F) -> F:
         """Declare a read-only function tool, run by the worker with typed arguments."""
-        self._typed("tool", function)
+        plain(self.type.name, "a tool", function)
+        read_callable(self.type.name, f"tool {function.__name__!r}", function)
         if function.__name__ in self._callables():
             self._fault(f"has two tools or actions named {function.__name__!r}")
         self.type.tools.append(DeclaredTool(function.__name__, function))
@@ -124,13 +136,11 @@ class DeclaredJob(Generic[M]):
         """Declare an external action `(args, *, key)`: proposed by the model, approved by a person."""
 
         def declare(function: Callable[..., Any]) -> Action:
+            plain(self.type.name, "an action", function)
             name = function.__name__
             if self.type.authority not in _MAY_ACT:
                 self._fault(f"action {name!r} needs authority low_risk_write or external_effect")
-            key = inspect.signature(function).parameters.get("key")
-            if key is None or key.kind is not inspect.Parameter.KEYWORD_ONLY:
-                self._fault(f"action {name!r} must take a keyword-only key")
-            self._typed("action", function)
+            read_action(self.type.name, f"action {name!r}", function)
             if name in self._callables():
                 self._fault(f"has two tools or actions named {name!r}")
             waits = (
@@ -147,14 +157,6 @@ class DeclaredJob(Generic[M]):
     def _callables(self) -> list[str]:
         return [one.name for one in (*self.type.tools, *self.type.actions)]
 
-    def _typed(self, kind: str, function: Callable[..., Any]) -> None:
-        hints = type_hints_of(self.type.name, function)
-        missing = [name for name in inspect.signature(function).parameters if name not in hints]
-        if missing:
-            self._fault(f"{kind} {function.__name__!r} has no type for {', '.join(missing)}")
-        if "return" not in hints:
-            self._fault(f"{kind} {function.__name__!r} has no return type")
-
 
 class App:
     """The job types of a product. `BACKLANE_APP=module:attribute` names it."""
@@ -170,6 +172,11 @@ class App:
         """The names of all job types, in order."""
         return sorted(self._types)
 
+    def _refuse_twice(self, name: str) -> None:
+        if name in self._types:
+            raise DeclarationError(name, "is declared twice")
+
+    @naming_faults
     def job(
         self,
         name: str,
@@ -191,10 +198,7 @@ class App:
 
         Durations are "30m" or timedeltas, `max_cost` a decimal string in USD. Raises DeclarationError.
         """
-        if not _NAME.fullmatch(name):
-            raise DeclarationError(name, "a name is lower-case letters, digits and hyphens, at most 64")
-        if name in self._types:
-            raise DeclarationError(name, "is declared twice")
+        self._refuse_twice(read_name(name))
         given = {
             "authority": authority,
             "useful_for": useful_for,
@@ -209,6 +213,8 @@ class App:
         }
         options = _options(name, given, review)
 
+        read_output_model(name, output)
+
         def declare(function: Callable[[M], Request]) -> DeclaredJob[M]:
             built = BuiltType(name, function, inputs_model(name, function), options, output)
             try:
@@ -216,6 +222,7 @@ class App:
                 built.output_schema()
             except Exception as error:
                 raise DeclarationError(name, f"has no JSON Schema: {error}") from error
+            self._refuse_twice(name)
             self._types[name] = built
             return DeclaredJob(built, function)
 
@@ -236,7 +243,7 @@ def _options(name: str, given: dict[str, Any], review: Review | None) -> Options
         latency_budget=None if budget is None else milliseconds(name, "latency_budget", budget),
         max_cost=read_money(name, given["max_cost"]),
         lanes=read_lanes(name, given["lanes"]),
-        live=bool(given["live"]),
+        live=read_flag(name, "live", given["live"]),
         max_attempts=read_count(name, "max_attempts", given["max_attempts"]),
         if_unknown=given["if_unknown"],
         if_invalid=given["if_invalid"],

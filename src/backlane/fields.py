@@ -1,11 +1,11 @@
 """Field types for job inputs: `File` and `Sensitive`; and where a model holds them."""
 
-import types
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+from typing_extensions import is_typeddict
 
 T = TypeVar("T")
 
@@ -39,67 +39,112 @@ class File(str):
         return {"type": "string", "format": "backlane-file", "pattern": "^art_[0-9a-z]{26}$"}
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
-    """The types an annotation is made of, itself included."""
-    yield annotation
-    if get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
-        for part in get_args(annotation):
-            yield from _parts(part)
+def members(kind: Any) -> dict[str, Any]:
+    """The fields of a model, dataclass, TypedDict or NamedTuple: name and annotation, marks included."""
+    if get_origin(kind) is not None:
+        return {}
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {
+            name: Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            for name, field in kind.model_fields.items()
+        }
+    plain = cast(Any, kind)
+    if hasattr(plain, "__dataclass_fields__") or hasattr(plain, "_fields") or is_typeddict(plain):
+        return get_type_hints(plain, include_extras=True)
+    return {}
 
 
-def holds_file(model: type[BaseModel], seen: frozenset[type] = frozenset()) -> bool:
+def reachable(annotation: Any) -> Iterator[Any]:
+    """The annotation and every annotation inside it, at any depth; a recursive type comes once."""
+    seen: set[Any] = set()
+    waiting: list[Any] = [annotation]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, type) or hasattr(current, "__value__"):
+            if current in seen:
+                continue
+            seen.add(current)
+        yield current
+        waiting += [*_inside(current), *members(current).values()]
+
+
+def holds_file(model: type[BaseModel]) -> bool:
     """Whether inputs of this model can hold a File, at any depth."""
-    if model in seen:
-        return False
-    for field in model.model_fields.values():
-        for part in _parts(field.annotation):
-            if part is File:
-                return True
-            if _is_model(part) and holds_file(part, seen | {model}):
-                return True
-    return False
-
-
-def _is_model(part: Any) -> bool:
-    return isinstance(part, type) and issubclass(part, BaseModel)
-
-
-def _marked(annotation: Any) -> bool:
-    if get_origin(annotation) is Annotated:
-        if any(isinstance(one, SensitiveMark) for one in get_args(annotation)[1:]):
-            return True
-        return _marked(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType, list, tuple, dict, set):
-        return any(_marked(part) for part in get_args(annotation))
-    return False
+    return any(isinstance(part, type) and issubclass(part, File) for part in reachable(model))
 
 
 def sensitive_fields(model: type[BaseModel]) -> frozenset[str]:
-    """The names of a model's own fields that are marked Sensitive."""
-    return frozenset(
-        name
-        for name, field in model.model_fields.items()
-        if any(isinstance(one, SensitiveMark) for one in field.metadata) or _marked(field.annotation)
+    """The names of a model's own fields that are marked Sensitive or can hold something that is."""
+    return frozenset(name for name, kind in members(model).items() if _may_hold(kind))
+
+
+def holds_sensitive(inputs: Any) -> bool:
+    """Whether anything marked Sensitive is given, at any depth of validated inputs.
+
+    Empty texts and collections and None do not count. Where a union leaves it open which branch was
+    meant, the stricter one counts.
+    """
+    return _holds(type(inputs), inputs)
+
+
+def _holds(annotation: Any, value: Any) -> bool:
+    if _is_marked(annotation):
+        return not _empty(value)
+    fields = members(type(value)) if isinstance(value, BaseModel) else members(annotation)
+    if fields:
+        return any(_holds(kind, _member(value, name)) for name, kind in fields.items())
+    if not _may_hold(annotation):
+        return False
+    if _is_collection(get_origin(annotation)):
+        return any(_holds(kind, item) for kind, item in _pairs(get_args(annotation), value))
+    return any(_holds(kind, value) for kind in _inside(annotation))
+
+
+def _inside(annotation: Any) -> tuple[Any, ...]:
+    """The annotations directly inside one: what is marked, an alias's value, a generic's arguments."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return (annotation.__origin__,)
+    alias = annotation if hasattr(annotation, "__value__") else origin
+    value = (alias.__value__,) if hasattr(alias, "__value__") else ()
+    generic = (origin,) if members(origin) else ()
+    return (*value, *generic, *get_args(annotation))
+
+
+def _may_hold(annotation: Any) -> bool:
+    if annotation in (str, int, float, bool, type(None)):
+        return False
+    return any(_is_marked(part) for part in reachable(annotation))
+
+
+def _is_marked(annotation: Any) -> bool:
+    return get_origin(annotation) is Annotated and any(
+        isinstance(one, SensitiveMark) for one in annotation.__metadata__
     )
 
 
-def holds_sensitive(value: Any) -> bool:
-    """Whether a field marked Sensitive holds something, at any depth of validated inputs."""
-    if isinstance(value, BaseModel):
-        marked = sensitive_fields(type(value))
-        for name in type(value).model_fields:
-            held = getattr(value, name)
-            if name in marked and not _empty(held):
-                return True
-            if holds_sensitive(held):
-                return True
-        return False
+def _is_collection(origin: Any) -> bool:
+    return isinstance(origin, type) and issubclass(origin, Iterable) and not members(origin)
+
+
+def _pairs(kinds: tuple[Any, ...], value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each item of a collection with the annotation it stands under."""
     if isinstance(value, Mapping):
-        return any(holds_sensitive(one) for one in cast(Mapping[Any, Any], value).values())
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return any(holds_sensitive(one) for one in cast(Sequence[Any], value))
-    return False
+        for entry in cast(Mapping[Any, Any], value).items():
+            yield from zip(kinds, entry, strict=False)
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        items = list(cast(Iterable[Any], value))
+        if isinstance(value, tuple) and len(kinds) == len(items) and Ellipsis not in kinds:
+            yield from zip(kinds, items, strict=True)
+        else:
+            yield from ((kind, item) for kind in kinds for item in items)
+
+
+def _member(value: Any, name: str) -> Any:
+    return cast(Any, value).get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
 def _empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | bytes | list | dict | tuple | set) and not value)
+    return value is None or (
+        isinstance(value, str | bytes | list | dict | tuple | set | frozenset) and not value
+    )

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from backlane.errors import InvalidRequest
 from backlane.fields import holds_file, holds_sensitive
-from backlane.inputs import SUMMARY_AT_MOST, closed_schema, pointer_to, sizes, unspeakable
-from backlane.request import Request, strict_schema
+from backlane.inputs import SUMMARY_AT_MOST, closed_schema, faults_of, infinite, sizes, unspeakable
+from backlane.request import Request
+from backlane.schema import strict_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,20 @@ class DeclaredCheck:
         if inspect.iscoroutinefunction(self.function):
             report = await self.function(result, job)
         else:
-            report = await asyncio.to_thread(self.function, result, job)
+            report = await asyncio.to_thread(self._call, result, job)
+        if isinstance(report, BaseModel):
+            report = report.model_dump(mode="json")
         try:
-            json.dumps(report)
-        except (TypeError, ValueError):
+            return json.loads(json.dumps(report, allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
             return str(report)
-        return report
+
+    def _call(self, result: Any, job: Any) -> Any:
+        try:
+            return self.function(result, job)
+        except StopIteration as error:
+            # A future cannot carry a StopIteration: the job would wait for its check forever.
+            raise RuntimeError(f"check {self.name!r} raised StopIteration") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +220,14 @@ class BuiltType:
         if faults:
             raise InvalidRequest(faults)
         try:
-            return self.inputs.model_validate(raw, extra="forbid")
+            # As JSON, for that is what inputs are: a strict model still reads its dates.
+            return self.inputs.model_validate_json(json.dumps(raw), extra="forbid")
         except ValidationError as error:
-            raise InvalidRequest(
-                [
-                    (pointer_to(one["loc"]), one["msg"])
-                    for one in error.errors(include_input=False, include_url=False)
-                ]
-            ) from None
-        except RecursionError:
-            raise InvalidRequest([("/inputs", "is nested too deeply")]) from None
+            raise InvalidRequest(faults_of(error, raw)) from None
+        except Exception as error:
+            # The type's own validator broke; its message may quote what was given.
+            fault = f"the job type's own validation raised {type(error).__name__}"
+            raise InvalidRequest([("/inputs", fault)]) from error
 
     def is_sensitive(self, inputs: Any) -> bool:
         """Whether a field marked Sensitive holds something."""
@@ -230,11 +237,12 @@ class BuiltType:
         """The submitted-inputs summary support may see: the type's own, else names, counts and sizes."""
         if self.summary is not None:
             try:
-                text = self.summary(inputs)
+                text: Any = self.summary(inputs)
             except Exception:
                 # A summary must never stop a submit; the default tells enough.
                 return sizes(inputs)
-            return "".join(char if char.isprintable() else " " for char in str(text))[:SUMMARY_AT_MOST]
+            if isinstance(text, str) and text.strip():
+                return "".join(char if char.isprintable() else " " for char in text)[:SUMMARY_AT_MOST]
         return sizes(inputs)
 
     def build(self, inputs: Any) -> dict[str, Any]:
@@ -247,13 +255,18 @@ class BuiltType:
         if model is None:
             return text
         try:
-            return model.model_validate_json(text)
+            value = model.model_validate_json(text, extra="forbid")
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            raise ValueError(f"{pointer_to(first['loc'], '')}: {first['msg']}") from None
+            where, fault = faults_of(error, text, "")[0]
+            raise ValueError(f"{where[:200] or 'the answer'}: {fault[:200]}") from None
+        if infinite(json.loads(text)):
+            raise ValueError("the answer: must hold finite numbers only")
+        return value
 
     def _request(self, inputs: Any) -> Request:
         request = cast(Any, self.function(inputs))
         if not isinstance(request, Request):
             raise TypeError(f"job type {self.name!r} must return a Request")
+        if self.output is not None and request.output is not self.output:
+            raise TypeError(f"job type {self.name!r} must ask for its declared output {self.output.__name__}")
         return request

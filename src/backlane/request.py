@@ -1,17 +1,19 @@
 """What a job type asks of the provider: the create call's own parameters, checked, never guessed."""
 
-import copy
+import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Never, cast
 
 from pydantic import BaseModel
 
 from backlane.fields import File
+from backlane.schema import strict_schema
 
-_OURS: Final = frozenset({"background", "stream", "stream_options", "background_options"})
+_OURS: Final = frozenset(
+    {"background", "stream", "stream_options", "background_options", "store", "metadata"}
+)
 _RESERVED: Final = frozenset({"backlane_job", "backlane_attempt"})
-# Keywords of JSON Schema that the provider's strict mode does not take.
-_DROPPED: Final = frozenset({"default", "title", "examples"})
 
 
 class Request:
@@ -40,7 +42,12 @@ class Request:
         store: bool | None = None,
         metadata: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            raise TypeError(
+                f"Request: unknown parameter {next(iter(unknown))!r}; the provider's others go into extra"
+            )
         if not model:
             raise ValueError("Request: model must be a name")
         self.output = output
@@ -62,20 +69,34 @@ class Request:
         self._params = {name: value for name, value in given.items() if value is not None}
         if output is not None:
             self._params["text"] = {"format": _format(output)}
-        for name, value in (extra or {}).items():
-            if name in _OURS or name in self._params:
+        self._add(extra or {})
+
+    def _add(self, extra: Mapping[str, Any]) -> None:
+        for name, value in extra.items():
+            given: Any = self._params.get(name)
+            if name == "text" and given and isinstance(value, Mapping) and "format" not in value:
+                self._params[name] = {**cast(Mapping[str, Any], value), **given}
+            elif name in _OURS or name in self._params:
                 raise ValueError(f"Request: extra may not set {name!r}")
-            self._params[name] = value
+            else:
+                self._params[name] = value
 
     def params(self) -> dict[str, Any]:
-        """The create call's parameters, a fresh copy."""
-        return copy.deepcopy(self._params)
+        """The create call's parameters, a fresh copy. Raises ValueError for what JSON cannot carry."""
+        try:
+            text = json.dumps(self._params, ensure_ascii=False, allow_nan=False)
+            text.encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"Request: the parameters are no JSON ({type(error).__name__})") from None
+        return json.loads(text)
 
 
 def _input_items(given: Any) -> Any:
     if isinstance(given, str):
         return given
-    items = list(given)
+    if not isinstance(given, list | tuple):
+        raise TypeError("Request: input must be a string, a list of items, or a list of strings and Files")
+    items = list(cast(Sequence[Any], given))
     if all(isinstance(item, Mapping) for item in items) and items:
         return [dict(item) for item in items]
     if not all(isinstance(item, str) for item in items) or not items:
@@ -97,6 +118,8 @@ def _metadata(given: Mapping[str, str] | None) -> dict[str, str] | None:
     if len(pairs) > 14:
         raise ValueError("Request: metadata takes at most 14 pairs")
     for key, value in pairs.items():
+        if not isinstance(cast(Any, key), str) or not isinstance(cast(Any, value), str):
+            raise TypeError("Request: metadata takes texts as keys and values")
         if key in _RESERVED:
             raise ValueError(f"Request: metadata key {key!r} is Backlane's own")
         if len(key) > 64 or len(value) > 512:
@@ -105,26 +128,7 @@ def _metadata(given: Mapping[str, str] | None) -> dict[str, str] | None:
 
 
 def _format(output: type[BaseModel]) -> dict[str, Any]:
-    schema = strict_schema(output)
-    return {"type": "json_schema", "name": output.__name__[:64], "schema": schema, "strict": True}
-
-
-def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's JSON Schema as the provider's strict mode takes it: all properties required, none added."""
-    return cast(dict[str, Any], _strict(model.model_json_schema()))
-
-
-def _strict(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_strict(one) for one in cast(list[Any], node)]
-    if not isinstance(node, dict):
-        return node
-    known = cast(dict[str, Any], node)
-    if "properties" in known and isinstance(known["properties"], dict):
-        properties = cast(dict[str, Any], known["properties"])
-        rest = {
-            key: _strict(value) for key, value in known.items() if key != "properties" and key not in _DROPPED
-        }
-        rest["properties"] = {name: _strict(value) for name, value in properties.items()}
-        return {**rest, "required": list(properties), "additionalProperties": False}
-    return {key: _strict(value) for key, value in known.items() if key not in _DROPPED}
+    if not isinstance(cast(Any, output), type) or not issubclass(cast(Any, output), BaseModel):
+        raise TypeError("Request: output must be a pydantic model")
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", output.__name__)[:64]
+    return {"type": "json_schema", "name": name, "schema": strict_schema(output), "strict": True}

@@ -14,7 +14,9 @@ from backlane.errors import SettingsError
 class Settings(BaseSettings):
     """What the environment says. Durations are seconds; sizes are bytes."""
 
-    model_config = SettingsConfigDict(env_prefix="BACKLANE_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BACKLANE_", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     app: str | None = Field(None, description="`module:attribute` of the App with the job types")
     database_url: str = Field("sqlite:///.backlane/backlane.db", description="SQLite or PostgreSQL")

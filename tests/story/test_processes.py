@@ -286,7 +286,7 @@ async def test_the_commands_carry_a_job_from_submit_to_its_result(outside: Place
 
 async def listening_port(pid: int) -> int:
     """The port a process listens on, from the kernel's own table."""
-    inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    inodes = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:

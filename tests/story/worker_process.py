@@ -1,11 +1,13 @@
-"""A worker in a process of its own, that may be told to kill itself at a named point: python -m tests.story.worker_process."""
+"""A worker in a process of its own, that may be told to kill itself at a named point."""
 
 import asyncio
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
+from backlane.core.storage import Search
 from backlane.settings import load_settings
 from backlane.wiring import build
 from tests.story.deadly import deadly_app
@@ -26,6 +28,12 @@ def killer(armed: str):
     return point
 
 
+def goes_on(tx: Any) -> bool:
+    """Whether a worker still has something to do."""
+    places = [place["id"] for place in tx.workspaces()]
+    return any(tx.search(Search(workspace=place, statuses=("queued", "running"))) for place in places)
+
+
 async def main(folder: Path, provider: str, armed: str) -> None:
     """Work until nothing is due any more."""
     settings = load_settings(
@@ -41,7 +49,7 @@ async def main(folder: Path, provider: str, armed: str) -> None:
         settings, types=deadly_app(), point=killer(armed), log=lambda line: print(line, flush=True)
     )
     await service.start_worker()
-    while await service.carrier.next_due() is not None:
+    while await service.store.read(goes_on):
         await asyncio.sleep(0.05)
     await service.drain(grace=5)
 

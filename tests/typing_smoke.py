@@ -1,0 +1,90 @@
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+from backlane import App, CheckFailed, File, Request, Review, Sensitive
+from backlane.core.ports import JobType, JobView, Types
+
+app = App()
+
+
+class Tickets(BaseModel):
+    tickets: list[str]
+    attachments: list[File] = []
+    note: Sensitive[str] = ""
+
+
+class Digest(BaseModel):
+    summary: str
+    themes: list[str]
+
+
+class Receipt(BaseModel):
+    id: str
+
+
+@app.job(
+    "ticket-digest",
+    authority="read_only",
+    useful_for="30m",
+    latency_budget="5m",
+    max_cost="0.50",
+    lanes=["background", "batch"],
+    live=False,
+    max_attempts=4,
+    if_unknown="ask",
+    who_may_cancel="requester",
+)
+def ticket_digest(inputs: Tickets) -> Request:
+    assert_type(inputs.note, str)
+    return Request(model="m", instructions="…", input=[*inputs.tickets, *inputs.attachments], output=Digest)
+
+
+@ticket_digest.summary
+def _(inputs: Tickets) -> str:
+    return str(len(inputs.tickets))
+
+
+@ticket_digest.tool
+async def look_up_customer(email: str) -> dict[str, Any]:
+    return {"email": email}
+
+
+@ticket_digest.check
+def every_ticket_is_cited(result: Digest, job: JobView) -> None:
+    if not result.themes:
+        raise CheckFailed(job.id)
+
+
+@ticket_digest.check(name="other")
+async def another(result: Digest, job: JobView) -> None: ...
+
+
+@app.job(
+    "refund",
+    authority="external_effect",
+    useful_for="2d",
+    review=Review(role="reviewer", quorum=1, respond_within="4h"),
+)
+def refund(inputs: Tickets) -> Request:
+    return Request(model="m", input="x")
+
+
+@refund.action(undo="0s", timeout="30s")
+async def issue_refund(args: Tickets, *, key: str) -> Receipt:
+    return Receipt(id=key)
+
+
+@issue_refund.lookup
+async def _(key: str) -> Receipt | None:
+    return None
+
+
+@refund.action
+async def again(args: Tickets, *, key: str) -> Receipt:
+    return Receipt(id=key)
+
+
+assert_type(ticket_digest(Tickets(tickets=["a"])), Request)
+types: Types = app
+one: JobType | None = app.get("refund")
