@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime
 
 import httpx2
 import pytest
@@ -42,7 +43,8 @@ async def test_a_job_completes_with_a_validated_result_and_its_price(working: Pl
     ]
     log = working.simulator.world.log[0]
     assert log["metadata"] == {"backlane_job": view["id"], "backlane_attempt": view["attempts"][0]["id"]}
-    assert sum(part or 0 for part in parts) > 0
+    created, ended = (datetime.fromisoformat(view["timing"][name]) for name in ("created_at", "finished_at"))
+    assert sum(part or 0 for part in parts) == pytest.approx((ended - created).total_seconds(), abs=1e-6)
     verified(working)
 
 

@@ -57,13 +57,17 @@ async def submit(
 
     Raises InvalidRequest, NotAvailable, RoleRequired, IdempotencyConflict; nothing is stored then.
     """
+    if key is not None:
+        # A repeated request gets its job even if it could not be made any more: its type may be gone by now.
+        known = await ports.store.read(lambda tx: _known(tx, caller, key, body_hash))
+        if known is not None:
+            return known, False
     job, inputs, first = prepare(ports, caller, submission)
 
     def body(tx: Transaction) -> tuple[Job, bool]:
-        if key is not None:
-            used = tx.used_key(caller.workspace, caller.name, key)
-            if used is not None:
-                return _same(tx, used, body_hash), False
+        known = None if key is None else _known(tx, caller, key, body_hash)
+        if known is not None:
+            return known, False
         tx.insert_job(job, inputs, first)
         if key is not None and not tx.use_key(_key_row(caller, key, body_hash, job)):
             raise _TakenMeanwhile
@@ -94,7 +98,11 @@ def _key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, An
     }
 
 
-def _same(tx: Transaction, used: tuple[str, str], body_hash: str) -> Job:
+def _known(tx: Transaction, caller: Caller, key: str, body_hash: str) -> Job | None:
+    """The job this key made before. Raises IdempotencyConflict if it was for another body."""
+    used = tx.used_key(caller.workspace, caller.name, key)
+    if used is None:
+        return None
     if used[0] != body_hash:
         raise IdempotencyConflict("This Idempotency-Key was used with another body.")
     found = tx.job(used[1])
