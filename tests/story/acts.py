@@ -87,4 +87,4 @@ def verified(place: Place) -> None:
     log = list(place.simulator.world.log)
     report = check(collect(place.service.store.database, folder.read, provider_log=log))
     assert report.ok, "\n".join(report.lines())
-    assert "I01" in report.judged
+    assert "I01" in report.judged and "I21" in report.judged

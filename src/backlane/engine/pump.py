@@ -50,21 +50,26 @@ class Pump:
                 await self._sleep(pause)
 
     async def _turn(self) -> bool:
+        """Claim and dispatch what is due; whether anything was."""
         room = await self._engine.room()
-        batch: Sequence[Due] = await self._core.claim(room) if room > 0 else ()
+        due = await self._core.next_due() if room > 0 else None
+        if due is None or due > self._clock.now():
+            return False
+        batch: Sequence[Due] = await self._core.claim(room)
         if batch:
             await self._engine.dispatch(batch, IDLE_AT_MOST / 1000)
         return bool(batch)
 
     async def _pause(self) -> int:
-        """Milliseconds until the next job is due, at most a second."""
-        if await self._engine.room() <= 0:
+        """Milliseconds until there may be something to claim, at most a second."""
+        room, due = await self._engine.room(), await self._core.next_due()
+        if room <= 0 or due is None:
             return IDLE_AT_MOST
-        due = await self._core.next_due()
-        if due is None:
+        wait = due - self._clock.now()
+        if wait <= 0 and room < self._slots:
+            # It is due and was not claimed: it waits for what is under way, whose end will wake us.
             return IDLE_AT_MOST
-        # A job that is due but was not claimed waits for what is under way; that will wake us.
-        return min(IDLE_AT_MOST, max(20, due - self._clock.now()))
+        return min(IDLE_AT_MOST, max(1, wait))
 
     async def _sleep(self, milliseconds: int) -> None:
         with contextlib.suppress(TimeoutError):

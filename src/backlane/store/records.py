@@ -5,7 +5,7 @@ Status and event are written together or not at all; a write on a stale version 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert
@@ -40,6 +40,13 @@ def attempt_of(row: Mapping[str, Any]) -> Attempt:
     values["state"] = AttemptState(values["state"])
     values["reason"] = AttemptReason(values["reason"])
     return Attempt(**values)
+
+
+def _at_version(told: Sequence[Event], version: int) -> list[Event]:
+    """A write's first change says which version of the row it made: two writers of one version would show."""
+    first = next((event for event in told if "after" in event.data), None)
+    marked = None if first is None else replace(first, data={**first.data, "version": version})
+    return [marked if marked is not None and event is first else event for event in told]
 
 
 class JobRecords:
@@ -77,7 +84,7 @@ class JobRecords:
     def insert_job(self, job: Job, inputs: str, first: Sequence[Event]) -> None:
         self._connection.execute(insert(jobs), asdict(job))
         self._connection.execute(insert(job_inputs), {"job_id": job.id, "body": inputs})
-        self._append(job.workspace, job.id, 0, GENESIS, first)
+        self._append(job.workspace, job.id, 0, GENESIS, _at_version(first, job.version))
 
     def save(
         self,
@@ -103,7 +110,8 @@ class JobRecords:
         if self._connection.execute(statement.values(**changed), guards).rowcount != 1:
             raise StaleJob(before.id)
         if events:
-            self._append_to(before.workspace, before.id, events)
+            version = before.version + 1
+            self._append_to(before.workspace, before.id, _at_version(events, version))
         return job_of(asdict(after) | changed)
 
     def wake(self, job_id: str, now: int) -> None:

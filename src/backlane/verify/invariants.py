@@ -189,6 +189,16 @@ def cost_settled_once(evidence: Evidence) -> Finding:
             yield f"{attempt_id}'s cost was settled {count} times"
 
 
+def stale_writes_refused(evidence: Evidence) -> Finding:
+    """I21: each write that changed a job made a version of its own; two writers of one version would show."""
+    changes = _by((event for event in evidence.events if "version" in _data(event)), "job_id")
+    for job in evidence.jobs:
+        ordered = sorted(changes.get(job["id"], []), key=lambda row: row["seq"])
+        versions: list[int] = [_data(event)["version"] for event in ordered]
+        if versions != sorted(set(versions)) or (versions and versions[-1] > job["version"]):
+            yield f"{job['id']} was changed at versions {versions}, its row is at {job['version']}"
+
+
 def nothing_in_limbo(evidence: Evidence) -> Finding:
     """I22: every open job waits for a time, a person or the provider; nothing is forgotten."""
     pending = {row["job_id"] for row in evidence.reviews if row["state"] == "pending"}
@@ -221,6 +231,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I07": ended_stays_ended,
     "I08": events_are_whole,
     "I17": cost_settled_once,
+    "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
 }
@@ -245,5 +256,4 @@ def check(evidence: Evidence) -> Report:
             report.not_judged[name] = missing[1]
         else:
             report.judged.append(name)
-    report.not_judged["I21"] = "a refused stale write leaves no row; it is judged where writes are raced"
     return report
