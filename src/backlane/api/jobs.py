@@ -17,7 +17,7 @@ from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
 from backlane.service import control, read, show
 from backlane.service.access import Caller
-from backlane.service.submit import Submission, body_hash, submit
+from backlane.service.submit import FIRST_EVENTS, Submission, body_hash, submit
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -150,7 +150,10 @@ async def post_job(request: Request, caller: Annotated[Caller, Depends(Permit("j
     key = _idempotency_key(request)
     job, new = await submit(around.ports, caller, submission, key=key, body_hash=body_hash(raw))
     wait = prefer_wait(request)
-    view = await _settled(around, caller, job.id, wait)
+    if new and wait <= 0:
+        view = read.fresh_view(around.ports, caller, job, FIRST_EVENTS)
+    else:
+        view = await _settled(around, caller, job.id, wait)
     done = not new or (wait > 0 and view["status"] in _SETTLED)
     headers = {"Location": f"/v1/jobs/{job.id}", "ETag": etag(view)}
     if wait > 0:

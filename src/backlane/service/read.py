@@ -181,6 +181,14 @@ async def read_job(ports: Ports, caller: Caller, job_id: str) -> dict[str, Any]:
     return job_view(ports, caller, job, around)
 
 
+def fresh_view(ports: Ports, caller: Caller, job: Job, seq: int) -> dict[str, Any]:
+    """The Job as it was just made, with its first `seq` events and nothing else around it: no need to read it."""
+    changes = [Change(job.created_at, job.status, job.phase)]
+    newest = {job.id: (seq, job.created_at)}
+    around = _Around({job.id: []}, {job.id: []}, {job.id: []}, {job.id: []}, {job.id: changes}, newest)
+    return job_view(ports, caller, job, around)
+
+
 async def read_raw(ports: Ports, caller: Caller, job_id: str) -> Job:
     """One job's row, if it is within sight. Raises NotFound."""
     return await ports.store.read(lambda tx: visible(tx, caller, tx.job(job_id)))

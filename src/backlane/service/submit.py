@@ -43,6 +43,10 @@ class Submission:
     metadata: Mapping[str, str] | None = None
 
 
+# A job is made with the events that it was submitted and that its lane was chosen.
+FIRST_EVENTS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Lineage:
     """What a retried job hands on: its gate is never looser than before."""

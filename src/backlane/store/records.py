@@ -5,7 +5,7 @@ Status and event are written together or not at all; a write on a stale version 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert
@@ -49,6 +49,11 @@ def _at_version(told: Sequence[Event], version: int) -> list[Event]:
     return [marked if marked is not None and event is first else event for event in told]
 
 
+def _columns(value: Job | Attempt) -> dict[str, Any]:
+    """A value's fields as they are; `asdict` would copy everything below them too."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 class JobRecords:
     """The part of a transaction that is about jobs."""
 
@@ -82,7 +87,7 @@ class JobRecords:
         return None if row is None else job_of(row)
 
     def insert_job(self, job: Job, inputs: str, first: Sequence[Event]) -> None:
-        self._connection.execute(insert(jobs), asdict(job))
+        self._connection.execute(insert(jobs), _columns(job))
         self._connection.execute(insert(job_inputs), {"job_id": job.id, "body": inputs})
         self._append(job.workspace, job.id, 0, GENESIS, _at_version(first, job.version))
 
@@ -112,7 +117,7 @@ class JobRecords:
         if events:
             version = before.version + 1
             self._append_to(before.workspace, before.id, _at_version(events, version))
-        return job_of(asdict(after) | changed)
+        return replace(after, **changed)
 
     def wake(self, job_id: str, now: int) -> None:
         version = self._lock(job_id)["version"]
@@ -232,7 +237,7 @@ class JobRecords:
         return None if row is None else attempt_of(row)
 
     def insert_attempt(self, attempt: Attempt) -> None:
-        self._connection.execute(insert(attempts), asdict(attempt))
+        self._connection.execute(insert(attempts), _columns(attempt))
 
     def move_attempt(self, attempt_id: str, sources: Sequence[str], **changes: Any) -> bool:
         statement = queries.MOVE_ATTEMPT.values(**changes)
