@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backlane.core.outcome import Accepted
-from backlane.errors import NotAllowed, NotThisAttempt
+from backlane.errors import NotThisAttempt, RoleRequired
 from backlane.service import control
 from backlane.service.purchase import keep_create
 from backlane.service.read import read_job
@@ -173,7 +173,7 @@ async def test_a_lost_reply_is_asked_about_and_never_sent_again(working: Place, 
     assert view["attempts"][0]["state"] == "unknown"
     assert view["cost"]["unpriced"] == 1
     assert creates(working) == 1
-    with pytest.raises(NotAllowed):
+    with pytest.raises(RoleRequired):
         await control.resolve(working.service.ports, ana, job.id, "run_again")
     lost = working.simulator.world.log[0]["response_id"]
     await control.resolve(working.service.ports, olga, job.id, "attach", provider_response_id=lost)

@@ -11,7 +11,7 @@ from backlane.core.job import IN_DOUBT, Attempt, AttemptState, Job, Phase, Statu
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
-from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, ServiceError
+from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequired, ServiceError
 from backlane.service.access import Caller, relation, visible
 from backlane.service.fail import fail
 from backlane.service.ports import Ports
@@ -24,12 +24,15 @@ _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
 
 
 def _permit(ports: Ports, caller: Caller, job: Job, verb: str) -> None:
-    """Raises NotAllowed, listing what is allowed, unless the caller may use the verb on this job now."""
+    """Raises RoleRequired where the verb is others' to use, NotAllowed where the job's status forbids it."""
     job_type = ports.types.get(job.type)
     may = lifecycle.allowed(job, relation(caller, job), job_type.who_may_cancel if job_type else "requester")
-    if verb not in may:
-        where = job.status if job.phase is None else f"{job.status}/{job.phase}"
-        raise NotAllowed(where, verb, may)
+    if verb in may:
+        return
+    if lifecycle.allows(verb, job.status, job.phase) or not lifecycle.VERBS[verb].who & relation(caller, job):
+        raise RoleRequired(f"Your role may not {verb} this job.")
+    where = job.status if job.phase is None else f"{job.status}/{job.phase}"
+    raise NotAllowed(where, verb, may)
 
 
 async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Job:
