@@ -48,7 +48,7 @@ async def test_a_run_that_finished_before_its_cancel_is_kept_as_late(working: Pl
     )
     fault(working, "poll_after_ms", ms=60_000, call="create")
     job = await submitted(working, ana)
-    await seen(working, ana, job.id, lambda view: view["provider_response_id"] is not None)
+    await seen(working, ana, job.id, lambda _: "completed" in working.simulator.world.stats()["runs"])
     await control.cancel(working.service.ports, ana, job.id, None)
     view = await finished(working, ana, job)
     assert view["status"] == "canceled"
