@@ -44,7 +44,8 @@ async def test_a_cancel_the_provider_bungles_still_ends_canceled(working: Place,
 async def test_a_run_that_finished_before_its_cancel_is_kept_as_late(working: Place) -> None:
     ana = await working.caller()
     script(
-        working, {"queued_seconds": 0, "running_seconds": 0, "json": {"summary": "done anyway", "themes": []}}
+        working,
+        {"queued_seconds": 0, "running_seconds": 0.3, "json": {"summary": "done anyway", "themes": []}},
     )
     fault(working, "poll_after_ms", ms=60_000, call="create")
     job = await submitted(working, ana)
