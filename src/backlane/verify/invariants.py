@@ -147,9 +147,9 @@ def ended_stays_ended(evidence: Evidence) -> Finding:
             if after and ended:
                 yield f"{job['id']} changed after its end: #{event['seq']} {event['type']}"
             ended = ended or bool(after and after["status"] in terminal)
-        late = [
-            row for row in artifacts.get(job["id"], []) if ended and row["created_at"] > job["finished_at"]
-        ]
+        over_at = job["finished_at"] if ended else None
+        rows = artifacts.get(job["id"], [])
+        late = [row for row in rows if over_at is not None and row["created_at"] > over_at]
         for row in late:
             if row["kind"] not in ("late", "partial"):
                 yield f"{job['id']} got {row['kind']} artifact {row['id']} after its end"

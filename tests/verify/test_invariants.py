@@ -1,0 +1,203 @@
+"""The checker can fail: each planted corruption of good evidence is found, under the right name."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from backlane.outbound.folder import ArtifactFolder
+from backlane.verify.collect import collect
+from backlane.verify.evidence import Evidence
+from backlane.verify.invariants import INVARIANTS, check
+from tests.conftest import Place
+from tests.story.acts import fault, finished, submitted
+
+Spoil = Callable[[dict[str, Any]], None]
+
+
+async def evidence_of(working: Place) -> Evidence:
+    """Evidence of a completed job with a second attempt, a lost one and a draft under review."""
+    ana = await working.caller()
+    fault(working, "failed", code="server_error")
+    done = await finished(working, ana, await submitted(working, ana, "checked"))
+    fault(working, "lose_create_reply")
+    lost = await finished(working, ana, await submitted(working, ana))
+    draft = await finished(working, ana, await submitted(working, ana, "draft"))
+    assert (done["status"], lost["phase"], draft["phase"]) == ("completed", "submission_unknown", "output")
+    submits = [
+        {"key": job["id"], "body_hash": "h", "job": job["id"], "outcome": "ok"} for job in (done, lost, draft)
+    ]
+    folder = ArtifactFolder.from_url(working.settings.artifacts_url)
+    log = list(working.simulator.world.log)
+    watches = [list(range(1, done["progress"]["seq"] + 1)), []]
+    return collect(
+        working.service.store.database, folder.read, provider_log=log, submits=submits, watches=watches
+    )
+
+
+def event(rows: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next(row for row in rows["events"] if row["type"] == kind)
+
+
+def told(row: dict[str, Any], **changes: Any) -> None:
+    row["data"] = json.dumps({**json.loads(row["data"]), **changes})
+
+
+def job_in(rows: dict[str, Any], status: str) -> dict[str, Any]:
+    return next(row for row in rows["jobs"] if row["status"] == status)
+
+
+def drop_attempt(rows: dict[str, Any]) -> None:
+    rows["attempts"].pop(0)
+
+
+def send_first(rows: dict[str, Any]) -> None:
+    rows["attempts"][0]["sent_at"] += 60_000
+
+
+def buy_twice(rows: dict[str, Any]) -> None:
+    rows["provider_log"].append(next(line for line in rows["provider_log"] if line["call"] == "create"))
+
+
+def forget_why(rows: dict[str, Any]) -> None:
+    rows["attempts"][0]["reason"] = "refused"
+
+
+def resend_doubtful(rows: dict[str, Any]) -> None:
+    lost = next(row for row in rows["attempts"] if row["state"] == "unknown")
+    rows["attempts"].append({**lost, "id": "att_again", "number": 2, "reason": "refused"})
+
+
+def sent_again(rows: dict[str, Any]) -> None:
+    rows["events"].append(event(rows, "attempt.sent"))
+
+
+def alter_inputs(rows: dict[str, Any]) -> None:
+    rows["inputs"][rows["jobs"][0]["id"]] = '{"text": "other"}'
+
+
+def lose_job(rows: dict[str, Any]) -> None:
+    rows["submits"].append({"key": None, "body_hash": "h", "job": "job_lost", "outcome": "ok"})
+
+
+def two_jobs_for_a_key(rows: dict[str, Any]) -> None:
+    rows["submits"].append({**rows["submits"][0], "job": rows["submits"][1]["job"]})
+
+
+def skip_the_table(rows: dict[str, Any]) -> None:
+    told(event(rows, "job.completed"), before={"status": "queued", "phase": "ready"})
+
+
+def row_without_event(rows: dict[str, Any]) -> None:
+    job_in(rows, "completed")["status"] = "failed"
+
+
+def wake_the_dead(rows: dict[str, Any]) -> None:
+    done = job_in(rows, "completed")["id"]
+    last = max((row for row in rows["events"] if row["job_id"] == done), key=lambda row: row["seq"])
+    change = {"before": None, "after": {"status": "running", "phase": "model"}}
+    rows["events"].append({**last, "seq": last["seq"] + 1, "data": json.dumps(change)})
+
+
+def late_result(rows: dict[str, Any]) -> None:
+    done = job_in(rows, "completed")
+    own = next(row for row in rows["artifacts"] if row["job_id"] == done["id"] and row["kind"] == "result")
+    own["created_at"] = done["finished_at"] + 1
+
+
+def lose_event(rows: dict[str, Any]) -> None:
+    rows["events"].remove(event(rows, "attempt.accepted"))
+
+
+def alter_event(rows: dict[str, Any]) -> None:
+    told(event(rows, "attempt.accepted"), provider_response_id="resp_other")
+
+
+def alter_actor(rows: dict[str, Any]) -> None:
+    event(rows, "job.submitted")["actor"] = "eve"
+
+
+def follower_saw_double(rows: dict[str, Any]) -> None:
+    rows["watches"].append([1, 2, 2, 3])
+
+
+def forget_cost(rows: dict[str, Any]) -> None:
+    rows["cost_lines"].pop()
+
+
+def settle_twice(rows: dict[str, Any]) -> None:
+    rows["events"].append({**event(rows, "cost.settled"), "seq": 10_000})
+
+
+def two_writers(rows: dict[str, Any]) -> None:
+    told(event(rows, "job.completed"), version=1)
+
+
+def forget_job(rows: dict[str, Any]) -> None:
+    open_job = {
+        **job_in(rows, "completed"),
+        "status": "running",
+        "phase": "model",
+        "due_at": None,
+        "finished_at": None,
+    }
+    rows["jobs"].append(open_job)
+
+
+def forget_review(rows: dict[str, Any]) -> None:
+    rows["reviews"].clear()
+
+
+def damage(rows: dict[str, Any]) -> None:
+    rows["broken_artifacts"].append("art_x")
+
+
+SPOILS: list[tuple[str, Spoil]] = [
+    ("I01", drop_attempt), ("I01", send_first), ("I02", buy_twice), ("I02", forget_why), ("I03", resend_doubtful),
+    ("I03", sent_again), ("I04", alter_inputs), ("I04", lose_job), ("I05", two_jobs_for_a_key),
+    ("I06", skip_the_table), ("I06", row_without_event), ("I07", wake_the_dead), ("I07", late_result),
+    ("I08", lose_event), ("I08", alter_event), ("I08", alter_actor), ("I08", follower_saw_double),
+    ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),
+    ("I29", damage),
+]  # fmt: skip
+
+
+async def test_every_planted_corruption_is_found_under_its_name(working: Place) -> None:
+    good = await evidence_of(working)
+    report = check(good)
+    assert report.ok, report.lines()
+    assert report.not_judged == {}
+    names = good.__dataclass_fields__ if hasattr(good, "__dataclass_fields__") else {}
+    for invariant, spoil in SPOILS:
+        rows = copy.deepcopy({name: getattr(good, name) for name in names})
+        spoil(rows)
+        found = {name for name, _ in check(replace(good, **rows)).violations}
+        assert invariant in found, f"{spoil.__name__} went unnoticed ({found})"
+    assert {name for name, _ in SPOILS} == set(INVARIANTS), "an invariant that was never seen to fail"
+
+
+async def test_what_cannot_be_judged_is_named(working: Place) -> None:
+    report = check(collect(working.service.store.database))
+    assert report.ok
+    assert set(report.not_judged) == {"I01", "I02", "I04", "I05", "I08", "I29"}
+    assert any(line.startswith("I01: not judged") for line in report.lines())
+
+
+async def test_the_real_thing_is_damaged_and_the_checker_says_so(working: Place) -> None:
+    ana = await working.caller()
+    await finished(working, ana, await submitted(working, ana))
+    database = working.service.store.database
+    database.write_now(
+        lambda connection: connection.exec_driver_sql("UPDATE events SET actor='eve' WHERE seq=3")
+    )
+    database.write_now(lambda connection: connection.exec_driver_sql("UPDATE artifacts SET inline=x'00'"))
+    folder = ArtifactFolder.from_url(working.settings.artifacts_url)
+    assert {name for name, _ in check(collect(database, folder.read)).violations} == {"I08", "I29"}
+
+
+@pytest.mark.parametrize("name", sorted(INVARIANTS))
+def test_each_invariant_says_what_it_is(name: str) -> None:
+    assert (INVARIANTS[name].__doc__ or "").startswith(f"{name}: ")
