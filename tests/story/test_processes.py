@@ -82,6 +82,37 @@ async def test_a_worker_killed_at_any_point_loses_nothing_and_buys_nothing_twice
     verified(outside)
 
 
+async def test_a_worker_killed_while_it_stores_a_large_output_stores_it_whole_the_next_time(
+    outside: Place, tmp_path: Path
+) -> None:
+    ana = await outside.caller()
+    script(outside, {"running_seconds": 0.1, "text": "otters " * 10_000})
+    job = await submitted(outside, ana, "plain")
+    assert await work(outside, tmp_path, "artifact:1") == -signal.SIGKILL
+    view = await read_job(outside.service.ports, ana, job.id)
+    assert (view["status"], view["artifacts"]) != ("completed", [])
+    assert await work(outside, tmp_path) == 0
+    view = await read_job(outside.service.ports, ana, job.id)
+    assert [row["bytes"] for row in view["artifacts"] if row["kind"] == "result"] == [70_000]
+    assert creates(outside) == 1
+    verified(outside)
+
+
+async def test_a_worker_killed_in_the_middle_of_a_cancel_still_ends_it_canceled(
+    outside: Place, tmp_path: Path
+) -> None:
+    ana = await outside.caller()
+    script(outside, {"running_seconds": 100})
+    job = await submitted(outside, ana)
+    assert await work(outside, tmp_path, "looked:1") == -signal.SIGKILL
+    assert (await control.cancel(outside.service.ports, ana, job.id, None)).phase == "canceling"
+    assert await work(outside, tmp_path, "cancel_sent:1") == -signal.SIGKILL
+    assert await work(outside, tmp_path) == 0
+    assert (await read_job(outside.service.ports, ana, job.id))["status"] == "canceled"
+    assert outside.simulator.world.stats()["runs"] == {"cancelled": 1}
+    verified(outside)
+
+
 async def test_a_job_that_keeps_stopping_its_worker_is_set_aside_and_its_neighbours_are_not(
     outside: Place, tmp_path: Path
 ) -> None:
