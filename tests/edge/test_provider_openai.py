@@ -20,14 +20,17 @@ CALL = CreateCall(
 )
 
 
-def adapter(url: str, key: str = "sk-canary-1234") -> OpenAIProvider:
+def adapter(url: str, key: str = "sk-canary-1234", *, silent: bool = False) -> OpenAIProvider:
+    """The adapter; its patience is short only where the provider says nothing at all."""
     pace = Pace(lambda: NOW, lambda: 0.0)
-    return OpenAIProvider({"default": Account(key, url)}, now=lambda: NOW, pace=pace, call_timeout=300)
+    return OpenAIProvider(
+        {"default": Account(key, url)}, now=lambda: NOW, pace=pace, call_timeout=1_000 if silent else 30_000
+    )
 
 
 async def created(*answers: Answer) -> tuple[Any, list[str]]:
     async with raw_server(*answers) as server:
-        provider = adapter(server.url)
+        provider = adapter(server.url, silent=silence in answers)
         outcome = await provider.create(CALL)
         await provider.close()
         return outcome, server.requests
@@ -35,7 +38,7 @@ async def created(*answers: Answer) -> tuple[Any, list[str]]:
 
 async def looked(*answers: Answer, cancel: bool = False) -> tuple[Any, list[str]]:
     async with raw_server(*answers) as server:
-        provider = adapter(server.url)
+        provider = adapter(server.url, silent=silence in answers)
         ask = provider.cancel if cancel else provider.look
         outcome = await ask("default", "resp_q01")
         await provider.close()
