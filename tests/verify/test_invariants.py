@@ -103,9 +103,24 @@ def wake_the_dead(rows: dict[str, Any]) -> None:
 
 
 def late_result(rows: dict[str, Any]) -> None:
-    done = job_in(rows, "completed")
-    own = next(row for row in rows["artifacts"] if row["job_id"] == done["id"] and row["kind"] == "result")
-    own["created_at"] = done["finished_at"] + 1
+    done = job_in(rows, "completed")["id"]
+    added = next(row for row in rows["events"] if row["job_id"] == done and row["type"] == "artifact.added")
+    rows["events"].append({**added, "seq": 10_000})
+
+
+def bought_and_refused(rows: dict[str, Any]) -> None:
+    bought = {
+        line["metadata"]["backlane_attempt"] for line in rows["provider_log"] if line["outcome"] == "accepted"
+    }
+    next(row for row in rows["attempts"] if row["id"] in bought)["state"] = "refused"
+
+
+def lose_answer(rows: dict[str, Any]) -> None:
+    job_in(rows, "completed")["failure"] = {"code": "result_gone"}
+
+
+def pass_the_gate(rows: dict[str, Any]) -> None:
+    job_in(rows, "completed")["gate"] = "output"
 
 
 def lose_event(rows: dict[str, Any]) -> None:
@@ -157,7 +172,8 @@ def damage(rows: dict[str, Any]) -> None:
 
 SPOILS: list[tuple[str, Spoil]] = [
     ("I01", drop_attempt), ("I01", send_first), ("I02", buy_twice), ("I02", forget_why), ("I03", resend_doubtful),
-    ("I03", sent_again), ("I04", alter_inputs), ("I04", lose_job), ("I05", two_jobs_for_a_key),
+    ("I03", sent_again), ("I03", bought_and_refused), ("I16", pass_the_gate), ("I21", lose_answer),
+    ("I04", alter_inputs), ("I04", lose_job), ("I05", two_jobs_for_a_key),
     ("I06", skip_the_table), ("I06", row_without_event), ("I07", wake_the_dead), ("I07", late_result),
     ("I08", lose_event), ("I08", alter_event), ("I08", alter_actor), ("I08", follower_saw_double),
     ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),

@@ -15,13 +15,21 @@ class Pump:
     """Feeds an engine from the core until it is told to stop."""
 
     def __init__(
-        self, core: Core, engine: Engine, clock: Clock, *, slots: int, log: Callable[[str], None]
+        self,
+        core: Core,
+        engine: Engine,
+        clock: Clock,
+        *,
+        slots: int,
+        log: Callable[[str], None],
+        idle_at_most: int = IDLE_AT_MOST,
     ) -> None:
         self._core = core
         self._engine = engine
         self._clock = clock
         self._slots = slots
         self._log = log
+        self._idle_at_most = idle_at_most
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -45,7 +53,7 @@ class Pump:
             except BacklaneError as error:
                 # A store that does not answer is not a reason to give up the jobs: try again.
                 self._log(f"the worker waits: {error}")
-                pause = IDLE_AT_MOST
+                pause = self._idle_at_most
             if pause > 0 and not self._stopping:
                 await self._sleep(pause)
 
@@ -57,19 +65,20 @@ class Pump:
             return False
         batch: Sequence[Due] = await self._core.claim(room)
         if batch:
-            await self._engine.dispatch(batch, IDLE_AT_MOST / 1000)
+            await self._engine.dispatch(batch, self._idle_at_most / 1000)
         return bool(batch)
 
     async def _pause(self) -> int:
         """Milliseconds until there may be something to claim, at most a second."""
         room, due = await self._engine.room(), await self._core.next_due()
         if room <= 0 or due is None:
-            return IDLE_AT_MOST
+            return self._idle_at_most
         wait = due - self._clock.now()
         if wait <= 0 and room < self._slots:
             # It is due and was not claimed: it waits for what is under way, whose end will wake us.
-            return IDLE_AT_MOST
-        return min(IDLE_AT_MOST, max(1, wait))
+            return self._idle_at_most
+        # Due and not claimed although nothing is under way: another worker has it, or a suspect waits.
+        return min(self._idle_at_most, max(50 if wait <= 0 else 1, wait))
 
     async def _sleep(self, milliseconds: int) -> None:
         with contextlib.suppress(TimeoutError):

@@ -21,16 +21,17 @@ class Carrier:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._in_flight: dict[str, Due] = {}
-        self._claimed = 0
+        # Claims that no delivery has brought yet, and when their leases end: a delivery may be lost.
+        self._expected: dict[Due, int] = {}
         self._alone = False
 
     async def claim(self, n: int) -> Sequence[Due]:
         """Up to n due jobs, leased to this worker."""
-        if self._alone or n <= 0:
-            return []
         now = self._ports.clock.now()
+        busy = self._busy(now)
+        if n <= 0 or (self._alone and busy):
+            return []
         until = now + self._ports.timings.lease
-        busy = self._claimed > 0
 
         def body(tx: Transaction) -> tuple[list[Due], bool]:
             found = tx.due(now, n)
@@ -41,22 +42,21 @@ class Carrier:
             return (tx.claim([due.job_id for due, _ in found], now, until) if found else [], False)
 
         claimed, self._alone = await self._ports.store.write(body)
-        self._claimed += len(claimed)
-        if not claimed:
-            self._alone = False
+        self._expected.update(dict.fromkeys(claimed, until))
         return claimed
 
     async def advance(self, batch: Sequence[Due]) -> None:
         """Take a batch by its lease numbers and carry each job on; a stale delivery finds nothing to do."""
         try:
             taken = await self._ports.store.write(lambda tx: self._take(tx, batch))
-            async with asyncio.TaskGroup() as group:
-                for held in taken:
-                    group.create_task(self._one(held))
+            for held in taken:
+                self._in_flight[held.job.id] = Due(held.job.id, held.lease_no)
         finally:
-            self._claimed = max(0, self._claimed - len(batch))
-            if self._claimed == 0:
-                self._alone = False
+            for due in batch:
+                self._expected.pop(due, None)
+        async with asyncio.TaskGroup() as group:
+            for held in taken:
+                group.create_task(self._one(held))
 
     async def next_due(self) -> int | None:
         """When the next job is due, in milliseconds since 1970."""
@@ -74,13 +74,18 @@ class Carrier:
         now = self._ports.clock.now()
         return await self._ports.store.write(lambda tx: tx.end_leases(now))
 
+    def _busy(self, now: int) -> bool:
+        """Whether jobs are under way, or claimed and still to be brought by the engine."""
+        lease = self._ports.timings.lease
+        self._expected = {due: until for due, until in self._expected.items() if now < until <= now + lease}
+        return bool(self._in_flight or self._expected)
+
     def _take(self, tx: Transaction, batch: Sequence[Due]) -> list[Held]:
         taken = [tx.take(due) for due in batch]
         return [situate(tx, self._ports, job) for job in taken if job is not None]
 
     async def _one(self, held: Held) -> None:
         """One job's turn; what goes wrong with it must not stop its neighbours."""
-        self._in_flight[held.job.id] = Due(held.job.id, held.lease_no)
         try:
             await advance(self._ports, held)
         except BacklaneError as error:
@@ -88,4 +93,6 @@ class Carrier:
         except Exception as error:
             self._ports.log(f"job {held.job.id}: put off by {type(error).__name__}: {error}")
         finally:
-            self._in_flight.pop(held.job.id, None)
+            # A later delivery of the same job may have taken it over from this one.
+            if self._in_flight.get(held.job.id) == Due(held.job.id, held.lease_no):
+                del self._in_flight[held.job.id]

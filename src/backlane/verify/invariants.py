@@ -1,4 +1,4 @@
-"""The invariants I01 to I08, I17, I21, I22 and I29 as pure functions; every later feature joins them here."""
+"""The invariants I01 to I08, I16, I17, I21, I22 and I29 as pure functions; every later feature joins them here."""
 
 import json
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from backlane.core.job import Status
+from backlane.core.job import Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
@@ -78,6 +78,10 @@ def doubtful_never_resent(evidence: Evidence) -> Finding:
     for attempt_id, count in sent.items():
         if count > 1:
             yield f"{attempt_id} was marked as sent {count} times"
+    states = {row["id"]: row["state"] for row in evidence.attempts}
+    for attempt_id, line in _creates(evidence):
+        if states.get(attempt_id) in ("refused", "not_sent") and line.get("outcome") == "accepted":
+            yield f"{attempt_id} was bought and is called {states[attempt_id]}"
 
 
 def accepted_jobs_exist(evidence: Evidence) -> Finding:
@@ -138,21 +142,18 @@ def changes_follow_the_table(evidence: Evidence) -> Finding:
 def ended_stays_ended(evidence: Evidence) -> Finding:
     """I07: a terminal status never changes; only late facts are added."""
     events = _by(evidence.events, "job_id")
-    artifacts = _by(evidence.artifacts, "job_id")
     terminal = {str(status) for status in TERMINAL}
     for job in evidence.jobs:
         ended = False
         for event in sorted(events.get(job["id"], []), key=lambda row: row["seq"]):
-            after = _data(event).get("after")
+            data = _data(event)
+            after = data.get("after")
             if after and ended:
                 yield f"{job['id']} changed after its end: #{event['seq']} {event['type']}"
+            # By the order of events: a machine's clock may have been set back meanwhile.
+            if ended and event["type"] == "artifact.added" and data.get("kind") not in ("late", "partial"):
+                yield f"{job['id']} got {data.get('kind')} artifact {data.get('artifact')} after its end"
             ended = ended or bool(after and after["status"] in terminal)
-        over_at = job["finished_at"] if ended else None
-        rows = artifacts.get(job["id"], [])
-        late = [row for row in rows if over_at is not None and row["created_at"] > over_at]
-        for row in late:
-            if row["kind"] not in ("late", "partial"):
-                yield f"{job['id']} got {row['kind']} artifact {row['id']} after its end"
 
 
 def events_are_whole(evidence: Evidence) -> Finding:
@@ -197,6 +198,10 @@ def stale_writes_refused(evidence: Evidence) -> Finding:
         versions: list[int] = [_data(event)["version"] for event in ordered]
         if versions != sorted(set(versions)) or (versions and versions[-1] > job["version"]):
             yield f"{job['id']} was changed at versions {versions}, its row is at {job['version']}"
+    gone = {row["job_id"] for row in evidence.attempts if row["state"] == "gone"}
+    for job in evidence.jobs:
+        if (job["failure"] or {}).get("code") == "result_gone" and job["id"] not in gone:
+            yield f"{job['id']} lost an answer that its provider had given"
 
 
 def nothing_in_limbo(evidence: Evidence) -> Finding:
@@ -215,6 +220,17 @@ def nothing_in_limbo(evidence: Evidence) -> Finding:
             yield f"{job['id']} has been due for {(evidence.now - job['due_at']) // 1000} s"
 
 
+def gated_jobs_wait(evidence: Evidence) -> Finding:
+    """I16: nothing but a person's approval completes a job whose gate was decided at submit."""
+    for job in evidence.jobs:
+        if (
+            job["gate"] != Gate.NONE
+            and job["status"] == Status.COMPLETED
+            and job["review_state"] != "approved"
+        ):
+            yield f"{job['id']} is completed, its review is {job['review_state']}"
+
+
 def artifacts_hash(evidence: Evidence) -> Finding:
     """I29: artifact bytes hash to their record."""
     for artifact_id in evidence.broken_artifacts or ():
@@ -230,6 +246,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I06": changes_follow_the_table,
     "I07": ended_stays_ended,
     "I08": events_are_whole,
+    "I16": gated_jobs_wait,
     "I17": cost_settled_once,
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,

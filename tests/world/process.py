@@ -1,0 +1,221 @@
+"""A simulated process: the real services over its own connections. A crash drops all of its memory."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from backlane.core.ports import CreateCall, Due
+from backlane.core.outcome import Accepted, CreateOutcome
+from backlane.core.storage import Transaction
+from backlane.engine.embedded import Embedded
+from backlane.engine.pump import Pump
+from backlane.errors import StoreBusy
+from backlane.outbound.folder import ArtifactFolder
+from backlane.provider.openai import Account, OpenAIProvider
+from backlane.provider.pace import Pace
+from backlane.provider.prices import price
+from backlane.service.carry import Carrier
+from backlane.service.ports import Ports
+from backlane.store.database import Database
+from backlane.store.transaction import SqlStore
+from backlane.wiring import ThisWorker
+from tests.world.provider import Wire
+
+if TYPE_CHECKING:
+    from tests.world.world import SimulatedWorld
+
+T = TypeVar("T")
+
+
+class ProcessDied(Exception):
+    """The process that was asked is gone; nobody knows how far it came."""
+
+
+class _Clock:
+    """The machine's clock, which may jump; sleeping is measured by the world's time."""
+
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+
+    def now(self) -> int:
+        return self._process.world.machine_now()
+
+    async def sleep(self, milliseconds: int) -> None:
+        await asyncio.sleep(milliseconds / 1000)
+        await self._process.turn("slept")
+
+
+class _Store(SqlStore):
+    """Every transaction is a turn before, and a turn between COMMIT and the answer."""
+
+    def __init__(self, database: Database, ids: Any, process: "Process") -> None:
+        super().__init__(database, ids)
+        self._process = process
+
+    async def write(self, body: Callable[[Transaction], T]) -> T:
+        process = self._process
+        await process.turn("write")
+        if process.chance.random() < process.world.weather_now("store_busy"):
+            raise StoreBusy("the database did not answer in time: database is locked")
+        result = await super().write(body)
+        process.world.committed(self.database)
+        await process.turn("written")
+        return result
+
+    async def read(self, body: Callable[[Transaction], T]) -> T:
+        await self._process.turn("read")
+        return await super().read(body)
+
+
+class _Artifacts(ArtifactFolder):
+    def __init__(self, root: Path, process: "Process") -> None:
+        super().__init__(root)
+        self._process = process
+
+    async def put(self, content: bytes) -> str:
+        await self._process.turn("put")
+        return await super().put(content)
+
+    async def get(self, sha256: str) -> bytes:
+        await self._process.turn("get")
+        return await super().get(sha256)
+
+
+class _Provider(OpenAIProvider):
+    """The adapter, with a note of every purchase this process came to know of."""
+
+    process: "Process"
+
+    async def create(self, call: CreateCall) -> CreateOutcome:
+        outcome = await super().create(call)
+        if isinstance(outcome, Accepted) and self.process.alive:
+            self.process.learned[call.attempt_id] = outcome.response_id
+        return outcome
+
+
+class _Engine(Embedded):
+    """Loses, doubles and delays batches."""
+
+    process: "Process"
+
+    async def dispatch(self, batch: Sequence[Due], drop_after: float) -> None:
+        process = self.process
+        world = process.world
+        if process.chance.random() < world.weather_now("batch_lost"):
+            return
+        if process.chance.random() < world.weather_now("batch_late"):
+            await asyncio.sleep(process.chance.uniform(1, 200))
+        await super().dispatch(batch, drop_after)
+        if process.chance.random() < world.weather_now("batch_doubled"):
+            await super().dispatch(list(reversed(batch)), drop_after)
+
+
+class Process:
+    """One API process, with or without a worker, built anew after each crash."""
+
+    def __init__(self, world: "SimulatedWorld", name: str, *, worker: bool) -> None:
+        self.world = world
+        self.name = name
+        self.alive = True
+        self.stopped_until = 0.0
+        self.chance = random.Random(f"{world.seed}:{name}")
+        self.learned: dict[str, str] = {}
+        self.worker = worker
+        # In order: a set would wake the callers of a dead process differently each time.
+        self._calls: dict[asyncio.Future[Any], None] = {}
+        self.database = Database(f"sqlite:///{world.folder}/backlane.db", inline=True)
+        world.connected(self.database)
+        self.provider = self._provider()
+        self.ports = self._ports()
+        self.pump: Pump | None = None
+        if worker:
+            engine = _Engine(self._woken)
+            engine.process = self
+            carrier = Carrier(self.ports)
+            self.pump = Pump(
+                carrier, engine, self.ports.clock, slots=16, log=self.ports.log, idle_at_most=20_000
+            )
+            world.loop.create_task(self.pump.run())
+
+    def _provider(self) -> _Provider:
+        world = self.world
+        pace = Pace(world.machine_now, self.chance.random)
+        provider = _Provider(
+            {"default": Account("sk-simulated-0123456789", "http://simulator/v1")},
+            now=world.machine_now,
+            pace=pace,
+            transport=Wire(self, world.provider),
+        )
+        provider.process = self
+        return provider
+
+    def _ports(self) -> Ports:
+        world = self.world
+        return Ports(
+            store=_Store(self.database, world.ids, self),
+            artifacts=_Artifacts(world.artifacts, self),
+            provider=self.provider,
+            types=world.types,
+            clock=_Clock(self),
+            ids=world.ids,
+            chance=self.chance.random,
+            price=price,
+            worker=ThisWorker(boot_id=f"boot_{self.name}"),
+            simulated=True,
+            notify=self._woken,
+            log=lambda line: world.loop.note(f"{self.name}: {line}"),
+        )
+
+    def _woken(self) -> None:
+        """Wake-ups are hints: some are lost, some come twice."""
+        if self.pump is None or not self.alive:
+            return
+        if self.chance.random() < self.world.weather_now("wake_lost"):
+            return
+        self.pump.wake()
+        if self.chance.random() < self.world.weather_now("wake_doubled"):
+            self.world.loop.call_later(self.chance.uniform(0, 5), self.pump.wake)
+
+    async def turn(self, what: str) -> None:
+        """A port call: a place where others may come first, or where this process ends."""
+        world = self.world
+        if self.alive and self.chance.random() < world.weather_now("stall"):
+            await asyncio.sleep(self.chance.uniform(0.1, 240))
+        while self.alive and world.loop.time() < self.stopped_until:
+            await asyncio.sleep(self.stopped_until - world.loop.time())
+        await world.loop.turn(f"{self.name} {what}")
+        if not self.alive:
+            await world.loop.grave()
+
+    async def ask(self, work: Coroutine[Any, Any, T]) -> T:
+        """Ask this process for something. Raises ProcessDied if it dies before it answers."""
+        if not self.alive:
+            work.close()
+            raise ProcessDied
+        answer: asyncio.Future[T] = self.world.loop.create_future()
+        self._calls[answer] = None
+        task = self.world.loop.create_task(work)
+        task.add_done_callback(lambda done: self._answered(done, answer))
+        return await answer
+
+    def _answered(self, task: "asyncio.Task[T]", answer: "asyncio.Future[T]") -> None:
+        self._calls.pop(answer, None)
+        if answer.done() or task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(task.result())
+
+    def crash(self) -> None:
+        """End at once: nothing of this process runs on, what it had in memory is gone."""
+        self.alive = False
+        self.world.forget(self)
+        for answer in list(self._calls):
+            if not answer.done():
+                answer.set_exception(ProcessDied())
+        self._calls.clear()
+        self.database.close()

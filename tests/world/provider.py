@@ -1,0 +1,135 @@
+"""The provider of the simulated world: the shipped simulator, reached through the official SDK without a network."""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import httpx2
+
+from backlane.simulator.app import create_simulator
+from backlane.simulator.faults import read_fault
+from backlane.simulator.world import World as ProviderWorld
+from tests.world.turns import Turns
+from tests.world.weather import Weather
+
+START = 1_795_000_000_000  # the provider's virtual clock begins at the same moment
+
+
+class SimulatedProvider:
+    """One provider for all processes, with its own clock and truth log."""
+
+    def __init__(self, loop: Turns, seed: int, weather: Weather) -> None:
+        self._loop = loop
+        self._app = create_simulator(
+            seed=seed,
+            clock="virtual",
+            retention_seconds=weather.retention,
+            zdr=weather.zdr,
+            cancel_ended=weather.cancel_ended,
+            queued_seconds=(0.1, 20.0),
+            running_seconds=(1.0, 240.0),
+        )
+        self.world: ProviderWorld = self._app.state.world
+        self._told = 0.0
+        self._serving: set[asyncio.Task[Any]] = set()
+        self.chance = random.Random(f"{seed}:network")
+
+    def blow(self, faults: list[dict[str, Any]]) -> None:
+        """Put these faults in the air."""
+        for fault in faults:
+            self.world.weather.add(read_fault(fault))
+
+    def calm(self) -> None:
+        """Clear sky."""
+        self.world.weather.clear()
+
+    def now(self) -> float:
+        """The provider's time, brought up to the world's."""
+        self.world.advance(self._loop.time() - self._told)
+        self._told = self._loop.time()
+        return self.world.now()
+
+    def serve(self, request: httpx2.Request, body: bytes) -> "asyncio.Task[tuple[int, Any, bytes, bool]]":
+        """Begin to serve a call; it goes on whatever becomes of the caller."""
+        self.now()
+        task = self._loop.create_task(self._answer(request, body))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        return task
+
+    async def _answer(self, request: httpx2.Request, body: bytes) -> tuple[int, Any, bytes, bool]:
+        """Status, headers, bytes, and whether the reply is whole."""
+        start: MutableMapping[str, Any] = {}
+        parts: list[bytes] = []
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                parts.append(message.get("body", b""))
+
+        app: Callable[..., Awaitable[None]] = self._app
+        try:
+            await app(_scope(request), receive, send)
+        except ConnectionAbortedError:
+            return start.get("status", 0), start.get("headers", []), b"".join(parts), False
+        self.now()
+        return start["status"], start["headers"], b"".join(parts), True
+
+
+def _scope(request: httpx2.Request) -> dict[str, Any]:
+    path = request.url.path
+    return {
+        "type": "http",
+        "method": request.method,
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "scheme": "http",
+        "query_string": request.url.query,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "client": ("127.0.0.1", 1),
+        "server": ("simulator", 80),
+        "http_version": "1.1",
+        "asgi": {"version": "3.0"},
+    }
+
+
+class Wire(httpx2.AsyncBaseTransport):
+    """What stands below the SDK instead of sockets: refusals, delays, lost and cut replies."""
+
+    def __init__(self, process: Any, provider: SimulatedProvider) -> None:
+        self._process = process
+        self._provider = provider
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """One call on its way to the provider and back."""
+        process, provider = self._process, self._provider
+        body = b"".join([part async for part in request.stream])  # pyright: ignore
+        await process.turn("to the wire")
+        if provider.chance.random() < process.world.refusing():
+            raise httpx2.ConnectError("refused")
+        create = request.method == "POST" and request.url.path == "/v1/responses"
+        attempt = _named(body) if create else None
+        if attempt is not None:
+            process.world.create_arrives(attempt)
+        serving = provider.serve(request, body)
+        status, headers, content, whole = await asyncio.shield(serving)
+        await asyncio.sleep(provider.chance.uniform(0.01, 0.4))
+        await process.turn("from the wire")
+        if not whole:
+            raise httpx2.RemoteProtocolError("the reply was cut") if status else httpx2.ReadError("reset")
+        told = [(name.decode(), value.decode()) for name, value in headers]
+        return httpx2.Response(status, headers=told, content=content, request=request)
+
+
+def _named(body: bytes) -> str | None:
+    try:
+        return json.loads(body)["metadata"]["backlane_attempt"]
+    except (ValueError, KeyError, TypeError):
+        return None

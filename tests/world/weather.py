@@ -1,0 +1,127 @@
+"""What a seed turns on: a random subset of faults at random rates, so that rare pairs meet."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+# Faults of the provider's wire: how they may look, given the seed's chance.
+_CREATE: list[dict[str, Any]] = [
+    {"fault": "lose_create_reply"},
+    {"fault": "lose_create_reply", "accept": False},
+    {"fault": "lose_create_reply", "how": "reset"},
+    {"fault": "cut_reply", "call": "create"},
+    {"fault": "garble_reply", "call": "create"},
+    {"fault": "html_reply", "call": "create", "status": 502},
+    {"fault": "html_reply", "call": "create", "status": 502, "accept": True},
+    {"fault": "html_reply", "call": "create", "status": 200},
+    {"fault": "slow", "call": "create", "when": "after", "seconds": 20, "real": True},
+    {"fault": "slow", "call": "create", "when": "after", "seconds": 45, "real": True},
+    {"fault": "slow", "call": "create", "when": "before", "seconds": 50, "real": True},
+    {"fault": "slow", "call": "create", "when": "before", "seconds": 200, "real": True},
+    {"fault": "rate_limit", "retry_after": "3"},
+    {"fault": "rate_limit", "retry_after": "http-date"},
+    {"fault": "rate_limit", "retry_after": "86400"},
+    {"fault": "rate_limit"},
+    {"fault": "quota"},
+    {"fault": "server_error"},
+    {"fault": "server_error", "accept": True},
+    {"fault": "overloaded"},
+    {"fault": "status", "status": 408, "accept": True},
+    {"fault": "status", "status": 409},
+    {"fault": "status", "status": 401, "code": "invalid_api_key"},
+    {"fault": "status", "status": 400},
+]
+_RUNS: list[dict[str, Any]] = [
+    {"fault": "failed"},
+    {"fault": "failed", "code": "rate_limit_exceeded"},
+    {"fault": "failed", "code": "invalid_prompt"},
+    {"fault": "incomplete"},
+    {"fault": "refusal"},
+    {"fault": "slow_run", "seconds": 900},
+    {"fault": "missing_usage"},
+    {"fault": "garbled_usage"},
+    {"fault": "complete_after_cancel", "seconds": 20},
+]
+_READS: list[dict[str, Any]] = [
+    {"fault": "lose_reply"},
+    {"fault": "cut_reply", "call": "retrieve"},
+    {"fault": "garble_reply", "call": "retrieve"},
+    {"fault": "html_reply", "call": "retrieve", "status": 503},
+    {"fault": "slow", "call": "retrieve", "seconds": 40, "real": True},
+    {"fault": "unknown_status"},
+    {"fault": "backwards_status"},
+    {"fault": "changed_usage"},
+    {"fault": "gone"},
+    {"fault": "cancel_404"},
+    {"fault": "cancel_409"},
+    {"fault": "cancel_lost"},
+]
+
+
+@dataclass(slots=True)
+class Weather:
+    """The rates of one run. Times are virtual seconds; a rate is a chance per call."""
+
+    storm: float
+    workers: int
+    faces: int
+    requesters: int
+    jobs: int
+    crash_every: float | None = None
+    stop_every: float | None = None
+    jump_every: float | None = None
+    power_cut_every: float | None = None
+    outage_every: float | None = None
+    wake_lost: float = 0.0
+    wake_doubled: float = 0.0
+    batch_lost: float = 0.0
+    batch_doubled: float = 0.0
+    batch_late: float = 0.0
+    store_busy: float = 0.0
+    refused: float = 0.0
+    stall: float = 0.0
+    retention: float | None = None
+    zdr: bool = False
+    cancel_ended: str = "refuse"
+    wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def draw(seed: int) -> Weather:
+    """The weather of a seed."""
+    chance = random.Random(f"{seed}:weather")
+
+    def sometimes(odds: float, low: float, high: float) -> float | None:
+        return chance.uniform(low, high) if chance.random() < odds else None
+
+    def rate(odds: float, high: float) -> float:
+        return sometimes(odds, 0.0, high) or 0.0
+
+    storm = chance.uniform(120, 1200)
+    picked = [one for one in _CREATE if chance.random() < 0.2]
+    picked += [one for one in _RUNS if chance.random() < 0.2]
+    picked += [one for one in _READS if chance.random() < 0.25]
+    wire = [{**one, "rate": chance.uniform(0.02, 0.3), "times": None} for one in picked]
+    return Weather(
+        storm=storm,
+        workers=chance.randint(1, 3),
+        faces=chance.randint(1, 2),
+        requesters=chance.randint(2, 4),
+        jobs=chance.randint(8, 24),
+        crash_every=sometimes(0.7, 10, 120),
+        stop_every=sometimes(0.5, 20, 200),
+        jump_every=sometimes(0.3, 60, 400),
+        power_cut_every=sometimes(0.25, 60, 400),
+        outage_every=sometimes(0.3, 60, 300),
+        wake_lost=rate(0.5, 0.5),
+        wake_doubled=rate(0.5, 0.5),
+        batch_lost=rate(0.4, 0.15),
+        batch_doubled=rate(0.4, 0.3),
+        batch_late=rate(0.4, 0.2),
+        store_busy=rate(0.3, 0.05),
+        refused=rate(0.3, 0.3),
+        stall=rate(0.4, 0.02),
+        retention=chance.choice([None, None, 600.0, 120.0]),
+        zdr=chance.random() < 0.15,
+        cancel_ended=chance.choice(["refuse", "accept", "conflict"]),
+        wire=wire,
+    )

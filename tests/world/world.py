@@ -1,0 +1,444 @@
+"""The simulated world: it is built from a seed, lives through its storm, comes to rest, and is judged."""
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, select
+
+from backlane.outbound.folder import ArtifactFolder
+from backlane.service.access import Caller
+from backlane.store.database import Database
+from backlane.store.tables import attempts, jobs
+from backlane.store.transaction import SqlStore
+from backlane.store.upgrade import upgrade
+from backlane.verify.collect import collect
+from backlane.verify.evidence import Report
+from backlane.verify.invariants import check
+from tests.values import small_app
+from tests.world.people import Operator, Requester
+from tests.world.process import Process
+from tests.world.provider import START, SimulatedProvider
+from tests.world.turns import Stuck, Turns
+from tests.world.weather import Weather, draw
+
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # noqa: S108
+_TYPES = small_app()
+_SETTLE_WITHIN = 30 * 3600.0
+_COMMITS_AT_MOST = 30_000  # far above any honest run: more is somebody turning in circles
+
+
+class CountingIds:
+    """Ids in the order they were made, the same each time."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def new(self, kind: str) -> str:
+        self._made += 1
+        return f"{kind}_{self._made:08d}"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one seed."""
+
+    seed: int
+    violations: list[tuple[str, str]]
+    trace: str
+    hours: float
+    steps: int
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+
+class SimulatedWorld:
+    """Processes, people, a provider and a demon, on one disk."""
+
+    def __init__(self, seed: int, weather: Weather, root: Path, *, unsafe_sync: bool = False) -> None:
+        self.seed = seed
+        self.weather = weather
+        self.loop = Turns(str(seed))
+        self.ids = CountingIds()
+        self.types = _TYPES
+        self.provider = SimulatedProvider(self.loop, seed, weather)
+        self.storming = True
+        self.settled = False
+        self.submits: list[dict[str, Any]] = []
+        self.watches: list[list[int]] = []
+        self.canaries: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.processes: dict[str, Process] = {}
+        self.outage_until = 0.0
+        self._offset = 0
+        self._found: list[tuple[str, str]] = []
+        self._chance = random.Random(f"{seed}:demon")
+        self._root = root
+        self._unsafe_sync = unsafe_sync
+        self._starts = 0
+        self._images = 0
+        self._synced = 0
+        self.folder = root / "disk-0"
+        self.artifacts = root / "artifacts"
+        self.callers = self._begin()
+
+    # what the others ask of the world
+
+    def machine_now(self) -> int:
+        """Milliseconds since 1970 by the machine's clock, which may have jumped."""
+        return START + round(self.loop.time() * 1000) + self._offset
+
+    def weather_now(self, name: str) -> float:
+        """A rate, while the storm lasts."""
+        return getattr(self.weather, name) if self.storming else 0.0
+
+    def refusing(self) -> float:
+        """The chance that a connection to the provider is refused."""
+        if self.storming and self.loop.time() < self.outage_until:
+            return 1.0
+        return self.weather_now("refused")
+
+    def violation(self, name: str, what: str) -> None:
+        """Something that must never be seen was seen."""
+        self._found.append((name, what))
+
+    def somebody(self, chance: random.Random) -> Process | None:
+        """A process that answers, if there is one."""
+        alive = [process for process in self.processes.values() if process.alive]
+        return chance.choice(alive) if alive else None
+
+    def create_arrives(self, attempt: str) -> None:
+        """The provider sees a create's first byte: its intent must be on disk, and it must be the only one."""
+        self.counts["creates"] += 1
+        with self._looker.connect() as connection:
+            row = connection.execute(select(attempts.c.state).where(attempts.c.id == attempt)).first()
+        if row is None or row[0] == "planned":
+            self.violation("I01", f"{attempt} arrived at the provider before its intent was committed")
+
+    def connected(self, database: Database) -> None:
+        """A process opened the database: nothing may reach the file but through its log."""
+
+        def steady(connection: Any, _: Any) -> None:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            if self._unsafe_sync:
+                connection.execute("PRAGMA synchronous=NORMAL")
+
+        for engine in (database._writer, database._reader):  # pyright: ignore[reportPrivateUsage]
+            event.listen(engine, "connect", steady)
+
+    def committed(self, database: Database) -> None:
+        """Where the log is known to be on the platter, by the setting that is really in force."""
+        with database.connection() as connection:
+            sync = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+        self.counts["commits"] += 1
+        if sync is not None and sync >= 2:
+            self._synced = self._log_size()
+
+    def forget(self, process: Process) -> None:
+        """A process died: what it had just learned and not yet written down is excused."""
+        if not process.learned:
+            return
+        kept = self._kept_ids()
+        for attempt, response in process.learned.items():
+            if kept.get(attempt) == response:
+                self._must_keep[attempt] = response
+        process.learned.clear()
+
+    # its life
+
+    def _begin(self) -> list[Caller]:
+        """An empty database with two workspaces; who has a key to them."""
+        self._must_keep: dict[str, str] = {}
+        self.folder.mkdir(parents=True)
+        self.artifacts.mkdir()
+        shutil.copy(template(), self.folder / "backlane.db")
+        self._open_looker()
+        return _callers(self)
+
+    def _open_looker(self) -> None:
+        database = Database(f"sqlite:///{self.folder}/backlane.db", inline=True)
+        self.connected(database)
+        self.look = database
+        self._looker = database._reader  # pyright: ignore[reportPrivateUsage]
+
+    def _log_size(self) -> int:
+        log = self.folder / "backlane.db-wal"
+        return log.stat().st_size if log.exists() else 0
+
+    def _kept_ids(self) -> dict[str, str | None]:
+        with self._looker.connect() as connection:
+            rows = connection.execute(select(attempts.c.id, attempts.c.provider_response_id)).all()
+        return {row[0]: row[1] for row in rows}
+
+    def start(self, name: str, *, worker: bool) -> None:
+        """Start a process, or start it again."""
+        self._starts += 1
+        self.processes[name] = Process(self, f"{name}.{self._starts}", worker=worker)
+
+    async def live(self) -> None:
+        """The storm, the calm, and rest."""
+        weather, loop = self.weather, self.loop
+        for number in range(weather.workers):
+            self.start(f"worker-{number}", worker=True)
+        for number in range(weather.faces):
+            self.start(f"face-{number}", worker=False)
+        self.provider.blow(weather.wire)
+        people: list[asyncio.Task[None]] = []
+        operators: list[Operator] = []
+        for number in range(weather.requesters):
+            caller = self.callers[number % 2]
+            requester = Requester(self, caller, random.Random(f"{self.seed}:requester-{number}"))
+            people.append(loop.create_task(requester.live(weather.jobs // weather.requesters + 1)))
+            people.append(loop.create_task(requester.follow()))
+        for number in (2, 3):
+            chance = random.Random(f"{self.seed}:operator-{number}")
+            operators.append(Operator(self, self.callers[number], chance))
+            people.append(loop.create_task(operators[-1].live()))
+        demon = loop.create_task(Demon(self, self._chance).live())
+        await asyncio.sleep(weather.storm)
+        self.storming = False
+        await demon
+        self.provider.calm()
+        for name, process in list(self.processes.items()):
+            process.stopped_until = 0.0
+            if not process.alive:
+                self.start(name, worker=process.worker)
+        await self._rest()
+        self.settled = True
+
+    async def _rest(self) -> None:
+        """With the faults stopped, everything comes to an end, a person, or a declared wait."""
+        until = self.loop.time() + _SETTLE_WITHIN
+        while self.loop.time() < until:
+            await asyncio.sleep(30)
+            if not self._unrest():
+                return
+        self.violation("I22", f"did not come to rest: {self._unrest()[:3]}")
+
+    def _unrest(self) -> list[str]:
+        with self._looker.connect() as connection:
+            rows = connection.execute(
+                select(jobs.c.id, jobs.c.status, jobs.c.phase, jobs.c.due_at).where(
+                    jobs.c.status.in_(("queued", "running")) | (jobs.c.phase == "submission_unknown")
+                )
+            ).all()
+            out = connection.execute(
+                select(attempts.c.id, attempts.c.state, jobs.c.status)
+                .join(jobs, jobs.c.id == attempts.c.job_id)
+                .where(attempts.c.state.in_(("sending", "accepted")))
+            ).all()
+        return [f"{row[0]} {row[1]}/{row[2]} due {row[3]}" for row in rows] + [
+            f"{row[0]} {row[1]} of a {row[2]} job" for row in out
+        ]
+
+    # what the demon does
+
+    def jump(self, milliseconds: int) -> None:
+        """The machine's clock is set."""
+        self._offset += milliseconds
+
+    def cut_power(self, chance: random.Random) -> None:
+        """Every process ends, and what was not on the platter is gone or torn."""
+        self._images += 1
+        image = self._root / f"disk-{self._images}"
+        image.mkdir()
+        shutil.copy(self.folder / "backlane.db", image / "backlane.db")
+        log = self.folder / "backlane.db-wal"
+        if log.exists():
+            whole = log.read_bytes()
+            kept = chance.randint(min(self._synced, len(whole)), len(whole))
+            torn = chance.randbytes(chance.randint(0, 5000))
+            (image / "backlane.db-wal").write_bytes(whole[:kept] + torn)
+            self._synced = kept
+        for process in self.processes.values():
+            if process.alive:
+                process.crash()
+        self.look.close()
+        self.folder = image
+        self._open_looker()
+        # Facts that were kept before must have survived.
+        kept_ids = self._kept_ids()
+        for attempt, response in self._must_keep.items():
+            if kept_ids.get(attempt) != response:
+                self.violation(
+                    "I04", f"{attempt}'s provider id was committed and did not survive a power cut"
+                )
+
+    # its judgement
+
+    def judge(self) -> Report:
+        """The shipped checker over all that was stored and seen, and what only the world can know."""
+        for process in self.processes.values():
+            self.forget_nothing(process)
+        log = [{**line} for line in self.provider.world.log]
+        for line in log:
+            line["at"] = float("inf")  # the machine's clock jumps; the world itself saw each create arrive
+        folder = ArtifactFolder(self.artifacts)
+        report = check(
+            collect(
+                self.look,
+                folder.read,
+                provider_log=log,
+                submits=self.submits,
+                watches=self.watches,
+                now=self.machine_now(),
+            )
+        )
+        kept = self._kept_ids()
+        for attempt, response in self._must_keep.items():
+            if kept.get(attempt) != response:
+                self.violation("I21", f"{attempt}: the provider id {response} was learned and not kept")
+        if self.counts["commits"] > _COMMITS_AT_MOST:
+            self.violation("I22", f"{self.counts['commits']} commits: somebody turns in circles")
+        report.violations += self._found
+        return report
+
+    def forget_nothing(self, process: Process) -> None:
+        """A process that lives has no excuse for a fact that it learned."""
+        if process.alive:
+            self._must_keep.update(process.learned)
+
+    def end(self) -> None:
+        """Let go of everything."""
+        for process in self.processes.values():
+            if process.alive:
+                process.alive = False
+                process.database.close()
+        self.loop.close()
+        self.look.close()
+
+
+class Demon:
+    """Crashes, stops, outages, clock jumps and power cuts, as the seed draws them."""
+
+    def __init__(self, world: SimulatedWorld, chance: random.Random) -> None:
+        self._world = world
+        self._chance = chance
+
+    async def live(self) -> None:
+        """Until the storm is over."""
+        world, weather = self._world, self._world.weather
+        acts: list[tuple[float | None, Callable[[], None]]] = [
+            (weather.crash_every, self._crash),
+            (weather.stop_every, self._stop),
+            (weather.jump_every, self._jump),
+            (weather.power_cut_every, self._cut),
+            (weather.outage_every, self._outage),
+        ]
+        await asyncio.gather(*(self._act(every, act) for every, act in acts if every is not None))
+        assert not world.storming or all(every is None for every, _ in acts)
+
+    async def _act(self, every: float, act: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(self._chance.expovariate(1 / every))
+            if not self._world.storming:
+                return
+            await self._world.loop.turn(act.__name__)
+            self._world.counts[act.__name__.strip("_")] += 1
+            act()
+
+    def _crash(self) -> None:
+        alive = [name for name, process in self._world.processes.items() if process.alive]
+        if alive:
+            name = self._chance.choice(alive)
+            self._world.processes[name].crash()
+            self._again(name)
+
+    def _again(self, name: str) -> None:
+        """It is started again after a while."""
+        world, worker = self._world, self._world.processes[name].worker
+
+        def start() -> None:
+            if not world.processes[name].alive:
+                world.start(name, worker=worker)
+
+        world.loop.call_later(self._chance.uniform(0.5, 60), start)
+
+    def _stop(self) -> None:
+        process = self._world.somebody(self._chance)
+        if process is not None:
+            process.stopped_until = self._world.loop.time() + self._chance.uniform(5, 300)
+
+    def _jump(self) -> None:
+        self._world.jump(self._chance.choice([-1, 1]) * self._chance.randint(1_000, 600_000))
+
+    def _cut(self) -> None:
+        self._world.cut_power(self._chance)
+        for name in self._world.processes:
+            self._again(name)
+
+    def _outage(self) -> None:
+        self._world.outage_until = self._world.loop.time() + self._chance.uniform(5, 120)
+
+
+_template: list[Path] = []
+
+
+def template() -> Path:
+    """A migrated database to copy; made once in this process."""
+    if not _template:
+        path = Path(tempfile.mkdtemp(prefix="backlane-world-", dir=MEMORY)) / "backlane.db"
+        database = Database(f"sqlite:///{path}", inline=True)
+        upgrade(database)
+        database.close()
+        _template.append(path)
+    return _template[0]
+
+
+def _callers(world: SimulatedWorld) -> list[Caller]:
+    """Two requesters and two operators, one of each in each workspace."""
+    store = SqlStore(world.look, world.ids)
+    places = [{"id": world.ids.new("ws"), "name": name, "created_at": START} for name in ("main", "other")]
+
+    def found(connection: Connection) -> None:
+        for place in places:
+            store.records(connection).insert_workspace(place)
+
+    world.look.write_now(found)
+    people = [("ana", "submitter"), ("bob", "submitter"), ("olga", "operator"), ("otto", "operator")]
+    return [
+        Caller(
+            workspace=str(places[number % 2]["id"]),
+            workspace_name=str(places[number % 2]["name"]),
+            name=name,
+            kind="person",
+            role=role,
+            key_id=f"key_{name}",
+        )
+        for number, (name, role) in enumerate(people)
+    ]
+
+
+def run(seed: int, *, weather: Weather | None = None, unsafe_sync: bool = False) -> Outcome:
+    """Live through one seed. The same seed gives the same trace."""
+    root = Path(tempfile.mkdtemp(prefix="backlane-seed-", dir=MEMORY))
+    world = SimulatedWorld(seed, weather or draw(seed), root, unsafe_sync=unsafe_sync)
+    try:
+        asyncio.set_event_loop(world.loop)
+        try:
+            world.loop.run_until_complete(world.live())
+        except Stuck as error:
+            world.violation("I22", str(error))
+        report = world.judge()
+        for line in world.provider.world.log:
+            world.loop.note(f"{line['call']} {line['response_id']} {line['outcome']} {line['fault']}")
+        faults = Counter(line["fault"] for line in world.provider.world.log if line["fault"])
+        world.counts.update({f"fault {name}": count for name, count in faults.items()})
+        world.counts["jobs"] = len(world.canaries)
+        return Outcome(
+            seed,
+            report.violations,
+            world.loop.trace,
+            world.loop.time() / 3600,
+            world.loop.steps,
+            world.counts,
+        )
+    finally:
+        world.end()
+        asyncio.set_event_loop(None)
+        shutil.rmtree(root, ignore_errors=True)
