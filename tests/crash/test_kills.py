@@ -1,0 +1,70 @@
+"""kill -9 at every named point and at random instants, with work in flight; then the checker goes over it all."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backlane.simulator.server import Running
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
+from tests.crash.machine import QUICK, Machine
+from tests.values import small_app
+
+POINTS = ("submitted", "planned", "sending", "answered", "looked", "artifact", "cancel_sent")
+KILLS_EACH = 22
+
+
+@pytest.fixture
+async def machine(tmp_path: Path, simulator: Running) -> AsyncIterator[Machine]:
+    """A machine with nothing on it yet."""
+    settings = settings_for(tmp_path, simulator, **QUICK)
+    service = build(settings, types=small_app(), log=lambda line: None)
+    made = Machine(Place(service, simulator, settings), tmp_path)
+    await made.begin()
+    yield made
+    await made.end()
+    await service.drain(grace=5)
+
+
+async def dies(machine: Machine, pid: int) -> bool:
+    """Whether an armed process reached its point before it had nothing left to do."""
+    idle = 0
+    while idle < 10:
+        if await machine.ended(pid):
+            return True
+        await asyncio.sleep(0.02)
+        idle = idle + 1 if machine.open_jobs() == 0 and machine.settled_asking() else 0
+    return False
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_service_killed_at_every_hit_of_a_point_loses_nothing(machine: Machine, point: str) -> None:
+    nth = 0
+    while True:
+        nth += 1
+        machine.give()
+        pid = await machine.fork(f"{point}:{nth}")
+        if not await dies(machine, pid):
+            # A clean pass: this work has no nth hit of the point.
+            await machine.kill(pid, "idle")
+            break
+        machine.note_kill(point)
+        await machine.settle()
+    assert machine.kills[point] >= 1, f"{point} is never reached"
+    machine.verified()
+
+
+@pytest.mark.parametrize("seed", range(1, 13))
+async def test_a_service_killed_at_random_instants_loses_nothing(machine: Machine, seed: int) -> None:
+    chance = random.Random(seed)
+    while machine.in_flight < KILLS_EACH:
+        if machine.open_jobs() < 6:
+            machine.give()
+        pid = await machine.fork()
+        await asyncio.sleep(chance.uniform(0.05, 0.5))
+        await machine.kill(pid, "random")
+    await machine.settle()
+    machine.verified()
