@@ -98,11 +98,7 @@ def _is_poison(held: Held) -> bool:
 async def _quarantine(ports: Ports, held: Held) -> None:
     """Set a poison job aside. Its run at the provider is canceled and followed by the failed job."""
     ports.log(f"job {held.job.id}: set aside after stopping its worker {held.job.leases_lost} times")
-    result = await failed(ports, held, "worker_crashed")
-    if result is not None and result.attempt is not None and result.attempt.state is AttemptState.ACCEPTED:
-        now = ports.clock.now()
-        await ports.store.write(lambda tx: tx.wake(held.job.id, now))
-        ports.notify()
+    await failed(ports, held, "worker_crashed")
 
 
 async def _wait(ports: Ports, held: Held, step: Wait) -> None:

@@ -6,8 +6,12 @@ from dataclasses import replace
 from backlane.core.event import Event
 from backlane.core.job import Job
 from backlane.core.storage import Transaction
+from backlane.errors import StoreError
 from backlane.service.ports import Ports
 from backlane.service.situate import Held, situate
+
+# Between tries to write a fact down, milliseconds.
+_FACT_FIRST, _FACT_MAX = 100, 5_000
 
 Fact = Callable[[Transaction], Sequence[Event]]
 Turn = Callable[[Transaction, Job], tuple[Job, Sequence[Event]]]
@@ -41,10 +45,24 @@ async def conclude(
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
         return situate(tx, ports, saved)
 
-    result = await ports.store.write(body)
+    result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))
     if result is None or not hold:
         ports.notify()
     return result
+
+
+async def _kept(
+    ports: Ports, held: Held, body: Callable[[Transaction], Held | None]
+) -> Held | None:
+    """Write what the outside said, however long the store does not answer: nobody else knows it."""
+    pause = _FACT_FIRST
+    while True:
+        try:
+            return await ports.store.write(body)
+        except StoreError as error:
+            ports.log(f"job {held.job.id}: keeps a fact until it can be written: {error}")
+        await ports.clock.sleep(pause)
+        pause = min(pause * 2, _FACT_MAX)
 
 
 def wait_until(job: Job, due_at: int | None) -> Job:

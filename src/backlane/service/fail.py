@@ -40,7 +40,9 @@ async def failed(
         drop_planned(tx, held, now)
         partial = any(row["kind"] == "partial" for row in tx.artifacts(job.id))
         after, event = fail(job, now, code, detail=detail, partial=partial)
-        return after, [event]
+        # A run that is still out is followed for its cost, from the same write on.
+        out = held.attempt is not None and held.attempt.state is AttemptState.ACCEPTED
+        return replace(after, due_at=now if out else None), [event]
 
     return await conclude(ports, held, turn, fact=fact)
 
