@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     unknown_wait: float = Field(
         15, ge=0, le=3600, description="before a lost create becomes a question, seconds"
     )
+    cancel_wait: float = Field(
+        60, gt=0, le=60, description="how long a cancel waits for the provider, seconds"
+    )
     look_first: float = Field(1, gt=0, le=60, description="the first look at a run, seconds")
     look_max: float = Field(60, gt=0, le=3600, description="the longest pause between looks, seconds")
     looks_per_second: float = Field(20, gt=0, le=10_000, description="the look budget of an account")
@@ -48,6 +51,7 @@ class Settings(BaseSettings):
             call_timeout=int(self.call_timeout * 1000),
             lease=int(self.lease * 1000),
             unknown_wait=int(self.unknown_wait * 1000),
+            cancel_wait=int(self.cancel_wait * 1000),
             look_first=int(self.look_first * 1000),
             look_max=int(self.look_max * 1000),
         )

@@ -22,7 +22,7 @@ from backlane.verify.invariants import check
 from tests.conftest import Place
 
 ROOT = Path(__file__).parents[2]
-QUICK = {"unknown_wait": 0.2, "look_first": 0.02, "call_timeout": 5.0}
+QUICK = {"unknown_wait": 0.2, "look_first": 0.02, "call_timeout": 5.0, "cancel_wait": 0.5}
 LARGE, LONG = "LARGE", "LONG"
 # What each cycle is given to do: every point is on the way of one of these.
 WORK = [

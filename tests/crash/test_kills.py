@@ -14,7 +14,7 @@ from tests.crash.machine import QUICK, Machine
 from tests.values import small_app
 
 POINTS = ("submitted", "planned", "sending", "answered", "looked", "artifact", "cancel_sent")
-KILLS_EACH = 22
+KILLS_EACH = 25
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from backlane.core.ports import CreateCall, Due
 from backlane.core.outcome import Accepted, CreateOutcome
+from backlane.core.ports import CreateCall, Due
 from backlane.core.storage import Transaction
 from backlane.engine.embedded import Embedded
 from backlane.engine.pump import Pump

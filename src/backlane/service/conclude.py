@@ -51,9 +51,7 @@ async def conclude(
     return result
 
 
-async def _kept(
-    ports: Ports, held: Held, body: Callable[[Transaction], Held | None]
-) -> Held | None:
+async def _kept(ports: Ports, held: Held, body: Callable[[Transaction], Held | None]) -> Held | None:
     """Write what the outside said, however long the store does not answer: nobody else knows it."""
     pause = _FACT_FIRST
     while True:

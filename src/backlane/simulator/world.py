@@ -156,7 +156,9 @@ class World:
             shown = response_of(run, "in_progress", self.switches)
         elif fault is not None and fault.name == "changed_usage" and isinstance(shown["usage"], dict):
             for key in ("output_tokens", "total_tokens"):
-                shown["usage"][key] += int(fault.values.get("add", 100))
+                # Another fault may have garbled the numbers already.
+                if isinstance(shown["usage"].get(key), int):
+                    shown["usage"][key] += int(fault.values.get("add", 100))
         return shown
 
     def cancel(self, run: Run) -> dict[str, Any]:
