@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check docs dev clean
+.PHONY: setup demo test check docs dev world clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,11 @@ check: setup
 
 docs: setup
 	$(BIN)/python tools/draw_docs.py
+
+# The simulated world, as many seeds as wanted: make world SEEDS=10000
+SEEDS ?= 1000
+world: setup
+	$(BIN)/python -m tests.world --seeds $(SEEDS)
 
 dev: setup
 	BACKLANE_APP=$${BACKLANE_APP:-examples.jobs:app} $(BIN)/backlane dev

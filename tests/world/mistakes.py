@@ -200,7 +200,7 @@ def answer_before_commit() -> list[Undo]:
             if not self._closed:
                 self.write_now(body)
 
-        loop.create_task(later())
+        self._late = loop.create_task(later())
         return answer
 
     return put(Database, "write", early)
