@@ -157,8 +157,9 @@ class World:
         elif fault is not None and fault.name == "changed_usage" and isinstance(shown["usage"], dict):
             for key in ("output_tokens", "total_tokens"):
                 # Another fault may have garbled the numbers already.
-                if isinstance(shown["usage"].get(key), int):
-                    shown["usage"][key] += int(fault.values.get("add", 100))
+                told: Any = shown["usage"][key] if key in shown["usage"] else None
+                if isinstance(told, int):
+                    shown["usage"][key] = told + int(fault.values.get("add", 100))
         return shown
 
     def cancel(self, run: Run) -> dict[str, Any]:

@@ -200,7 +200,8 @@ def stale_writes_refused(evidence: Evidence) -> Finding:
             yield f"{job['id']} was changed at versions {versions}, its row is at {job['version']}"
     gone = {row["job_id"] for row in evidence.attempts if row["state"] == "gone"}
     for job in evidence.jobs:
-        if (job["failure"] or {}).get("code") == "result_gone" and job["id"] not in gone:
+        failure: dict[str, Any] = job["failure"] or {}
+        if failure.get("code") == "result_gone" and job["id"] not in gone:
             yield f"{job['id']} lost an answer that its provider had given"
 
 
