@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check docs dev clean
+.PHONY: setup demo test check docs dev bench bench-quick clean
 
 setup: $(STAMP)
 
@@ -19,8 +19,8 @@ test: setup
 	$(BIN)/python -m pytest
 
 check: setup
-	$(BIN)/ruff format --check src tests tools examples
-	$(BIN)/ruff check src tests tools examples
+	$(BIN)/ruff format --check src tests tools examples benchmarks
+	$(BIN)/ruff check src tests tools examples benchmarks
 	$(BIN)/python tools/check_sizes.py
 	$(BIN)/lint-imports
 	$(BIN)/pyright
@@ -29,6 +29,12 @@ check: setup
 
 docs: setup
 	$(BIN)/python tools/draw_docs.py
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+bench-quick: setup
+	$(BIN)/python -m benchmarks --quick
 
 dev: setup
 	BACKLANE_APP=$${BACKLANE_APP:-examples.jobs:app} $(BIN)/backlane dev
