@@ -10,6 +10,7 @@ import random
 import resource
 import time
 from collections.abc import Callable
+from typing import Any
 
 from examples.jobs import Text, research_report
 from openai import AsyncOpenAI
@@ -35,12 +36,10 @@ def _following(age: float) -> float:
 
 
 async def _one(client: AsyncOpenAI, wait: Callable[[float], float]) -> int:
-    request = research_report(Text(**INPUTS))
-    run = await client.responses.create(
-        model=request.model, instructions=request.instructions, input=INPUTS["text"], background=True
-    )
+    params: dict[str, Any] = research_report(Text(**INPUTS)).params()
+    run: Any = await client.responses.create(**params, background=True)
     begun, looks = time.monotonic(), 0
-    while run.status not in _ENDED:
+    while str(run.status) not in _ENDED:
         await asyncio.sleep(wait(time.monotonic() - begun))
         run = await client.responses.retrieve(run.id)
         looks += 1

@@ -47,9 +47,11 @@ def measure(quick: bool, told: Callable[[str], None]) -> Figure:
                     f"bare route, {clients} clients": _round(bare, key, clients, seconds),
                 }
                 samples = interleave(contenders, rounds, told)
-                rows = [{"contender": who, **summary(found)} for who, found in samples.items()]
+                rows: list[dict[str, Any]] = [
+                    {"contender": who, **summary(found)} for who, found in samples.items()
+                ]
                 figure.rows += rows
-                share = rows[0]["per_second"] / rows[1]["per_second"]
+                share: float = rows[0]["per_second"] / rows[1]["per_second"]
                 if clients == _CLIENTS[-1]:
                     figure.aims.append(
                         Aim(f"share of the bare route at {clients} clients", share, 0.5, at_least=True)

@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from benchmarks.harness import Aim, interleave, quantile, spread, summary, turns
 from benchmarks.processes import usage
 
