@@ -37,11 +37,12 @@ def _following(age: float) -> float:
 
 async def _one(client: AsyncOpenAI, wait: Callable[[float], float]) -> int:
     params: dict[str, Any] = research_report(Text(**INPUTS)).params()
-    run: Any = await client.responses.create(**params, background=True)
+    responses: Any = client.responses
+    run: Any = await responses.create(**params, background=True)
     begun, looks = time.monotonic(), 0
-    while str(run.status) not in _ENDED:
+    while run.status not in _ENDED:
         await asyncio.sleep(wait(time.monotonic() - begun))
-        run = await client.responses.retrieve(run.id)
+        run = await responses.retrieve(run.id)
         looks += 1
     if not run.output_text:
         raise RuntimeError("a run ended without a text")
