@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check docs dev world clean
+.PHONY: setup demo test check docs dev world bench bench-quick clean
 
 setup: $(STAMP)
 
@@ -19,8 +19,8 @@ test: setup
 	$(BIN)/python -m pytest
 
 check: setup
-	$(BIN)/ruff format --check src tests tools examples
-	$(BIN)/ruff check src tests tools examples
+	$(BIN)/ruff format --check src tests tools examples benchmarks
+	$(BIN)/ruff check src tests tools examples benchmarks
 	$(BIN)/python tools/check_sizes.py
 	$(BIN)/lint-imports
 	$(BIN)/pyright
@@ -34,6 +34,12 @@ docs: setup
 SEEDS ?= 1000
 world: setup
 	$(BIN)/python -m tests.world --seeds $(SEEDS)
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+bench-quick: setup
+	$(BIN)/python -m benchmarks --quick
 
 dev: setup
 	BACKLANE_APP=$${BACKLANE_APP:-examples.jobs:app} $(BIN)/backlane dev

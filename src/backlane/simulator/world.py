@@ -157,7 +157,7 @@ class World:
         elif fault is not None and fault.name == "changed_usage" and isinstance(shown["usage"], dict):
             for key in ("output_tokens", "total_tokens"):
                 # Another fault may have garbled the numbers already.
-                told: Any = shown["usage"][key] if key in shown["usage"] else None
+                told: Any = as_object(shown["usage"]).get(key)
                 if isinstance(told, int):
                     shown["usage"][key] = told + int(fault.values.get("add", 100))
         return shown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL
@@ -79,9 +79,12 @@ def _postgres_engines(url: URL) -> tuple[Engine, Engine]:
     return writer, reader
 
 
+_NEWEST_FEED_SEQ = select(func.max(events.c.feed_seq)).where(events.c.workspace == bindparam("workspace"))
+
+
 def _next_feed_seq(connection: Connection, workspace: str) -> int | None:
     # One writer at a time commits here, so the next number is also the next in commit order.
-    newest = connection.execute(select(func.max(events.c.feed_seq)).where(events.c.workspace == workspace))
+    newest = connection.execute(_NEWEST_FEED_SEQ, {"workspace": workspace})
     return (newest.scalar() or 0) + 1
 
 

@@ -3,7 +3,7 @@
 Every statement that changes `jobs` is guarded; GUARDED lists them, and a test reads the guards.
 """
 
-from sqlalchemy import bindparam, case, delete, func, literal, select, text, update
+from sqlalchemy import bindparam, case, delete, func, insert, literal, select, text, update
 
 from backlane.store.tables import (
     answers,
@@ -18,6 +18,11 @@ from backlane.store.tables import (
     reviews,
 )
 
+# A new job, its inputs, an attempt, events: each made once, so that no submit builds a statement.
+INSERT_JOB = insert(jobs)
+INSERT_INPUTS = insert(job_inputs)
+INSERT_ATTEMPT = insert(attempts)
+INSERT_EVENT = insert(events)
 # One job by its id.
 JOB = select(jobs).where(jobs.c.id == bindparam("job_id"))
 # The row that is locked before facts are written beside a job.

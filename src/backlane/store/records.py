@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Gate, Job, Phase, Status
@@ -19,7 +19,6 @@ from backlane.errors import StaleJob
 from backlane.store import queries
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.store.dialects import Dialect
-from backlane.store.tables import attempts, events, job_inputs, jobs
 
 _GUARDS = frozenset({"id", "version", "lease_no"})
 _FIELDS = tuple(field.name for field in fields(Job) if field.name not in _GUARDS)
@@ -87,8 +86,8 @@ class JobRecords:
         return None if row is None else job_of(row)
 
     def insert_job(self, job: Job, inputs: str, first: Sequence[Event]) -> None:
-        self._connection.execute(insert(jobs), _columns(job))
-        self._connection.execute(insert(job_inputs), {"job_id": job.id, "body": inputs})
+        self._connection.execute(queries.INSERT_JOB, _columns(job))
+        self._connection.execute(queries.INSERT_INPUTS, {"job_id": job.id, "body": inputs})
         self._append(job.workspace, job.id, 0, GENESIS, _at_version(first, job.version))
 
     def save(
@@ -201,27 +200,34 @@ class JobRecords:
     def _append(
         self, workspace: str, job_id: str | None, seq: int | None, chain: str, told: Sequence[Event]
     ) -> None:
+        if not told:
+            return
         if job_id is not None:
             self.told.add(job_id)
-        for event in told:
+        # Read anew for each append: a member that was rolled back has given its numbers back.
+        feed_seq = self._dialect.feed_seq(self._connection, workspace)
+        rows: list[Row] = []
+        for place, event in enumerate(told):
             data = canonical(dict(event.data))
             seq = None if seq is None else seq + 1
             digest = sha256(data)
             chain = link(chain, job_id, seq, event.type, event.at, event.actor, digest)
-            row = {
-                "id": self._ids.new("evt"),
-                "workspace": workspace,
-                "job_id": job_id,
-                "seq": seq,
-                "feed_seq": self._dialect.feed_seq(self._connection, workspace),
-                "type": event.type,
-                "at": event.at,
-                "actor": event.actor,
-                "data": data,
-                "digest": digest,
-                "chain": chain,
-            }
-            self._connection.execute(insert(events), row)
+            rows.append(
+                {
+                    "id": self._ids.new("evt"),
+                    "workspace": workspace,
+                    "job_id": job_id,
+                    "seq": seq,
+                    "feed_seq": None if feed_seq is None else feed_seq + place,
+                    "type": event.type,
+                    "at": event.at,
+                    "actor": event.actor,
+                    "data": data,
+                    "digest": digest,
+                    "chain": chain,
+                }
+            )
+        self._connection.execute(queries.INSERT_EVENT, rows)
 
     # attempts
 
@@ -237,7 +243,7 @@ class JobRecords:
         return None if row is None else attempt_of(row)
 
     def insert_attempt(self, attempt: Attempt) -> None:
-        self._connection.execute(insert(attempts), _columns(attempt))
+        self._connection.execute(queries.INSERT_ATTEMPT, _columns(attempt))
 
     def move_attempt(self, attempt_id: str, sources: Sequence[str], **changes: Any) -> bool:
         statement = queries.MOVE_ATTEMPT.values(**changes)
