@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from backlane.core.duration import KEPT, usual
 from backlane.core.schedule import Timings, look_delay
 from benchmarks.harness import Aim, Figure, Spread, quantile, spread
 
@@ -20,16 +21,23 @@ def allowed(duration: float) -> float:
     return max(2.0, 0.1 * duration)
 
 
-def looks(duration: float, chance: random.Random) -> list[float]:
-    """When Backlane looks at a run of this length, the look that finds its end included.
+def looks(median: float) -> Looks:
+    """When Backlane looks at a run, the look that finds its end included, once it has learned.
 
-    The one place that knows Backlane's schedule.
+    The one place that knows Backlane's schedule; what is usual it takes from a sample of runs, as it does
+    in service.
     """
-    timings, found = Timings(), [0.0]
-    while found[-1] < duration:
-        wait = look_delay(int(found[-1] * 1000), timings, None, chance.random())
-        found.append(found[-1] + wait / 1000)
-    return found[1:]
+    drawn = random.Random(f"learned {median}")
+    known = usual([int(median * math.exp(drawn.gauss(0, _SIGMA)) * 1000) for _ in range(KEPT)])
+
+    def times(duration: float, chance: random.Random) -> list[float]:
+        timings, found = Timings(), [0.0]
+        while found[-1] < duration:
+            wait = look_delay(int(found[-1] * 1000), timings, None, chance.random(), known)
+            found.append(found[-1] + wait / 1000)
+        return found[1:]
+
+    return times
 
 
 def polled(duration: float, chance: random.Random) -> list[float]:
@@ -101,7 +109,7 @@ def measure(quick: bool, told: Callable[[str], None]) -> Figure:
     )
     for median, share in _MEDIANS:
         told(f"runs of {median:g} s")
-        own = _watch(looks, median, jobs, rounds)
+        own = _watch(looks(median), median, jobs, rounds)
         fixed = _watch(polled, median, jobs, rounds)
         aimed = _watch(oracle(median, 1.0), median, jobs, rounds)
         same = _watch(oracle(median, own.late_p95), median, jobs, rounds)

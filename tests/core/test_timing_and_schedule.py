@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backlane.core.authority import gate_for
+from backlane.core.duration import usual, with_end
 from backlane.core.event import OPEN_KEYS, Change, closed_data, part_of, timing
 from backlane.core.failure import MEANINGS, RETRIED_RUNS, Cause, card, meaning
 from backlane.core.job import Gate, Phase, is_out
@@ -46,9 +47,32 @@ def test_each_place_counts_towards_one_part() -> None:
 def test_looks_back_off_and_honour_a_hint(age, hint, chance) -> None:
     delay = look_delay(age, T, hint, chance)
     assert delay >= T.look_first * 0.95
-    assert delay <= max(T.look_max * 1.05, T.retry_after_max)
+    assert delay <= T.retention // 2
     if hint is not None:
-        assert delay >= min(hint, T.retry_after_max)
+        assert delay >= min(hint, T.retention // 2)
+
+
+@given(st.lists(st.integers(1, 10**7), min_size=10, max_size=200), st.floats(0, 0.999))
+def test_a_run_whose_kind_is_known_is_seen_soon_after_its_end(sample, chance) -> None:
+    known = usual(sample)
+    for duration in sample:
+        age = looks = 0
+        while age < duration:
+            before, age = age, age + look_delay(age, T, None, chance, known)
+            looks += 1
+            assert age - before <= T.retention // 2
+        if before >= known.p05:
+            assert age - duration <= max(2 * T.look_first, duration // 10) * 1.05 + 1
+
+
+def test_an_estimate_needs_ten_runs_and_forgets_the_oldest() -> None:
+    assert usual([1000] * 9) is None
+    assert usual([*range(1, 101)]).p50 == 51
+    sample: list[int] = []
+    for duration in range(300):
+        sample = with_end(sample, duration)
+    assert (len(sample), sample[0]) == (200, 100)
+    assert with_end([5], -1) == [5]
 
 
 def test_a_long_run_costs_few_looks() -> None:

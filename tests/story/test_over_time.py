@@ -108,3 +108,17 @@ async def test_a_reviewer_sees_what_is_under_review_and_nothing_else(working: Pl
             await http.post("/v1/jobs", json={"type": "digest", "inputs": {"text": "x"}})
         ).status_code == 403
     assert (await read_job(working.service.ports, rita, draft["id"]))["allowed"] == []
+
+
+async def test_after_ten_runs_of_a_kind_people_are_told_how_long_it_usually_takes(working: Place) -> None:
+    ana = await working.caller()
+    script(working, {"queued_seconds": 0.0, "running_seconds": 0.2}, times=None)
+    for number in range(10):
+        view = await finished(working, ana, await submitted(working, ana))
+        assert (await read_job(working.service.ports, ana, view["id"]))["progress"][
+            "usually"
+        ] is None or number == 9
+    usually = (await read_job(working.service.ports, ana, view["id"]))["progress"]["usually"]
+    assert 0.1 <= usually["p50_seconds"] <= usually["p90_seconds"]
+    other = await submitted(working, ana, "plain")
+    assert (await finished(working, ana, other))["progress"]["usually"] is None

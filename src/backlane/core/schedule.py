@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from backlane.core.duration import Usual
+
 SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -24,20 +26,44 @@ class Timings:
     incident_probe: int = 30 * SECOND
     unloaded_probe: int = 60 * SECOND
     follow_at_most: int = 1 * DAY
+    # A zero-retention account keeps a run's result about this long after its end.
+    retention: int = 10 * MINUTE
 
 
-def look_delay(age: int, timings: Timings, hint: int | None, chance: float) -> int:
+def look_delay(
+    age: int, timings: Timings, hint: int | None, chance: float, usual: Usual | None = None
+) -> int:
     """How long to wait before the next look at a run of this age.
 
-    Looks back off with the run's age (a fifth of it), so a long run costs few requests and is still
-    seen soon relative to its length. A provider's hint is a lower bound, capped against absurd values.
-    `chance` in [0, 1) spreads looks by 10 %.
+    Nothing known: looks back off with the run's age (a fifth of it). Where it is known how long such runs
+    take, the first look falls when the shortest have ended, and each later one is late by at most a tenth
+    of the run. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
+    the time a zero-retention account keeps a result. `chance` in [0, 1) spreads looks by 10 %.
     """
-    delay = min(max(timings.look_first, age // 5), timings.look_max)
-    delay = int(delay * (0.95 + 0.1 * chance))
+    spread = 0.95 + 0.1 * chance
+    if usual is None:
+        delay = int(min(max(timings.look_first, age // 5), timings.look_max) * spread)
+    else:
+        delay = _learned_delay(age, timings, usual, spread)
     if hint is not None:
         delay = max(delay, min(hint, timings.retry_after_max))
-    return delay
+    return min(delay, timings.retention // 2)
+
+
+def _learned_delay(age: int, timings: Timings, usual: Usual, spread: float) -> int:
+    first = usual.p05 + _late(usual.p05, timings)
+    if age >= first:
+        return int(min(_late(age, timings), timings.look_max) * spread)
+    # Far from the first end one early look is cheap, and shows a run that failed at once.
+    if age < 2 * timings.look_first and first > 30 * SECOND:
+        return int(2 * timings.look_first * spread)
+    # Never later than meant: this wait is long, and a tenth of it is longer than an end may be late.
+    return max(int((first - age) * (spread - 0.05)), timings.look_first)
+
+
+def _late(age: int, timings: Timings) -> int:
+    """How late an end may be seen: a tenth of the run, at least two first looks."""
+    return max(2 * timings.look_first, age // 10)
 
 
 def retry_delay(tries: int, timings: Timings, hint: int | None, chance: float) -> int:

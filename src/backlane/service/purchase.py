@@ -155,7 +155,7 @@ async def keep_create(ports: Ports, held: Held, attempt: Attempt, outcome: Creat
 
 async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepted) -> Held | None:
     now = ports.clock.now()
-    delay = 0 if outcome.ended else look_delay(0, ports.timings, outcome.look_after, ports.chance())
+    delay = 0 if outcome.ended else _first_look(ports, held, outcome)
 
     def fact(tx: Transaction) -> Sequence[Event]:
         return keep_accepted(tx, attempt.id, outcome.response_id, outcome.status, now, look_at=now + delay)
@@ -170,6 +170,10 @@ async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepte
         return job, events
 
     return await conclude(ports, held, turn, fact=fact, hold=outcome.ended)
+
+
+def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
+    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual)
 
 
 def keep_accepted(

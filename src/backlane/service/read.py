@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from backlane.core import lifecycle
+from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, Job
 from backlane.core.storage import Row, Search, Transaction
@@ -30,6 +31,7 @@ class _Around:
     reviews: dict[str, list[Row]]
     changes: dict[str, list[Change]]
     newest: dict[str, tuple[int, int]]
+    durations: dict[tuple[str, str], Usual | None]
 
 
 def _around(tx: Transaction, jobs: Sequence[Job]) -> _Around:
@@ -41,7 +43,24 @@ def _around(tx: Transaction, jobs: Sequence[Job]) -> _Around:
         tx.reviews_of(ids),
         tx.changes(ids),
         tx.newest_events(ids),
+        _durations(tx, jobs),
     )
+
+
+def _durations(tx: Transaction, jobs: Sequence[Job]) -> dict[tuple[str, str], Usual | None]:
+    """What is usual for each job's type and lane, from the model that was used last."""
+    found: dict[tuple[str, str], Usual | None] = {}
+    if jobs:
+        for row in tx.durations_of(jobs[0].workspace, sorted({job.type for job in jobs})):
+            found.setdefault((row["type"], row["lane"]), usual(row["sample"]))
+    return found
+
+
+def _usually(found: Usual | None) -> dict[str, float] | None:
+    """An honest estimate, or none."""
+    if found is None:
+        return None
+    return {"p50_seconds": round(found.p50 / 1000, 1), "p90_seconds": round(found.p90 / 1000, 1)}
 
 
 def _seconds(milliseconds: int | None) -> float | None:
@@ -156,7 +175,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: _Around) -> dict[st
             "text": headline(job),
             "last_event_at": moment(last_event_at),
             "seq": seq,
-            "usually": None,
+            "usually": _usually(around.durations.get((job.type, job.lane))),
         },
         "outcome": outcome(job, cost=cost["settled"], partial=partial, allowed=allowed, review=review),
         "failure": job.failure,
@@ -185,7 +204,7 @@ def fresh_view(ports: Ports, caller: Caller, job: Job, seq: int) -> dict[str, An
     """The Job as it was just made, with its first `seq` events and nothing else around it: no need to read it."""
     changes = [Change(job.created_at, job.status, job.phase)]
     newest = {job.id: (seq, job.created_at)}
-    around = _Around({job.id: []}, {job.id: []}, {job.id: []}, {job.id: []}, {job.id: changes}, newest)
+    around = _Around({job.id: []}, {job.id: []}, {job.id: []}, {job.id: []}, {job.id: changes}, newest, {})
     return job_view(ports, caller, job, around)
 
 

@@ -19,6 +19,7 @@ from backlane.core.storage import Transaction
 from backlane.service.alert import hold_lane
 from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
+from backlane.service.learn import learn
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
@@ -94,6 +95,8 @@ def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer
         data["code"] = answer.code
     told.append(Event("attempt.finished", now, "provider", data))
     told += book_cost(tx, ports, held.job, attempt, answer)
+    if state is AttemptState.COMPLETED:
+        learn(tx, held.job, attempt, now)
     return told
 
 

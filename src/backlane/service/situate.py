@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from backlane.core.duration import Usual
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Job
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
 from backlane.core.step import Situation
 from backlane.core.storage import Transaction
+from backlane.service.learn import usual_for
 from backlane.service.ports import Ports
 
 # A person's or a turn's new attempt starts the count of accepted ones anew (contract section 4).
@@ -27,6 +29,7 @@ class Held:
     attempts: tuple[Attempt, ...]
     situation: Situation
     type: JobType | None
+    usual: Usual | None = None
 
     @property
     def attempt(self) -> Attempt | None:
@@ -60,7 +63,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"
         situation = replace(situation, max_attempts=job_type.max_attempts, rebuy=rebuy)
-    return Held(job, job.lease_no, attempts, situation, job_type)
+    return Held(job, job.lease_no, attempts, situation, job_type, usual_for(tx, job, newest))
 
 
 def _accepted(attempts: tuple[Attempt, ...]) -> int:

@@ -10,6 +10,7 @@ from backlane.store.tables import (
     artifacts,
     attempts,
     cost_lines,
+    durations,
     events,
     idempotency_keys,
     job_inputs,
@@ -223,6 +224,23 @@ RECENT_COSTS = (
     )
     .order_by(cost_lines.c.booked_at.desc())
     .limit(100)
+)
+
+# How long runs of one kind took lately.
+DURATIONS = select(durations.c.sample).where(
+    durations.c.workspace == bindparam("workspace"),
+    durations.c.type == bindparam("type_name"),
+    durations.c.model == bindparam("model"),
+    durations.c.lane == bindparam("lane_name"),
+)
+# The same for every kind of some types, newest first.
+DURATIONS_OF = (
+    select(durations.c.type, durations.c.lane, durations.c.sample)
+    .where(
+        durations.c.workspace == bindparam("workspace"),
+        durations.c.type.in_(bindparam("types", expanding=True)),
+    )
+    .order_by(durations.c.updated_at.desc())
 )
 
 # The open review of a job.

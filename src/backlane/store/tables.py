@@ -234,6 +234,19 @@ lanes = Table(
     comment="Open incidents: what a person must mend at a provider account or in the loaded job types.",
 )
 
+durations = Table(
+    "durations",
+    metadata,
+    workspace_column(),
+    Column("type", String(100), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("lane", String(20), nullable=False),
+    Column("sample", JSON, nullable=False, comment="the newest runs' lengths, milliseconds, at most 200"),
+    when_column("updated_at", required=True),
+    PrimaryKeyConstraint("workspace", "type", "model", "lane"),
+    comment="How long runs of a type, model and lane took lately.",
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

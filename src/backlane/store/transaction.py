@@ -16,7 +16,7 @@ from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import JobRecords, job_of
 from backlane.store.searching import job_search, review_search
-from backlane.store.tables import answers, artifacts, cost_lines, idempotency_keys, lanes, reviews
+from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes, reviews
 
 T = TypeVar("T")
 
@@ -60,6 +60,24 @@ class Records(JobRecords):
     def average_cost(self, workspace: str, type_name: str) -> Decimal | None:
         rows = self._all(queries.RECENT_COSTS, workspace=workspace, type_name=type_name)
         return sum((Decimal(row["amount"]) for row in rows), Decimal(0)) / len(rows) if rows else None
+
+    # durations
+
+    def durations(self, workspace: str, type_name: str, model: str, lane: str) -> list[int]:
+        kind = {"workspace": workspace, "type_name": type_name, "model": model, "lane_name": lane}
+        row = self._one(queries.DURATIONS, **kind)
+        return [] if row is None else list(row["sample"])
+
+    def keep_durations(
+        self, workspace: str, type_name: str, model: str, lane: str, *, sample: list[int], now: int
+    ) -> None:
+        kind = {"workspace": workspace, "type": type_name, "model": model, "lane": lane}
+        kept = {"sample": sample, "updated_at": now}
+        statement = self._dialect.insert(durations).values(**kind, **kept)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=list(kind), set_=kept))
+
+    def durations_of(self, workspace: str, types: Sequence[str]) -> list[Row]:
+        return self._all(queries.DURATIONS_OF, workspace=workspace, types=list(types))
 
     # outputs and reviews
 
