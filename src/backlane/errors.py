@@ -6,7 +6,8 @@ BacklaneError
 ├── StoreError              the database cannot be used
 │   ├── StoreLocked         another worker holds this SQLite file
 │   ├── StoreBusy           the database did not answer in time
-│   └── StoreFull           no room to write
+│   ├── StoreFull           no room to write
+│   └── StoreDamaged        the database file is damaged
 ├── CheckFailed             raised by a job type's check
 ├── ServiceError            what a client of the service sees
 │   ├── ServiceUnreachable  nobody answers at BACKLANE_URL
@@ -86,6 +87,13 @@ class StoreFull(StoreError):
     code = "store-full"
     retryable = True
     hint = "Free some disk space and try again."
+
+
+class StoreDamaged(StoreError):
+    """The database file is damaged; nothing more is written to it."""
+
+    code = "store-damaged"
+    hint = "Stop the service, restore a backup, then run 'backlane doctor --restored'."
 
 
 class CheckFailed(BacklaneError):

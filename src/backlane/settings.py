@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     cancel_wait: float = Field(
         60, gt=0, le=60, description="how long a cancel waits for the provider, seconds"
     )
+    busy_timeout: float = Field(
+        5, gt=0, le=60, description="how long a statement waits for another's lock in the database, seconds"
+    )
     look_first: float = Field(1, gt=0, le=60, description="the first look at a run, seconds")
     look_max: float = Field(60, gt=0, le=3600, description="the longest pause between looks, seconds")
     looks_per_second: float = Field(20, gt=0, le=10_000, description="the look budget of an account")

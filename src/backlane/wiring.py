@@ -95,18 +95,32 @@ class Service:
     _lock: WorkerLock | None = None
     _pumping: asyncio.Task[None] | None = None
 
-    async def start_worker(self) -> None:
-        """Take the worker's lock, end dead workers' leases, and pump. Raises StoreLocked."""
+    async def start_worker(self, ended: Callable[[], None] | None = None) -> None:
+        """Take the worker's lock, end dead workers' leases, and pump; `ended` is called when the pump ends.
+
+        Raises StoreLocked or StoreDamaged.
+        """
         self.lock_worker()
         if self.worker.exclusive:
             await self.carrier.take_over()
         self._pumping = asyncio.create_task(self.pump.run())
+        if ended is not None:
+            self._pumping.add_done_callback(lambda _: ended())
+
+    def worker_failure(self) -> BaseException | None:
+        """What stopped the worker, if it did not stop because it was told to."""
+        over = self._pumping is not None and self._pumping.done() and not self._pumping.cancelled()
+        return self._pumping.exception() if over and self._pumping else None
 
     def lock_worker(self) -> None:
-        """Take the lock that keeps a second worker off a SQLite file. Raises StoreLocked."""
+        """Take the lock that keeps a second worker off a SQLite file, and look the file over for damage.
+
+        Raises StoreLocked or StoreDamaged.
+        """
         path = sqlite_path(self.store.database.url)
         if path is not None and self._lock is None:
             self._lock = WorkerLock.take(path)
+            self.store.database.require_whole()
             self.worker.exclusive = True
 
     async def drain(self, grace: float = 30.0) -> None:
@@ -169,7 +183,7 @@ def build(
 
     Raises SettingsError or StoreError with one line that names the mend.
     """
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, busy_timeout=settings.busy_timeout)
     require_current(database)
     ids, worker = TimeOrderedIds(), ThisWorker()
     store = SqlStore(database, ids)
@@ -205,10 +219,12 @@ def _ports(
     """The ports over the real clock, chance and provider."""
     clock, chance = SystemClock(), random.SystemRandom().random
     provider = _provider(settings, clock.now, chance)
+    artifacts = ArtifactFolder.from_url(settings.artifacts_url)
+    artifacts.prepare()
     ports = Ports(
         **given,
         store=store,
-        artifacts=ArtifactFolder.from_url(settings.artifacts_url),
+        artifacts=artifacts,
         provider=provider,
         clock=clock,
         ids=ids,

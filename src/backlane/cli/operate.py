@@ -1,12 +1,13 @@
 """Commands for operators, straight on the database: migrate, doctor."""
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from backlane.cli.keys import on_database
 from backlane.cli.printing import put, put_json, say
-from backlane.errors import BacklaneError
+from backlane.errors import BacklaneError, StoreDamaged
 
 if TYPE_CHECKING:
     from backlane.wiring import Service
@@ -29,16 +30,24 @@ def migrate() -> int:
     return 0
 
 
-def doctor(*, verify: Annotated[bool, Parameter(negative=())] = False, as_json: _Json = False) -> int:
+def doctor(
+    *,
+    verify: Annotated[bool, Parameter(negative=())] = False,
+    restored: Annotated[bool, Parameter(negative=())] = False,
+    as_json: _Json = False,
+) -> int:
     """Say what stands in the way, with the mend: backlane doctor --verify
 
     Parameters
     ----------
     verify: run the invariant checker over the whole database and its artifacts.
+    restored: a backup was put in place: open jobs whose run is not known wait for a person.
     as_json: print JSON.
     """
 
     async def work(built: "Service") -> int:
+        if restored:
+            return await _declare_restored(built, as_json)
         lines = await _findings(built)
         report = _verify(built) if verify else None
         broken = [line for line in lines if line["level"] == "blocking"]
@@ -58,6 +67,27 @@ def doctor(*, verify: Annotated[bool, Parameter(negative=())] = False, as_json: 
         return 1 if broken or (report is not None and not report.ok) else 0
 
     return on_database(work)
+
+
+async def _declare_restored(built: "Service", as_json: bool) -> int:
+    from backlane.errors import StoreLocked
+    from backlane.service.restore import declare_restored
+
+    try:
+        built.lock_worker()
+    except StoreLocked:
+        raise StoreLocked("a worker runs on this database; stop the service, then run this again") from None
+    if built.worker.exclusive:
+        await built.carrier.take_over()
+    found = await declare_restored(built.ports, "command-line")
+    if as_json:
+        put_json({"asked": found.asked, "waiting": found.waiting, "followed": found.followed})
+        return 0
+    put(f"{found.asked} open jobs wait at submission_unknown: nobody can know whether they were bought since")
+    put(f"{found.waiting} waited already, {found.followed} have runs that are known and are followed")
+    if found.asked + found.waiting:
+        put("find their runs by metadata backlane_job, then: backlane resolve job_… attach|run_again|give_up")
+    return 0
 
 
 def _verify(built: "Service") -> Any:
@@ -80,6 +110,10 @@ async def _findings(built: "Service") -> list[dict[str, str]]:
 
     settings = built.settings
     lines = [_line("ok", "the database answers and has this version's shape")]
+    try:
+        await asyncio.to_thread(built.store.database.require_whole)
+    except StoreDamaged as error:
+        lines.append(_line("blocking", str(error)))
     if settings.openai_api_key is None:
         lines.append(
             _line("blocking", "there is no provider account", "set OPENAI_API_KEY, or use 'backlane dev'")

@@ -105,17 +105,20 @@ async def _serve(settings: "Settings", *, with_worker: bool, fresh_key: bool = F
         _require_account(settings)
     service = build(settings)
     try:
-        app = web(service)
         listening = _listen(settings.host, settings.port)
-        if with_worker:
-            await service.start_worker()
-        if fresh_key:
-            await _first_steps(service)
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="off"
+            web(service), log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="off"
         )
         server = uvicorn.Server(config)
-        with _stops(lambda: setattr(server, "should_exit", True)), _no_signals(server):
+
+        def stop() -> None:
+            server.should_exit = True
+
+        if with_worker:
+            await service.start_worker(stop)
+        if fresh_key:
+            await _first_steps(service)
+        with _stops(stop), _no_signals(server):
             place = f"http://{settings.host}:{listening.getsockname()[1]}"
             say(f"serving {place}" + ("" if with_worker else " without a worker"))
             if fresh_key:
@@ -123,7 +126,7 @@ async def _serve(settings: "Settings", *, with_worker: bool, fresh_key: bool = F
             await server.serve(sockets=[listening])
     finally:
         await service.drain()
-    return 0
+    return _exit_code(service)
 
 
 async def _work(settings: "Settings") -> int:
@@ -133,13 +136,23 @@ async def _work(settings: "Settings") -> int:
     service = build(settings)
     stopped = asyncio.Event()
     try:
-        await service.start_worker()
+        await service.start_worker(stopped.set)
         with _stops(stopped.set):
             say("working; stop with Ctrl-C or SIGTERM")
             await stopped.wait()
     finally:
         await service.drain()
-    return 0
+    return _exit_code(service)
+
+
+def _exit_code(service: "Service") -> int:
+    """0 for a stop that was asked for; a worker that broke says why."""
+    failure = service.worker_failure()
+    if failure is None:
+        return 0
+    reason = "out of memory" if isinstance(failure, MemoryError) else f"{type(failure).__name__}: {failure}"
+    say(f"the worker stopped: {reason}; its jobs go on at the next start")
+    return 1
 
 
 @contextlib.contextmanager

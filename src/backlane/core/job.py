@@ -61,6 +61,10 @@ OUT = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPT
 IN_DOUBT = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN})
 
 
+# An attempt known only from a restored backup has this as its sender; the code of one nobody can know of.
+RESTORED = "restored"
+
+
 class AttemptReason(StrEnum):
     """Why an attempt was made."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.job import RESTORED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.schedule import Timings
 
@@ -281,4 +281,7 @@ def _purchase(situation: Situation, now: int) -> Step:
         return Fail("stopped_at_provider")
     if reason is AttemptReason.PROVIDER_FAILED and situation.accepted >= situation.max_attempts:
         return Fail("attempts_used_up")
+    if reason is AttemptReason.PROVIDER_FAILED and attempt is not None and attempt.sender == RESTORED:
+        # Its next run may have been bought after the backup that we live on was made.
+        return AskPerson(attempt)
     return Plan(reason)

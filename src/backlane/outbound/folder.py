@@ -26,6 +26,20 @@ class ArtifactFolder:
             raise SettingsError("BACKLANE_ARTIFACTS_URL: must be a folder such as file:.backlane/artifacts")
         return cls(Path(rest.removeprefix("//")))
 
+    def prepare(self) -> None:
+        """Make the folder, readable by its owner only. Raises SettingsError with the mend."""
+        mend = "make the folder writable or set BACKLANE_ARTIFACTS_URL to another place"
+        try:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise SettingsError(
+                f"BACKLANE_ARTIFACTS_URL: cannot use {self._root}: {error.strerror}; {mend}"
+            ) from None
+        if not os.access(self._root, os.R_OK | os.W_OK | os.X_OK):
+            raise SettingsError(
+                f"BACKLANE_ARTIFACTS_URL: cannot write {self._root}: permission denied; {mend}"
+            )
+
     async def put(self, content: bytes) -> str:
         """Store the bytes durably; their hex sha256."""
         return await asyncio.to_thread(self._put, content)

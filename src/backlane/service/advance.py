@@ -34,6 +34,7 @@ from backlane.service.observe import cancel_run, look
 from backlane.service.ports import Ports
 from backlane.service.purchase import mark_unknown, plan, send
 from backlane.service.release import close_open_review, open_unknown_review
+from backlane.service.restore import doubt
 from backlane.service.settle import end, settle_kept, with_response
 from backlane.service.situate import Held
 
@@ -136,6 +137,8 @@ async def _adopt(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
 
 async def _ask_person(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     now = ports.clock.now()
+    if attempt.state is not AttemptState.UNKNOWN:
+        return await conclude(ports, held, lambda tx, job: doubt(tx, ports, job, now))
     return await conclude(ports, held, lambda tx, job: open_unknown_review(tx, ports, attempt, job, now))
 
 

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 from backlane.core.ports import Due
 from backlane.core.storage import Transaction
-from backlane.errors import BacklaneError
+from backlane.errors import BacklaneError, StoreError
 from backlane.service.advance import advance
 from backlane.service.ports import Ports
 from backlane.service.situate import Held, situate
+
+# A job that the store would not serve is tried again this much later, milliseconds.
+_STORE_PAUSE = 1_000
 
 
 class Carrier:
@@ -23,17 +26,26 @@ class Carrier:
         self._in_flight: dict[str, Due] = {}
         # Claims that no delivery has brought yet, and when their leases end: a delivery may be lost.
         self._expected: dict[Due, int] = {}
+        # Leases to hand back once the store can be written again: they were not lost by their jobs.
+        self._owed: list[Due] = []
+        # What this process cannot go on after.
+        self._fatal: MemoryError | None = None
         self._alone = False
 
     async def claim(self, n: int) -> Sequence[Due]:
         """Up to n due jobs, leased to this worker."""
+        self._require_sound()
         now = self._ports.clock.now()
         busy = self._busy(now)
         if n <= 0 or (self._alone and busy):
             return []
         until = now + self._ports.timings.lease
 
+        owed = list(self._owed)
+
         def body(tx: Transaction) -> tuple[list[Due], bool]:
+            for due in owed:
+                tx.give_back(due, now + _STORE_PAUSE)
             found = tx.due(now, n)
             suspects = [due.job_id for due, suspect in found if suspect]
             if suspects:
@@ -42,15 +54,23 @@ class Carrier:
             return (tx.claim([due.job_id for due, _ in found], now, until) if found else [], False)
 
         claimed, self._alone = await self._ports.store.write(body)
+        self._owed = self._owed[len(owed) :]
         self._expected.update(dict.fromkeys(claimed, until))
         return claimed
 
     async def advance(self, batch: Sequence[Due]) -> None:
-        """Take a batch by its lease numbers and carry each job on; a stale delivery finds nothing to do."""
+        """Take a batch by its lease numbers and carry each job on; a stale delivery finds nothing to do.
+
+        A batch that the store would not give out is handed back and comes again.
+        """
         try:
             taken = await self._ports.store.write(lambda tx: self._take(tx, batch))
             for held in taken:
                 self._in_flight[held.job.id] = Due(held.job.id, held.lease_no)
+        except StoreError as error:
+            self._owed.extend(batch)
+            self._ports.log(f"{len(batch)} jobs put off: {error}")
+            return
         finally:
             for due in batch:
                 self._expected.pop(due, None)
@@ -59,7 +79,10 @@ class Carrier:
                 group.create_task(self._one(held))
 
     async def next_due(self) -> int | None:
-        """When the next job is due, in milliseconds since 1970."""
+        """When the next job is due, in milliseconds since 1970. Raises MemoryError once that has struck."""
+        self._require_sound()
+        if self._owed:
+            return self._ports.clock.now()
         return await self._ports.store.read(lambda tx: tx.next_due())
 
     async def give_back(self) -> None:
@@ -73,6 +96,11 @@ class Carrier:
         """End the leases of dead workers; only the holder of an exclusive store may call this."""
         now = self._ports.clock.now()
         return await self._ports.store.write(lambda tx: tx.end_leases(now))
+
+    def _require_sound(self) -> None:
+        """Out of memory once, anything may be half done in this process: another one goes on."""
+        if self._fatal is not None:
+            raise self._fatal
 
     def _busy(self, now: int) -> bool:
         """Whether jobs are under way, or claimed and still to be brought by the engine."""
@@ -88,6 +116,12 @@ class Carrier:
         """One job's turn; what goes wrong with it must not stop its neighbours."""
         try:
             await advance(self._ports, held)
+        except StoreError as error:
+            self._owed.append(Due(held.job.id, held.lease_no))
+            self._ports.log(f"job {held.job.id}: put off: {error}")
+        except MemoryError as error:
+            self._fatal = error
+            self._ports.log(f"job {held.job.id}: this worker is out of memory and stops")
         except BacklaneError as error:
             self._ports.log(f"job {held.job.id}: put off: {error}")
         except Exception as error:

@@ -88,6 +88,8 @@ async def _run(ports: Ports, check: TypeCheck, result: Any, view: View) -> _Verd
         return _Verdict(True, None, await check.run(result, view))
     except CheckFailed as failure:
         return _Verdict(False, "check_failed", str(failure))
+    except MemoryError:
+        raise  # the worker's trouble, not the result's
     except Exception as error:
         ports.log(f"job {view.id}: check {check.name} broke: {type(error).__name__}")
         return _Verdict(False, "check_error", f"{type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from backlane.core import lifecycle
 from backlane.core.event import Event
-from backlane.core.job import IN_DOUBT, Attempt, AttemptState, Job, Phase, Status
+from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
@@ -143,13 +143,13 @@ async def resolve(
     if (choice == "attach") != (provider_response_id is not None):
         raise InvalidRequest([("/provider_response_id", "goes with choice attach, and only with it")])
 
-    def before(tx: Transaction) -> tuple[Job, Attempt]:
-        return _doubtful(tx, ports, caller, job_id)
+    def before(tx: Transaction) -> tuple[Attempt, list[Attempt]]:
+        return _doubtful(tx, ports, caller, job_id)[1], tx.attempts(job_id)
 
-    job, attempt = await ports.store.read(before)
+    attempt, known = await ports.store.read(before)
     status = "queued"
     if provider_response_id is not None:
-        status = await _find(ports, attempt, provider_response_id)
+        status = await _find(ports, attempt, known, provider_response_id)
 
     def body(tx: Transaction) -> Job:
         job, attempt = _doubtful(tx, ports, caller, job_id)
@@ -199,8 +199,11 @@ def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tup
     return job, attempts[-1]
 
 
-async def _find(ports: Ports, attempt: Attempt, response_id: str) -> str:
-    """The found run's status word. Raises NotThisAttempt unless its metadata names this attempt."""
+async def _find(ports: Ports, attempt: Attempt, known: Sequence[Attempt], response_id: str) -> str:
+    """The found run's status word. Raises NotThisAttempt unless its metadata names this attempt.
+
+    After a restore the attempt's own id may be lost: then a run of this job that no other attempt knows.
+    """
     outcome = await ports.provider.look(attempt.provider_account, response_id)
     match outcome:
         case Pending(status, _, metadata):
@@ -211,6 +214,9 @@ async def _find(ports: Ports, attempt: Attempt, response_id: str) -> str:
             raise NotThisAttempt("The provider does not know a run by that id.")
         case _:
             raise ServiceError("the provider did not answer; try again in a moment", status=503)
-    if named.get("backlane_attempt") != attempt.id:
+    name = named.get("backlane_attempt")
+    others = {one.id for one in known if one.id != attempt.id}
+    lost = attempt.code == RESTORED and named.get("backlane_job") == attempt.job_id and name not in others
+    if name != attempt.id and not lost:
         raise NotThisAttempt("That run's metadata does not name this attempt.")
     return status

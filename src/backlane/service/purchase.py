@@ -21,6 +21,7 @@ from backlane.errors import InvalidRequest
 from backlane.service.alert import hold_lane, release_lane
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed
+from backlane.service.intent import intent
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 
@@ -32,31 +33,7 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
     now = ports.clock.now()
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        attempt = Attempt(
-            id=ports.ids.new("att"),
-            job_id=job.id,
-            workspace=job.workspace,
-            number=len(held.attempts) + 1,
-            reason=reason,
-            state=AttemptState.PLANNED,
-            lane=job.lane,
-            provider_account=job.provider_account,
-            provider_response_id=None,
-            provider_status=None,
-            model=None,
-            sender=None,
-            planned_at=now,
-            sent_at=None,
-            unknown_at=None,
-            accepted_at=None,
-            looked_at=None,
-            look_at=None,
-            looks=0,
-            cancel_sent_at=None,
-            finished_at=None,
-            code=None,
-            usage=None,
-        )
+        attempt = intent(ports, job, len(held.attempts) + 1, reason, now)
         tx.insert_attempt(attempt)
         data = {"attempt": attempt.id, "number": attempt.number, "reason": reason, "lane": job.lane}
         told = Event("attempt.planned", now, _ACTOR, data)
@@ -112,6 +89,8 @@ async def _build(ports: Ports, held: Held) -> dict[str, Any]:
         raise _CannotBuild("type_changed", str(error)) from error
     try:
         return held.type.build(inputs)
+    except MemoryError:
+        raise  # the worker's trouble, not the request's
     except Exception as error:
         ports.log(f"job {held.job.id}: the job type could not build its request: {type(error).__name__}")
         raise _CannotBuild("request_not_built", type(error).__name__) from error

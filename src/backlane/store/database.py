@@ -1,6 +1,7 @@
 """Transactions: one writer with group commit, readers beside it. Nobody is answered before COMMIT returned."""
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -13,8 +14,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backlane.errors import SettingsError, StoreError
-from backlane.store.dialects import Dialect, dialect_of, store_error
+from backlane.errors import SettingsError, StoreDamaged, StoreError
+from backlane.store.dialects import Dialect, damaged, dialect_of, store_error
 
 T = TypeVar("T")
 _GROUP = 256
@@ -40,13 +41,16 @@ def parse_url(raw: str) -> URL:
 class Database:
     """One database. `write` shares commits between callers, `read` takes a snapshot.
 
+    `busy_timeout` is how long a statement waits for another's lock, seconds.
     `inline=True` runs bodies in the caller's thread, for worlds where one seed decides the order.
     """
 
-    def __init__(self, url: str, *, inline: bool = False) -> None:
+    def __init__(self, url: str, *, busy_timeout: float = 5.0, inline: bool = False) -> None:
         self.url = parse_url(url)
         self.dialect: Dialect = dialect_of(self.url)
-        self._writer, self._reader = self.dialect.connect(self.url)
+        self._writer, self._reader = self.dialect.connect(self.url, busy_timeout)
+        self._opened_by = os.getpid()
+        self._damage: StoreDamaged | None = None
         self._inline = inline
         self._members: queue.SimpleQueue[_Member[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -60,6 +64,7 @@ class Database:
         """
         if self._inline:
             return self.write_now(body)
+        self._require_writable()
         if self._closed:
             raise StoreError("the database is closed")
         if self._thread is None:
@@ -78,14 +83,16 @@ class Database:
 
     def read_now(self, body: Callable[[Connection], T]) -> T:
         """The same as `read`, in this thread."""
+        self._require_same_process()
         try:
             with self._reader.begin() as connection:
                 return body(connection)
         except (SQLAlchemyError, PoolTimeout) as error:
-            raise store_error(error) from error
+            raise self._failure(error) from error
 
     def write_now(self, body: Callable[[Connection], T]) -> T:
         """The same as `write`, in this thread and a commit of its own."""
+        self._require_writable()
         result = self._commit([body])[0]
         if isinstance(result, BaseException):
             raise result
@@ -93,11 +100,19 @@ class Database:
 
     def connection(self) -> Connection:
         """A bare writing connection, for migrations; the caller closes it."""
+        self._require_same_process()
         return self._writer.connect()
+
+    def require_whole(self) -> None:
+        """Look the file over for damage. Raises StoreDamaged; from then on nothing is written."""
+        found = self.read_now(self.dialect.broken)
+        if found is not None:
+            self._damage = damaged(found)
+            raise self._damage
 
     def close(self) -> None:
         """Finish what was accepted for writing, then let go of every connection."""
-        if self._closed:
+        if self._closed or self._opened_by != os.getpid():
             return
         self._closed = True
         if self._thread is not None:
@@ -130,12 +145,38 @@ class Database:
             with self._writer.connect() as connection, connection.begin():
                 results = [_in_savepoint(connection, body) for body in bodies]
         except (SQLAlchemyError, PoolTimeout) as error:
-            failure = store_error(error)
-            failure.__cause__ = error
-            return [failure] * len(bodies)
+            return [self._failure(error)] * len(bodies)
         except BaseException as error:
             return [error] * len(bodies)
+        for result in results:
+            if isinstance(result, StoreDamaged):
+                self._damage = result
         return results
+
+    def _failure(self, error: Exception) -> StoreError:
+        """What a driver's error means; damage is remembered, so that nothing is written any more."""
+        failure = _caused(store_error(error), error)
+        if isinstance(failure, StoreDamaged):
+            self._damage = failure
+        return failure
+
+    def _require_writable(self) -> None:
+        self._require_same_process()
+        if self._damage is not None:
+            raise StoreDamaged(str(self._damage))
+
+    def _require_same_process(self) -> None:
+        # A connection used on both sides of a fork damages a SQLite file and mixes up PostgreSQL's answers.
+        if self._opened_by != os.getpid():
+            raise StoreError(
+                f"the database was opened by process {self._opened_by} and this is a fork of it; "
+                "open it after forking"
+            )
+
+
+def _caused(failure: StoreError, cause: Exception) -> StoreError:
+    failure.__cause__ = cause
+    return failure
 
 
 def _in_savepoint(connection: Connection, body: Callable[[Connection], Any]) -> Any:
@@ -146,11 +187,7 @@ def _in_savepoint(connection: Connection, body: Callable[[Connection], Any]) -> 
         # If the whole transaction is gone (disk full), this raises and every member is told.
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT member")
         connection.exec_driver_sql("RELEASE SAVEPOINT member")
-        if isinstance(error, DBAPIError):
-            failure = store_error(error)
-            failure.__cause__ = error
-            return failure
-        return error
+        return _caused(store_error(error), error) if isinstance(error, DBAPIError) else error
     connection.exec_driver_sql("RELEASE SAVEPOINT member")
     return result
 

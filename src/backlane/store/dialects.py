@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL
 
-from backlane.errors import SettingsError, StoreBusy, StoreError, StoreFull
+from backlane.errors import SettingsError, StoreBusy, StoreDamaged, StoreError, StoreFull
 from backlane.store.tables import events
 
 
@@ -21,12 +21,13 @@ class Dialect:
     """What differs between the databases."""
 
     name: str
-    connect: Callable[[URL], tuple[Engine, Engine]]
+    connect: Callable[[URL, float], tuple[Engine, Engine]]
     insert: Callable[..., Any]
     claimable: Callable[[Any], Any]
     lock_row: Callable[[Any], Any]
     feed_seq: Callable[[Connection, str], int | None]
     exclusive: bool
+    broken: Callable[[Connection], str | None]
 
 
 def sqlite_path(url: URL) -> Path | None:
@@ -40,7 +41,7 @@ def sqlite_path(url: URL) -> Path | None:
     return Path(url.database)
 
 
-def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
+def _sqlite_engines(url: URL, busy_timeout: float) -> tuple[Engine, Engine]:
     path = sqlite_path(url)
     assert path is not None
 
@@ -49,8 +50,9 @@ def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
             # The file holds inputs and outputs: only its owner may read it.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         # Transactions are ours to begin: the driver must not add its own.
-        connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA busy_timeout=5000")
+        connection = sqlite3.connect(
+            path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
+        )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -70,10 +72,11 @@ def _sqlite_engines(url: URL) -> tuple[Engine, Engine]:
     return writer, reader
 
 
-def _postgres_engines(url: URL) -> tuple[Engine, Engine]:
+def _postgres_engines(url: URL, busy_timeout: float) -> tuple[Engine, Engine]:
     driven = url.set(drivername="postgresql+psycopg")
     options: dict[str, Any] = {"pool_pre_ping": True}
-    arguments = {"connect_timeout": 5, "options": "-c synchronous_commit=on -c statement_timeout=30000"}
+    waits = f"-c statement_timeout=30000 -c lock_timeout={int(busy_timeout * 1000)}"
+    arguments = {"connect_timeout": 5, "options": f"-c synchronous_commit=on {waits}"}
     writer = create_engine(driven, connect_args=arguments, pool_size=2, max_overflow=2, **options)
     reader = create_engine(driven, connect_args=arguments, pool_size=8, max_overflow=8, **options)
     return writer, reader
@@ -88,6 +91,12 @@ def _next_feed_seq(connection: Connection, workspace: str) -> int | None:
     return (newest.scalar() or 0) + 1
 
 
+def _sqlite_damage(connection: Connection) -> str | None:
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    # It answers in several lines of which the first names only the place.
+    return None if found == "ok" else " ".join(str(found).split())
+
+
 def _same(statement: Any) -> Any:
     return statement
 
@@ -100,6 +109,7 @@ SQLITE = Dialect(
     lock_row=_same,
     feed_seq=_next_feed_seq,
     exclusive=True,
+    broken=_sqlite_damage,
 )
 
 POSTGRES = Dialect(
@@ -111,6 +121,7 @@ POSTGRES = Dialect(
     # Several transactions commit at once here: the sequencer numbers events after their commit.
     feed_seq=lambda connection, workspace: None,
     exclusive=False,
+    broken=lambda connection: None,
 )
 
 
@@ -127,6 +138,7 @@ def dialect_of(url: URL) -> Dialect:
 
 
 _FULL = ("database or disk is full", "disk i/o error", "no space left", "could not extend file")
+_DAMAGED = ("malformed", "corrupt")
 _BUSY = (
     "database is locked",
     "database is busy",
@@ -141,8 +153,15 @@ def store_error(error: Exception) -> StoreError:
     text = str(getattr(error, "orig", None) or error)
     lowered = text.lower()
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    if any(word in lowered for word in _DAMAGED):
+        return damaged(first)
     if any(word in lowered for word in _FULL):
         return StoreFull(f"the database cannot be written: {first}")
     if any(word in lowered for word in _BUSY):
         return StoreBusy(f"the database did not answer in time: {first}")
     return StoreError(f"the database failed: {first}")
+
+
+def damaged(what: str) -> StoreDamaged:
+    """The error that says the file is damaged, and what to do."""
+    return StoreDamaged(f"the database file is damaged ({what}); {StoreDamaged.hint}")

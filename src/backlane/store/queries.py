@@ -88,6 +88,12 @@ END_LEASES = (
     .where(jobs.c.lease_state != "free", jobs.c.due_at > bindparam("now"))
     .values(due_at=bindparam("now"), lease_no=jobs.c.lease_no + 1)
 )
+# How many leases are running.
+LEASES = (
+    select(func.count())
+    .select_from(jobs)
+    .where(jobs.c.lease_state != "free", jobs.c.due_at > bindparam("now"))
+)
 # Note that a job was retried, once.
 SET_RETRIED_AS = (
     update(jobs)

@@ -158,6 +158,9 @@ class JobRecords:
     def end_leases(self, now: int) -> int:
         return self._connection.execute(queries.END_LEASES, {"now": now}).rowcount
 
+    def leases(self, now: int) -> int:
+        return int(self._connection.execute(queries.LEASES, {"now": now}).scalar() or 0)
+
     def next_due(self) -> int | None:
         return self._connection.execute(queries.NEXT_DUE).scalar()
 

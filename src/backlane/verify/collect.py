@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from backlane.errors import StoreError
+from backlane.service.restore import AUDITED_AS
 from backlane.store.database import Database
+from backlane.store.people import audit
 from backlane.store.tables import (
     artifacts,
     attempts,
@@ -29,6 +31,8 @@ def collect(
     `histories` are the further fields of Evidence.
     """
 
+    restores = select(func.max(audit.c.at)).where(audit.c.action == AUDITED_AS)
+
     def body(connection: Connection) -> dict[str, Any]:
         def rows(table: Any) -> list[Row]:
             return [dict(row) for row in connection.execute(select(table)).mappings()]
@@ -42,6 +46,7 @@ def collect(
             "cost_lines": rows(cost_lines),
             "reviews": rows(reviews),
             "idempotency_keys": rows(idempotency_keys),
+            "restored_at": connection.execute(restores).scalar(),
         }
 
     found = database.read_now(body)

@@ -14,6 +14,8 @@ class Evidence:
     `provider_log` is the provider's truth log (one mapping per call). `submits` are what clients saw:
     `{"key", "body_hash", "job", "inputs_digest", "outcome": ok|conflict|info}`. `watches` are the event
     numbers each follower saw, in order. `now` is given where no worker is behind: milliseconds since 1970.
+    `restored_at` is when an operator last declared that a backup was restored: what was bought between the
+    backup and then may have lost its row.
     """
 
     jobs: Sequence[Row]
@@ -29,6 +31,7 @@ class Evidence:
     submits: Sequence[Row] | None = None
     watches: Sequence[Sequence[int]] | None = None
     now: int | None = None
+    restored_at: int | None = None
 
 
 @dataclass(slots=True)

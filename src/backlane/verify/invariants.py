@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from backlane.core.job import Gate, Status
+from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
@@ -42,6 +42,9 @@ def intent_before_create(evidence: Evidence) -> Finding:
     attempts = {row["id"]: row for row in evidence.attempts}
     for attempt_id, line in _creates(evidence):
         row = attempts.get(attempt_id)
+        forgotten = row is None or row["code"] == RESTORED
+        if forgotten and evidence.restored_at is not None and line["at"] * 1000 <= evidence.restored_at:
+            continue  # bought after the backup was made; its row went with what was replaced
         if row is None:
             yield f"the provider saw a create for {attempt_id}, which has no row"
         elif row["sent_at"] is None or row["sent_at"] > line["at"] * 1000 + _SLACK:

@@ -1,0 +1,112 @@
+"""After a backup was restored: what may have been bought since is asked about, and never bought again.
+
+The database cannot know what happened after its backup was made. An operator declares the restore; from
+then on a job whose next run may already have been bought waits for a person.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from backlane.core.event import Event
+from backlane.core.job import RESTORED, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.lifecycle import OPEN
+from backlane.core.storage import Search, Transaction
+from backlane.errors import StoreLocked
+from backlane.service.intent import intent
+from backlane.service.ports import Ports
+from backlane.service.release import open_unknown_review
+
+AUDITED_AS = "store.restored"
+_PAGE = 200
+# The answer of these is known, or is brought by looking at a run whose id is known.
+_BOUGHT = (AttemptState.ACCEPTED, AttemptState.COMPLETED)
+_MAYBE_SENT = (AttemptState.PLANNED, AttemptState.SENDING, AttemptState.UNKNOWN)
+
+
+@dataclass(slots=True)
+class Restored:
+    """What a declared restore found: jobs it asks about, ones that waited already, ones it follows."""
+
+    asked: int = 0
+    waiting: int = 0
+    followed: int = 0
+
+
+async def declare_restored(ports: Ports, actor: str) -> Restored:
+    """Let every open job without an accepted attempt wait at `submission_unknown`. Doing it twice adds nothing.
+
+    Jobs being canceled go on being canceled: they buy nothing. Raises StoreLocked while a worker is at work.
+    """
+    if await ports.store.read(lambda tx: tx.leases(ports.clock.now())):
+        raise StoreLocked("a worker holds jobs of this database; stop it, wait until its leases end (90 s)")
+    whole = Restored()
+    for place in await ports.store.read(lambda tx: tx.workspaces()):
+        found = Restored()
+        after: tuple[int, str] | None = None
+        while True:
+            page = await ports.store.write(
+                lambda tx, place=place, found=found, after=after: _page(tx, ports, place["id"], found, after)
+            )
+            if page is None:
+                break
+            after = page
+        line = {"workspace": place["id"], "at": ports.clock.now(), "actor": actor, "action": AUDITED_AS}
+        data = {"asked": found.asked, "waiting": found.waiting, "followed": found.followed}
+        line |= {"subject": place["id"], "data": data}
+        await ports.store.write(lambda tx, line=line: tx.audit(line))
+        whole.asked += found.asked
+        whole.waiting += found.waiting
+        whole.followed += found.followed
+    return whole
+
+
+def _page(
+    tx: Transaction, ports: Ports, workspace: str, found: Restored, after: tuple[int, str] | None
+) -> tuple[int, str] | None:
+    """One page of open jobs; where the next one begins, None after the last."""
+    statuses = tuple(sorted(OPEN))
+    search = Search(
+        workspace=workspace, statuses=statuses, archived=None, oldest_first=True, after=after, limit=_PAGE
+    )
+    page = tx.search(search)
+    for job in page:
+        _one(tx, ports, job, found)
+    return (page[-1].created_at, page[-1].id) if page else None
+
+
+def _one(tx: Transaction, ports: Ports, job: Job, found: Restored) -> None:
+    attempts = tx.attempts(job.id)
+    newest = attempts[-1] if attempts else None
+    if newest is not None and newest.state in _BOUGHT:
+        # If this run turns out to have failed, a further one may have been bought after the backup.
+        tx.move_attempt(newest.id, [AttemptState.ACCEPTED], sender=RESTORED)
+        found.followed += 1
+    elif job.phase is Phase.SUBMISSION_UNKNOWN:
+        if newest is not None:
+            tx.move_attempt(newest.id, [AttemptState.UNKNOWN], code=RESTORED)
+        found.waiting += 1
+    elif job.phase is not Phase.CANCELING and job.status is not Status.NEEDS_REVIEW:
+        after, told = doubt(tx, ports, job, ports.clock.now())
+        tx.save(job, after, told)
+        found.asked += 1
+
+
+def doubt(tx: Transaction, ports: Ports, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
+    """Ask a person about the run that may have been bought after the backup was made.
+
+    It stands as an attempt in state `unknown`: the planned one, or one more in place of what was lost.
+    """
+    attempts = tx.attempts(job.id)
+    newest = attempts[-1] if attempts else None
+    if newest is not None and newest.state in _MAYBE_SENT:
+        doubtful = newest
+        since = newest.unknown_at or now
+        tx.move_attempt(newest.id, _MAYBE_SENT, state=AttemptState.UNKNOWN, code=RESTORED, unknown_at=since)
+    else:
+        reason = AttemptReason.FIRST if newest is None else AttemptReason.PERSON
+        lost = intent(ports, job, len(attempts) + 1, reason, now)
+        doubtful = replace(lost, state=AttemptState.UNKNOWN, unknown_at=now, code=RESTORED)
+        tx.insert_attempt(doubtful)
+    told = Event("attempt.unknown", now, "backlane", {"attempt": doubtful.id, "code": RESTORED})
+    after, asked = open_unknown_review(tx, ports, doubtful, job, now)
+    return replace(after, wait_until=None), [told, *asked]
