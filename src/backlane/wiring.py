@@ -94,6 +94,7 @@ class Service:
     engine: Embedded
     _lock: WorkerLock | None = None
     _pumping: asyncio.Task[None] | None = None
+    _prepared: bool = False
 
     async def start_worker(self, ended: Callable[[], None] | None = None) -> None:
         """Take the worker's lock, end dead workers' leases, and pump; `ended` is called when the pump ends.
@@ -103,9 +104,19 @@ class Service:
         self.lock_worker()
         if self.worker.exclusive:
             await self.carrier.take_over()
-        self._pumping = asyncio.create_task(self.pump.run())
+        self._pumping = asyncio.create_task(self._work())
         if ended is not None:
             self._pumping.add_done_callback(lambda _: ended())
+
+    async def _work(self) -> None:
+        while not self._prepared and not self.pump.stopping:
+            try:
+                await asyncio.to_thread(self.provider.prepare)
+                self._prepared = True
+            except OSError as error:
+                self.ports.log(f"the worker waits: {error.strerror}")
+                await self.ports.clock.sleep(1000)
+        await self.pump.run()
 
     def worker_failure(self) -> BaseException | None:
         """What stopped the worker, if it did not stop because it was told to."""

@@ -8,7 +8,7 @@ from tests.values import Digest, Note, a_request, small_app
 
 
 def deadly_app() -> App:
-    """All the small app's types, and one that kills."""
+    """All the small app's types, one that kills, and one that takes 8 GB of address space."""
     app = small_app()
 
     @app.job("deadly", authority="read_only")
@@ -19,4 +19,15 @@ def deadly_app() -> App:
     def divide_by_zero_in_c(result: Digest, job: Any) -> None:
         os._exit(11)
 
+    @app.job("hungry", authority="read_only")
+    def hungry_type(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    @hungry_type.check
+    def takes_much_memory(result: Digest, job: Any) -> None:
+        bytes(8 << 30)  # asked for, never touched
+
     return app
+
+
+hungry = deadly_app()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from backlane.cli.printing import put, say
+from backlane.cli.shedding import said_once_a_second
 from backlane.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ async def _serve(settings: "Settings", *, with_worker: bool, fresh_key: bool = F
             web(service), log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="off"
         )
         server = uvicorn.Server(config)
+        asyncio.get_running_loop().set_exception_handler(said_once_a_second(say))
 
         def stop() -> None:
             server.should_exit = True

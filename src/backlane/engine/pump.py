@@ -31,7 +31,7 @@ class Pump:
         self._log = log
         self._idle_at_most = idle_at_most
         self._woken = asyncio.Event()
-        self._stopping = False
+        self.stopping = False
 
     def wake(self) -> None:
         """Look for due jobs now. Only from the loop's own thread."""
@@ -39,13 +39,13 @@ class Pump:
 
     def stop(self) -> None:
         """Claim no more."""
-        self._stopping = True
+        self.stopping = True
         self._woken.set()
 
     async def run(self) -> None:
         """Pump until `stop`."""
         await self._engine.serve(self._core.advance, self._slots)
-        while not self._stopping:
+        while not self.stopping:
             self._woken.clear()
             try:
                 claimed = await self._turn()
@@ -54,7 +54,7 @@ class Pump:
                 # A store that does not answer is not a reason to give up the jobs: try again.
                 self._log(f"the worker waits: {error}")
                 pause = self._idle_at_most
-            if pause > 0 and not self._stopping:
+            if pause > 0 and not self.stopping:
                 await self._sleep(pause)
 
     async def _turn(self) -> bool:

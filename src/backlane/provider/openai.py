@@ -64,6 +64,11 @@ class OpenAIProvider:
         self._transport = transport
         self._clients: dict[str, AsyncOpenAI] = {}
 
+    def prepare(self) -> None:
+        """Load the SDK and make the clients, so that the first call of a worker needs no files."""
+        for name, account in self._accounts.items():
+            self._client(name, account)
+
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
         model = str(call.params.get("model") or "")
@@ -168,10 +173,13 @@ class OpenAIProvider:
         account = self._accounts.get(name)
         if account is None or not account.api_key:
             return Refused(When.INCIDENT, "no_provider_key", f"no key is set for provider account {name!r}")
-        import httpx2
-        import openai
+        try:
+            import httpx2
+            import openai
 
-        client = self._client(name, account)
+            client = self._client(name, account)
+        except OSError as error:
+            return NotSent(f"this process cannot make a connection: {error.strerror}")
         ask: Any = {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
         given: dict[str, Any] = {} if content is None else {"content": content}
         try:

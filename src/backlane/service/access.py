@@ -5,6 +5,7 @@ import hmac
 import string
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from backlane.errors import (
     NotFound,
     NotReleased,
     RoleRequired,
+    StoreError,
     Unauthenticated,
 )
 from backlane.service.ports import Ports
@@ -101,7 +103,9 @@ async def authenticate(ports: Ports, header: str | None) -> Caller:
     if row["revoked_at"] is not None or (row["expires_at"] is not None and row["expires_at"] <= now):
         raise Unauthenticated("A valid key is needed.")
     if row["last_used_at"] is None or now - row["last_used_at"] > MINUTE:
-        await ports.store.write(lambda tx: tx.touch_key(row["id"], now))
+        # A disk that is full must not keep people from reading.
+        with suppress(StoreError):
+            await ports.store.write(lambda tx: tx.touch_key(row["id"], now))
     return Caller(row["workspace"], row["workspace_name"], row["name"], row["kind"], row["role"], row["id"])
 
 

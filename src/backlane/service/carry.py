@@ -116,7 +116,8 @@ class Carrier:
         """One job's turn; what goes wrong with it must not stop its neighbours."""
         try:
             await advance(self._ports, held)
-        except StoreError as error:
+        except (StoreError, OSError) as error:
+            # The machine's trouble, not the job's: it must not count as a lost lease.
             self._owed.append(Due(held.job.id, held.lease_no))
             self._ports.log(f"job {held.job.id}: put off: {error}")
         except MemoryError as error:

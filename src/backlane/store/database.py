@@ -184,9 +184,14 @@ def _in_savepoint(connection: Connection, body: Callable[[Connection], Any]) -> 
     try:
         result = body(connection)
     except Exception as error:
-        # If the whole transaction is gone (disk full), this raises and every member is told.
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT member")
-        connection.exec_driver_sql("RELEASE SAVEPOINT member")
+        try:
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT member")
+            connection.exec_driver_sql("RELEASE SAVEPOINT member")
+        except SQLAlchemyError:
+            # The whole transaction is gone (disk full): every member is told the reason, not this echo of it.
+            if isinstance(error, DBAPIError):
+                raise error from None
+            raise
         return _caused(store_error(error), error) if isinstance(error, DBAPIError) else error
     connection.exec_driver_sql("RELEASE SAVEPOINT member")
     return result
