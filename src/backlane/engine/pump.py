@@ -9,6 +9,8 @@ from backlane.errors import BacklaneError
 
 # Another process may have made a job due without telling us: look at least this often.
 IDLE_AT_MOST = 1_000
+# Between two turns, milliseconds.
+BREATH = 10
 
 
 class Pump:
@@ -48,39 +50,37 @@ class Pump:
         while not self.stopping:
             self._woken.clear()
             try:
-                claimed = await self._turn()
-                pause = 0 if claimed else await self._pause()
+                pause = await self._turn()
             except BacklaneError as error:
                 # A store that does not answer is not a reason to give up the jobs: try again.
                 self._log(f"the worker waits: {error}")
                 pause = self._idle_at_most
-            if pause > 0 and not self.stopping:
+            if not self.stopping:
                 await self._sleep(pause)
 
-    async def _turn(self) -> bool:
-        """Claim and dispatch what is due; whether anything was."""
+    async def _turn(self) -> int:
+        """Claim and dispatch what is due; milliseconds until there may be more, at most a second."""
         room = await self._engine.room()
         due = await self._core.next_due() if room > 0 else None
-        if due is None or due > self._clock.now():
-            return False
+        if due is None:
+            return self._idle_at_most
+        wait = due - self._clock.now()
+        if wait > 0:
+            return min(self._idle_at_most, wait)
         batch: Sequence[Due] = await self._core.claim(room)
         if batch:
             await self._engine.dispatch(batch, self._idle_at_most / 1000)
-        return bool(batch)
-
-    async def _pause(self) -> int:
-        """Milliseconds until there may be something to claim, at most a second."""
-        room, due = await self._engine.room(), await self._core.next_due()
-        if room <= 0 or due is None:
-            return self._idle_at_most
-        wait = due - self._clock.now()
-        if wait <= 0 and room < self._slots:
+            return BREATH
+        if room < self._slots:
             # It is due and was not claimed: it waits for what is under way, whose end will wake us.
             return self._idle_at_most
         # Due and not claimed although nothing is under way: another worker has it, or a suspect waits.
-        return min(self._idle_at_most, max(50 if wait <= 0 else 1, wait))
+        return min(self._idle_at_most, 50)
 
     async def _sleep(self, milliseconds: int) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(milliseconds / 1000):
-                await self._woken.wait()
+        # Wake-ups come in swarms, one for each job that moved: a breath lets one turn serve them all.
+        await self._clock.sleep(min(BREATH, milliseconds))
+        if milliseconds > BREATH:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((milliseconds - BREATH) / 1000):
+                    await self._woken.wait()

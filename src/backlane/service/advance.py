@@ -53,8 +53,6 @@ async def advance(ports: Ports, held: Held) -> None:
             await _wait(ports, carried, step)
             return
         carried = await _carry_out(ports, carried, step)
-        if carried is not None and carried.job.lease_state == "free":
-            return
 
 
 async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:

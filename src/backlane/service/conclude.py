@@ -29,7 +29,8 @@ async def conclude(
 
     The fact is kept in any case. If the job was changed or claimed meanwhile, only the fact is kept,
     the job is woken for whoever decides next, and the answer is None. `hold` keeps the lease: the
-    caller goes on with the job at once; otherwise the job's `due_at` says when to look again.
+    caller goes on at once with the job it is given; otherwise the answer is None too, and the job's
+    `due_at` says when to look again.
     """
 
     def body(tx: Transaction) -> Held | None:
@@ -43,7 +44,7 @@ async def conclude(
             return None
         after, more = turn(tx, current)
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
-        return situate(tx, ports, saved)
+        return situate(tx, ports, saved) if hold else None
 
     result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))
     if result is None or not hold:

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -141,14 +141,15 @@ def _review(review: Row | None, job: Job) -> dict[str, Any]:
     }
 
 
+_IDENTITY = (
+    "id", "workspace", "submitted_by", "user", "account", "type", "type_version", "simulated", "status", "phase",
+    "authority", "summary", "lane", "live", "window", "lane_reasons", "provider", "provider_account",
+    "provider_response_id", "retry_of", "retried_as", "continues", "held", "metadata",
+)  # fmt: skip
+
+
 def _identity(job: Job) -> dict[str, Any]:
-    names = (
-        "id workspace submitted_by user account type type_version simulated status phase authority summary "
-        "lane live window lane_reasons provider provider_account provider_response_id retry_of retried_as "
-        "continues held metadata"
-    )
-    values = asdict(job)
-    found = {name: values[name] for name in names.split()}
+    found = {name: getattr(job, name) for name in _IDENTITY}
     return {"object": "job", "group": job.group_id, "case": job.case_id, **found}
 
 

@@ -18,6 +18,8 @@ _NEW_COUNT = frozenset({AttemptReason.NEXT_TURN, AttemptReason.CHANGES_REQUESTED
 _RUN_ENDED = frozenset(
     {AttemptState.COMPLETED, AttemptState.FAILED, AttemptState.INCOMPLETE, AttemptState.CANCELED}
 )
+# While the newest attempt is here, no run is bought: an incident of the account does not matter.
+_NO_PURCHASE = frozenset({AttemptState.SENDING, AttemptState.ACCEPTED, AttemptState.COMPLETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     attempts = tuple(tx.attempts(job.id))
     newest = attempts[-1] if attempts else None
     job_type = ports.types.get(job.type)
-    incident = None if job.status in TERMINAL else tx.incident(job.provider_account, job.lane)
+    buys = job.status not in TERMINAL and (newest is None or newest.state not in _NO_PURCHASE)
+    incident = tx.incident(job.provider_account, job.lane) if buys else None
     situation = Situation(
         job=job,
         attempt=newest,

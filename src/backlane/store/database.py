@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RootTransaction
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -142,8 +142,11 @@ class Database:
     def _commit(self, bodies: Sequence[Callable[[Connection], Any]]) -> list[Any]:
         """Run bodies in one transaction, each in its own savepoint; their results or exceptions."""
         try:
-            with self._writer.connect() as connection, connection.begin():
-                results = [_in_savepoint(connection, body) for body in bodies]
+            with self._writer.connect() as connection, connection.begin() as transaction:
+                if len(bodies) == 1:
+                    results = [_alone(transaction, connection, bodies[0])]
+                else:
+                    results = [_in_savepoint(connection, body) for body in bodies]
         except (SQLAlchemyError, PoolTimeout) as error:
             return [self._failure(error)] * len(bodies)
         except BaseException as error:
@@ -177,6 +180,15 @@ class Database:
 def _caused(failure: StoreError, cause: Exception) -> StoreError:
     failure.__cause__ = cause
     return failure
+
+
+def _alone(transaction: RootTransaction, connection: Connection, body: Callable[[Connection], Any]) -> Any:
+    """The only member's result; if it raised, nothing of the transaction is kept."""
+    try:
+        return body(connection)
+    except Exception as error:
+        transaction.rollback()
+        return _caused(store_error(error), error) if isinstance(error, DBAPIError) else error
 
 
 def _in_savepoint(connection: Connection, body: Callable[[Connection], Any]) -> Any:

@@ -6,9 +6,10 @@ Status and event are written together or not at all; a write on a stale version 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Update, bindparam
 
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Gate, Job, Phase, Status
@@ -51,6 +52,19 @@ def _at_version(told: Sequence[Event], version: int) -> list[Event]:
 def _columns(value: Job | Attempt) -> dict[str, Any]:
     """A value's fields as they are; `asdict` would copy everything below them too."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+@lru_cache(maxsize=512)
+def _set_columns(statement: Update, names: tuple[str, ...]) -> Update:
+    return statement.values({name: bindparam(f"set_{name}") for name in names})
+
+
+def setting(
+    statement: Update, changes: Mapping[str, Any], where: Mapping[str, Any]
+) -> tuple[Update, dict[str, Any]]:
+    """An update of these columns and its parameters. Each set of columns is built once, not at every write."""
+    values = {f"set_{name}": value for name, value in changes.items()}
+    return _set_columns(statement, tuple(changes)), {**values, **where}
 
 
 class JobRecords:
@@ -111,7 +125,7 @@ class JobRecords:
         statement = queries.SAVE_JOB
         if lease_no is not None:
             statement, guards["at_lease_no"] = queries.SAVE_LEASED_JOB, lease_no
-        if self._connection.execute(statement.values(**changed), guards).rowcount != 1:
+        if self._connection.execute(*setting(statement, changed, guards)).rowcount != 1:
             raise StaleJob(before.id)
         if events:
             version = before.version + 1
@@ -249,8 +263,8 @@ class JobRecords:
         self._connection.execute(queries.INSERT_ATTEMPT, _columns(attempt))
 
     def move_attempt(self, attempt_id: str, sources: Sequence[str], **changes: Any) -> bool:
-        statement = queries.MOVE_ATTEMPT.values(**changes)
-        return self._changed(statement, at_id=attempt_id, sources=list(sources))
+        where = {"at_id": attempt_id, "sources": list(sources)}
+        return self._connection.execute(*setting(queries.MOVE_ATTEMPT, changes, where)).rowcount > 0
 
     def keep_response_id(self, attempt_id: str, response_id: str) -> bool:
         return self._changed(queries.KEEP_RESPONSE_ID, at_id=attempt_id, response_id=response_id)
