@@ -1,6 +1,7 @@
 """Field types for job inputs: `File` and `Sensitive`; and where a model holds them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -68,6 +69,7 @@ def reachable(annotation: Any) -> Iterator[Any]:
         waiting += [*_inside(current), *members(current).values()]
 
 
+@cache
 def holds_file(model: type[BaseModel]) -> bool:
     """Whether inputs of this model can hold a File, at any depth."""
     return any(isinstance(part, type) and issubclass(part, File) for part in reachable(model))
