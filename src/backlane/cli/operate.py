@@ -103,6 +103,12 @@ def _line(level: str, what: str, mend: str = "") -> dict[str, str]:
     return {"level": level, "what": what, "mend": mend}
 
 
+_MENDS = {
+    "task_design": "read the failed jobs' partial output and change the job type; a good end clears this",
+    "result_gone": "keep a worker running: results are kept for about ten minutes; this clears by itself",
+}
+
+
 async def _findings(built: "Service") -> list[dict[str, str]]:
     """Blocking, warning and information, each with its mend."""
     from backlane.core.storage import Search
@@ -136,7 +142,7 @@ async def _findings(built: "Service") -> list[dict[str, str]]:
             _line(
                 "warning",
                 f"alert {one['code']} ({one['provider_account']}, {one['lane']}): {one['message']}",
-                "mend it; jobs keep their place",
+                _MENDS.get(one["code"], "mend it; jobs keep their place"),
             )
         )
     for place in await built.store.read(lambda tx: tx.workspaces()):

@@ -3,6 +3,7 @@
 Automatic retries are only for what a retry can mend; everything else says what a person can do.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -159,6 +160,28 @@ _POLICY_CODES = frozenset(
 _IMAGE_WORDS = ("image",)
 # Runs that ended with these are bought again by schedule (contract section 4).
 RETRIED_RUNS = frozenset({"server_error", "rate_limit_exceeded", "vector_store_timeout"})
+# Trouble of the provider or of one moment; every other code, met by job after job, is the type's own doing.
+_PASSING = RETRIED_RUNS | {
+    "run_failed",
+    "stopped_at_provider",
+    "result_gone",
+    "attempts_used_up",
+    "submission_given_up",
+    "type_changed",
+}
+# So many jobs of a type in a row that failed alike are no accident.
+ALIKE = 5
+
+
+def is_design(codes: Sequence[str | None]) -> bool:
+    """Whether a type's newest ends (failure codes, None for a good end) say that the task design is wrong."""
+    newest = codes[:ALIKE]
+    code = newest[0] if len(newest) == ALIKE else None
+    if code is None or code in _PASSING or meaning(code) is MEANINGS["run_failed"]:
+        return False
+    return set(newest) == {code}
+
+
 # Seen both as HTTP 429 and as the code of a failed run: a person must mend the account.
 QUOTA_CODES = frozenset(
     {

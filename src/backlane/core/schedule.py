@@ -26,6 +26,8 @@ class Timings:
     incident_probe: int = 30 * SECOND
     unloaded_probe: int = 60 * SECOND
     follow_at_most: int = 1 * DAY
+    # A run that was reported canceled is looked at once more: it may have completed all the same.
+    late_look: int = 3 * MINUTE
     # A zero-retention account keeps a run's result about this long after its end.
     retention: int = 10 * MINUTE
 

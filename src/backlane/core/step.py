@@ -131,7 +131,7 @@ def decide(situation: Situation, now: int) -> Step:
     """The one next step for a job. `now` is milliseconds since 1970 UTC."""
     job, attempt = situation.job, situation.attempt
     stray = _stray(situation, now)
-    if isinstance(stray, CancelRun | MarkUnknown):
+    if isinstance(stray, CancelRun | Look):
         return stray
     if job.status in TERMINAL:
         step: Step = _after_the_end(situation, now)
@@ -168,12 +168,26 @@ def _stray(situation: Situation, now: int) -> Step | None:
     """Older runs found after the job had moved on are canceled and followed for their cost."""
     soonest: int | None = None
     for attempt in situation.strays:
-        if attempt.state is AttemptState.ACCEPTED and not _given_up(attempt, situation.timings, now):
-            at = attempt.look_at or 0
-            if now >= at:
-                return CancelRun(attempt)
-            soonest = at if soonest is None else min(soonest, at)
+        step = _followed(attempt, situation.timings, now)
+        if not isinstance(step, Wait):
+            return step
+        soonest = step.until if soonest is None else min(soonest, step.until or soonest)
     return None if soonest is None else Wait(soonest)
+
+
+def is_followed(attempt: Attempt) -> bool:
+    """Whether a run goes on being looked at for its cost, whatever became of its job."""
+    late = attempt.state is AttemptState.CANCELED and attempt.look_at is not None
+    return late or attempt.state is AttemptState.ACCEPTED
+
+
+def _followed(attempt: Attempt, timings: Timings, now: int) -> CancelRun | Look | Wait:
+    """Stop a run nobody waits for any more; one that is stopped is looked at once more."""
+    if not is_followed(attempt) or _given_up(attempt, timings, now):
+        return Wait(None)
+    if now < (attempt.look_at or 0):
+        return Wait(attempt.look_at)
+    return CancelRun(attempt) if attempt.state is AttemptState.ACCEPTED else Look(attempt)
 
 
 def _given_up(attempt: Attempt, timings: Timings, now: int) -> bool:
@@ -189,10 +203,7 @@ def _after_the_end(situation: Situation, now: int) -> Step:
         return Settle(attempt)
     if attempt.state is AttemptState.SENDING:
         return _in_flight(situation, attempt, now)
-    if attempt.state is AttemptState.ACCEPTED and not _given_up(attempt, situation.timings, now):
-        at = attempt.look_at or 0
-        return CancelRun(attempt) if now >= at else Wait(at)
-    return Wait(None)
+    return _followed(attempt, situation.timings, now)
 
 
 def _in_flight(situation: Situation, attempt: Attempt, now: int) -> Step:

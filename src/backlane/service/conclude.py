@@ -7,6 +7,7 @@ from backlane.core.event import Event
 from backlane.core.job import Job
 from backlane.core.storage import Transaction
 from backlane.errors import StoreError
+from backlane.service.alert import judge_end
 from backlane.service.ports import Ports
 from backlane.service.situate import Held, situate
 
@@ -44,6 +45,8 @@ async def conclude(
             return None
         after, more = turn(tx, current)
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
+        if saved.status is not current.status:
+            judge_end(tx, ports, saved)
         return situate(tx, ports, saved) if hold else None
 
     result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))

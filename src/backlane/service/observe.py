@@ -22,9 +22,11 @@ from backlane.core.outcome import (
 )
 from backlane.core.schedule import cancel_delay, look_delay
 from backlane.core.storage import Transaction
-from backlane.service.alert import hold_lane, release_lane
+from backlane.service.alert import hold_lane, release_lane, result_gone
 from backlane.service.conclude import conclude
+from backlane.service.cost import book_unpriced
 from backlane.service.fail import fail
+from backlane.service.late import settle_late
 from backlane.service.outputs import add_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.settle import as_running, end, finish, keep_end, with_response
@@ -65,6 +67,11 @@ async def follow(
     ports: Ports, held: Held, attempt: Attempt, outcome: LookOutcome, *, canceled: bool = False
 ) -> Held | None:
     """Keep what a look or a cancel answered, and let the job follow."""
+    if attempt.state is AttemptState.CANCELED:
+        result = await settle_late(ports, held, attempt, outcome)
+        if isinstance(outcome, Finished | Failed):
+            await _forget_at_provider(ports, attempt)
+        return result
     match outcome:
         case Pending():
             return await _pending(ports, held, attempt, outcome, canceled)
@@ -72,7 +79,8 @@ async def follow(
             if _is_stray(held, attempt):
                 return await _finish_stray(ports, held, attempt, outcome)
             result = await finish(ports, held, attempt, answer)
-            await _forget_at_provider(ports, attempt)
+            if answer.status != "canceled":
+                await _forget_at_provider(ports, attempt)
             return result
         case Gone():
             return await _gone(ports, held, attempt)
@@ -173,20 +181,9 @@ async def _gone(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         )
         if not moved:
             return ()
-        line = {
-            "attempt_id": attempt.id,
-            "workspace": held.job.workspace,
-            "job_id": held.job.id,
-            "type": held.job.type,
-            "amount": None,
-            "currency": "USD",
-            "basis": "unpriced: the provider no longer has the run",
-            "simulated": held.job.simulated,
-            "booked_at": now,
-        }
-        tx.keep_cost(line)
         data = {"attempt": attempt.id, "state": AttemptState.GONE, "code": "result_gone"}
-        return [Event("attempt.finished", now, "provider", data)]
+        gone = Event("attempt.finished", now, "provider", data)
+        return [gone, *book_unpriced(tx, ports, held.job, attempt, "the provider no longer has the run")]
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         if job.status in TERMINAL:
@@ -197,6 +194,7 @@ async def _gone(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
             return end(job, now, job.ends_as or "canceled")
         running, told = as_running(job, now, attempt)
         after, event = fail(running, now, "result_gone")
+        result_gone(tx, ports, job)
         ports.log(f"job {job.id}: the provider no longer has its result; was the worker down?")
         return after, [*told, event]
 

@@ -18,7 +18,9 @@ from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
 from backlane.service.alert import hold_lane
 from backlane.service.conclude import Turn, conclude
+from backlane.service.cost import book_cost
 from backlane.service.fail import fail, failed
+from backlane.service.late import looked_at_late
 from backlane.service.learn import learn
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
@@ -36,7 +38,7 @@ _STATE = {
 async def finish(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Held | None:
     """Keep a run's end as it came, then lead the job on."""
     turn, hold = await _turn(ports, held, attempt, answer)
-    lead_on = turn or _keep_for_later(attempt, answer)
+    lead_on = looked_at_late(attempt, turn or _keep_for_later(attempt, answer))
     return await conclude(
         ports,
         held,
@@ -59,7 +61,7 @@ async def settle_kept(ports: Ports, held: Held, attempt: Attempt) -> Held | None
         tx.drop_answer(attempt.id)
         return after, told
 
-    return await conclude(ports, held, forget, hold=hold)
+    return await conclude(ports, held, looked_at_late(attempt, forget), hold=hold)
 
 
 def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Sequence[Event]:
@@ -76,7 +78,7 @@ def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer
         state=state,
         finished_at=now,
         looked_at=now,
-        look_at=None,
+        look_at=now + ports.timings.late_look if state is AttemptState.CANCELED else None,
         provider_status=answer.status,
         code=answer.code,
         usage=answer.usage,
@@ -94,31 +96,12 @@ def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer
     if answer.code:
         data["code"] = answer.code
     told.append(Event("attempt.finished", now, "provider", data))
-    told += book_cost(tx, ports, held.job, attempt, answer)
+    if state is not AttemptState.CANCELED or answer.usage is not None:
+        # What a canceled run cost is often told later, if at all.
+        told += book_cost(tx, ports, held.job, attempt, answer)
     if state is AttemptState.COMPLETED:
         learn(tx, held.job, attempt, now)
     return told
-
-
-def book_cost(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
-    """Book what the attempt cost, once, whatever became of its job. Unknown stays unpriced, never zero."""
-    now = ports.clock.now()
-    amount, basis = ports.price(answer, attempt.accepted_at or now)
-    line = {
-        "attempt_id": attempt.id,
-        "workspace": job.workspace,
-        "job_id": job.id,
-        "type": job.type,
-        "amount": None if amount is None else format(amount, "f"),
-        "currency": "USD",
-        "basis": basis,
-        "simulated": job.simulated,
-        "booked_at": now,
-    }
-    if not tx.keep_cost(line):
-        return []
-    data = {"attempt": attempt.id, "amount": line["amount"], "currency": "USD", "basis": basis}
-    return [Event("cost.settled", now, "backlane", data)]
 
 
 def _body(answer: Answer) -> str:

@@ -8,7 +8,7 @@ from backlane.core.duration import Usual
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Job
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
-from backlane.core.step import Situation
+from backlane.core.step import Situation, is_followed
 from backlane.core.storage import Transaction
 from backlane.service.learn import usual_for
 from backlane.service.ports import Ports
@@ -50,7 +50,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         job=job,
         attempt=newest,
         timings=ports.timings,
-        strays=tuple(one for one in attempts[:-1] if one.state is AttemptState.ACCEPTED),
+        strays=tuple(one for one in attempts[:-1] if is_followed(one)),
         accepted=_accepted(attempts),
         rebought=any(one.reason is AttemptReason.REBUY for one in attempts),
         over_budget=_over_budget(tx, job, attempts),

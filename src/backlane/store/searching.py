@@ -3,10 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
 
 from backlane.core.storage import Search
 from backlane.store.tables import attempts, jobs, reviews
+
+# How a type's newest jobs ended, the last one first.
+NEWEST_ENDS = (
+    select(jobs.c.status, jobs.c.failure)
+    .where(
+        jobs.c.workspace == bindparam("workspace"),
+        jobs.c.type == bindparam("type_name"),
+        jobs.c.finished_at.is_not(None),
+    )
+    .order_by(jobs.c.finished_at.desc())
+    .limit(bindparam("n"))
+)
 
 
 def _like(text: str) -> str:

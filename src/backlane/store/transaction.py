@@ -15,7 +15,7 @@ from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import JobRecords, job_of
-from backlane.store.searching import job_search, review_search
+from backlane.store.searching import NEWEST_ENDS, job_search, review_search
 from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes, reviews
 
 T = TypeVar("T")
@@ -112,6 +112,9 @@ class Records(JobRecords):
         return self._changed(queries.CLOSE_REVIEW, at_id=review_id, to_state=state, now=now)
 
     # incidents
+
+    def newest_ends(self, workspace: str, type_name: str, n: int) -> list[Row]:
+        return self._all(NEWEST_ENDS, workspace=workspace, type_name=type_name, n=n)
 
     def incident(self, account: str, lane: str) -> Row | None:
         return self._one(queries.INCIDENT, account=account, lane_name=lane)

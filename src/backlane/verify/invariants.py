@@ -183,6 +183,8 @@ def cost_settled_once(evidence: Evidence) -> Finding:
     lines = Counter(row["attempt_id"] for row in evidence.cost_lines)
     for row in evidence.attempts:
         bought = row["provider_response_id"] is not None
+        if row["state"] == "canceled" and row["look_at"] is not None and lines[row["id"]] == 0:
+            continue  # its last word is still to come
         if row["state"] in _RUN_ENDED and bought and lines[row["id"]] != 1:
             yield f"{row['id']} ended {row['state']} with {lines[row['id']]} cost lines"
     told = Counter(
