@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -203,3 +204,28 @@ def test_looks_wait_out_a_pause_and_have_no_burst_after_it() -> None:
     times = let_out(clock, 100, lambda: pace.look_wait("default"))
     assert min(times) >= 3_000
     assert len([at for at in times if at <= 4_000]) <= 22
+
+
+def test_slow_down_halves_the_rate_for_a_quarter_of_an_hour_and_nobody_comes_in_a_herd() -> None:
+    pace, clock = pacing(chance=0.5)
+    for _ in range(60):
+        assert pace.create_wait("a", "m") == 0
+        clock.at += 1000
+    pace.slow_creates("a", "m")
+    out = let_out(clock, 600, lambda: pace.create_wait("a", "m"))
+    cut = [at for at in out if at < 15 * MINUTE]
+    # One a second before; one every two seconds now.
+    assert 430 <= len(cut) <= 451
+    assert max(sum(1 for at in cut if start <= at < start + MINUTE) for start in cut) <= 31
+    after = [at for at in out if at >= 15 * MINUTE]
+    assert len(after) == 600 - len(cut)
+    assert max(sum(1 for at in after if start <= at < start + 1000) for start in after) <= 7
+    assert pace.create_wait("a", "other") == 0
+
+
+def test_slow_down_without_traffic_before_it_still_lets_a_create_out_every_ten_seconds() -> None:
+    pace, clock = pacing()
+    pace.slow_creates("a", "m")
+    out = let_out(clock, 30, lambda: pace.create_wait("a", "m"))
+    assert out[-1] <= 31 * 10_000
+    assert min(b - a for a, b in pairwise(out)) >= 9_000

@@ -84,6 +84,8 @@ class OpenAIProvider:
         outcome = create_refusal(reply, self._now())
         if isinstance(outcome, Refused) and outcome.when is When.LATER and outcome.retry_after:
             self._pace.hold_creates(call.account, model, outcome.retry_after)
+        if isinstance(outcome, Refused) and outcome.code == "slow_down":
+            self._pace.slow_creates(call.account, model)
         return outcome
 
     async def look(self, account: str, response_id: str) -> LookOutcome:

@@ -5,6 +5,7 @@ Pure state; the time and chance come in by argument. It orders calls, it never m
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,10 @@ _LIMITS = ("requests", "tokens", "project-tokens")
 # After a pause creates come back gently: two at once, twice as many each second, all after this long.
 _EASE = 10_000
 _LOOK_WAIT_AT_MOST = 60_000
+_JITTER = 250
+# After "slow down" creates go out at half of the last minute's rate for this long (the provider's error guide).
+_SLOW_FOR = 15 * _UNITS["m"]
+_SLOWEST, _MINUTE = 10_000, 60_000
 
 
 def duration(text: str | None) -> int | None:
@@ -85,6 +90,11 @@ class _Creates:
     released: int = 0
     promised: int = 0
     spread_until: int = 0
+    sent: deque[int] = field(default_factory=lambda: deque[int](maxlen=10_000))
+    slow_until: int = 0
+    slow_step: int = 0
+    slow_next: int = 0
+    slow_promised: int = 0
     windows: dict[str, _Window] = field(default_factory=dict[str, _Window])
 
 
@@ -119,7 +129,11 @@ class Pace:
             if wait > 0:
                 return wait
         if now < state.spread_until:
-            return state.spread_until - now + int(250 * self.chance())
+            return state.spread_until - now + int(_JITTER * self.chance())
+        wait = _slowed(state, now)
+        if wait > 0:
+            return wait + int(_JITTER * self.chance())
+        state.sent.append(now)
         requests = state.windows.get("requests")
         if requests is not None and requests.remaining > 0:
             if requests.few:
@@ -135,7 +149,7 @@ class Pace:
             return 0
         state.promised += 1
         place = min(int(1000 * math.log2(max(1.0, state.promised / 2))), _EASE)
-        return max(1, held_until + place - now) + int(250 * self.chance())
+        return max(1, held_until + place - now) + int(_JITTER * self.chance())
 
     def look_wait(self, account: str) -> int:
         """Milliseconds until a look may go out; 0 takes a place in the shared budget.
@@ -172,6 +186,14 @@ class Pace:
         now, state = self.now(), self._creates.setdefault((account, model), _Creates())
         _hold(state, now + min(wait, _HOLD_AT_MOST), now)
 
+    def slow_creates(self, account: str, model: str) -> None:
+        """The provider said "slow down": half of the rate of the last minute, for a quarter of an hour."""
+        now, state = self.now(), self._creates.setdefault((account, model), _Creates())
+        lately = sum(1 for at in state.sent if now - at < _MINUTE)
+        state.slow_step = min(_SLOWEST, 2 * _MINUTE // max(1, lately))
+        state.slow_until, state.slow_next = now + _SLOW_FOR, now + state.slow_step
+        state.slow_promised = 0
+
     def hold_looks(self, account: str, wait: int) -> None:
         """The same for looks; what was saved up for a burst is gone."""
         now = self.now()
@@ -189,6 +211,20 @@ def _hold(state: _Creates, until: int, now: int) -> None:
         # A new pause; during one, the places already promised stay promised.
         state.released = state.promised = 0
     state.held_until = max(state.held_until or 0, until)
+
+
+def _slowed(state: _Creates, now: int) -> int:
+    """Milliseconds until a place of one's own while the rate is cut; 0 takes it."""
+    if now >= state.slow_until:
+        return 0
+    if now + _JITTER >= state.slow_next:
+        state.slow_next = max(now, state.slow_next) + state.slow_step
+        return 0
+    place = max(state.slow_promised, state.slow_next)
+    state.slow_promised = place + state.slow_step
+    # Places after the cut's end come ten times as fast: the rate rises again, and nobody comes in a herd.
+    over = max(0, place - state.slow_until)
+    return place - over + over // 10 - now
 
 
 def _forget_old(state: _Creates, now: int) -> None:
