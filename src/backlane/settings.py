@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     look_max: float = Field(60, gt=0, le=3600, description="the longest pause between looks, seconds")
     looks_per_second: float = Field(20, gt=0, le=10_000, description="the look budget of an account")
     delete_at_provider: bool = Field(False, description="delete a run at the provider once its end is stored")
+    reply_at_most: int = Field(
+        32_000_000, ge=10_000, description="how much of one provider reply is read, bytes"
+    )
     body_at_most: int = Field(1_000_000, gt=0, description="one request's body, bytes")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")

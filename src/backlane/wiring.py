@@ -180,7 +180,9 @@ def _provider(settings: Settings, now: Callable[[], int], chance: Callable[[], f
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
     accounts = {"default": Account(key, settings.openai_base_url)} if key else {}
     pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
-    return OpenAIProvider(accounts, now=now, pace=pace, call_timeout=int(settings.call_timeout * 1000))
+    timeout = int(settings.call_timeout * 1000)
+    at_most = settings.reply_at_most
+    return OpenAIProvider(accounts, now=now, pace=pace, call_timeout=timeout, reply_at_most=at_most)
 
 
 def build(

@@ -16,8 +16,8 @@ def sample(name: str) -> dict[str, Any]:
     return json.loads((SAMPLES / f"response.{name}.json").read_text())
 
 
-def ended(body: dict[str, Any], **settings: Any) -> Answer:
-    outcome = observed(body, body["id"], None, **settings)
+def ended(body: dict[str, Any]) -> Answer:
+    outcome = observed(body, body["id"], None)
     assert isinstance(outcome, Finished | Failed), outcome
     return outcome.answer
 
@@ -162,13 +162,6 @@ def test_text_of_a_canceled_run_is_kept() -> None:
 def test_an_incomplete_run_says_why() -> None:
     assert ended(sample("incomplete.max_output_tokens")).message == "max_output_tokens"
     assert ended({"id": "r", "status": "incomplete"}).message == "unknown"
-
-
-def test_text_over_the_cap_is_cut_and_said() -> None:
-    note = {"type": "url_citation", "start_index": 6, "end_index": 8, "url": "https://u"}
-    answer = ended(completed(message(text("0123456789", note))), text_at_most=4)
-    assert answer.text == "0123" and answer.citations == ()
-    assert answer.message == "truncated: the text was cut at 4 characters"
 
 
 def test_text_that_no_database_takes_is_mended_without_moving_offsets() -> None:

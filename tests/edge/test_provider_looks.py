@@ -168,13 +168,3 @@ async def test_a_delete_never_raises(wire: Wire, make: Make, reply: Any) -> None
     wire.replies = [reply]
     await make().delete("default", "resp_1")
     assert [(method, path) for method, path, _, _ in wire.seen] == [("DELETE", "/v1/responses/resp_1")]
-
-
-async def test_text_over_the_cap_is_cut(wire: Wire, make: Make) -> None:
-    part = {"type": "output_text", "text": "0123456789"}
-    said: dict[str, Any] = {"id": "resp_1", "status": "completed"}
-    wire.replies = [says({**said, "output": [{"type": "message", "content": [part]}]})]
-    outcome = await make(text_at_most=4).look("default", "resp_1")
-    assert isinstance(outcome, Finished)
-    assert outcome.answer.text == "0123"
-    assert outcome.answer.message is not None and "truncated" in outcome.answer.message

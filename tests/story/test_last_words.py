@@ -1,6 +1,7 @@
 """What the provider says after it said something else, and what operators are told when failures repeat."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from backlane.core.failure import ALIKE
 from backlane.core.schedule import Timings
 from backlane.service import control
 from backlane.service.read import read_job
-from tests.conftest import Place
+from backlane.simulator.server import Running
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
 from tests.story.acts import (
     contents,
     creates,
@@ -21,6 +24,7 @@ from tests.story.acts import (
     submitted,
     verified,
 )
+from tests.values import small_app
 
 
 @pytest.fixture
@@ -168,3 +172,23 @@ async def test_a_lost_result_alerts_operators_once_until_a_good_end(working: Pla
     assert (await finished(working, ana, await submitted(working, ana)))["status"] == "completed"
     assert alerts(working, "alert.cleared") == ["result_gone"]
     verified(working)
+
+
+async def test_a_result_over_the_cap_fails_the_job_keeps_its_beginning_and_is_unpriced(
+    tmp_path: Path, simulator: Running
+) -> None:
+    settings = settings_for(tmp_path, simulator, reply_at_most=50_000)
+    place = Place(build(settings, types=small_app(), log=lambda line: None), simulator, settings)
+    ana = await place.caller()
+    await place.service.start_worker()
+    script(place, {"running_seconds": 0.1, "text": "otters " * 100_000})
+    view = await finished(place, ana, await submitted(place, ana, "plain"))
+    failure = view["failure"]
+    assert (view["status"], failure["cause"], failure["code"]) == ("failed", "provider", "result_too_large")
+    assert failure["partial_output"]
+    assert [row["name"] for row in view["artifacts"]] == ["partial-truncated.md"]
+    assert len((await contents(place, ana, view))["partial"]) <= 50_000
+    assert (view["cost"]["settled"], view["cost"]["unpriced"]) == (None, 1)
+    assert creates(place) == 1
+    verified(place)
+    await place.service.drain(grace=5)

@@ -89,6 +89,13 @@ MEANINGS: dict[str, Meaning] = {
         again=True,
         human=False,
     ),
+    "result_too_large": _m(
+        _P,
+        "The provider's reply is larger than is read; its beginning is kept, truncated, and the run was paid for.",
+        ("read the partial output", "ask for less in one job"),
+        again=True,
+        human=True,
+    ),
     "request_refused": _m(
         _D, "The provider does not accept this request.", _ASK_DEVELOPER, again=False, human=True
     ),

@@ -15,7 +15,7 @@ from backlane.core.ports import CreateCall
 from backlane.errors import SettingsError
 from backlane.provider import wire
 from backlane.provider.pace import Pace, poll_after, retry_after
-from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
+from backlane.provider.replies import TRUNCATED, Reply, create_refusal, look_refusal, parse
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -39,7 +39,8 @@ class Account:
 class OpenAIProvider:
     """Implements the Provider protocol.
 
-    `now` gives milliseconds since 1970; `call_timeout` is how long one whole call may take, in milliseconds.
+    `now` gives milliseconds since 1970; `call_timeout` is how long one whole call may take, in milliseconds;
+    `reply_at_most` how much of a reply is read, in bytes.
     `transport` replaces the network (an httpx2 transport), for a simulator in the same process.
     Raises SettingsError for an account that could never work.
     """
@@ -51,7 +52,7 @@ class OpenAIProvider:
         now: Callable[[], int],
         pace: Pace,
         call_timeout: int = 30_000,
-        text_at_most: int = wire.TEXT_AT_MOST,
+        reply_at_most: int = 32_000_000,
         transport: Any = None,
     ) -> None:
         for name, account in accounts.items():
@@ -60,7 +61,7 @@ class OpenAIProvider:
         self._now = now
         self._pace = pace
         self._timeout = call_timeout / 1000
-        self._text_at_most = text_at_most
+        self._reply_at_most = reply_at_most
         self._transport = transport
         self._clients: dict[str, AsyncOpenAI] = {}
 
@@ -79,6 +80,8 @@ class OpenAIProvider:
         if not isinstance(reply, Reply):
             return reply
         self._pace.saw_create(call.account, model, reply.headers)
+        if reply.ok and reply.truncated:
+            return wire.accepted_in_part(reply.body, self._hint(reply))
         if reply.ok:
             return wire.accepted(parse(reply.body), self._hint(reply), _named_attempt(call))
         outcome = create_refusal(reply, self._now())
@@ -131,7 +134,9 @@ class OpenAIProvider:
             return reply
         if reply.ok:
             hint = self._hint(reply)
-            return wire.observed(parse(reply.body), response_id, hint, text_at_most=self._text_at_most)
+            if reply.truncated:
+                return wire.observed_in_part(reply.body, response_id, hint)
+            return wire.observed(parse(reply.body), response_id, hint)
         outcome = look_refusal(reply, self._now())
         if isinstance(outcome, Refused) and outcome.when is When.LATER and outcome.retry_after:
             self._pace.hold_looks(account, outcome.retry_after)
@@ -151,12 +156,19 @@ class OpenAIProvider:
         import httpx2
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+        from backlane.provider.capped import Cap
+
         # Waiting for a place, connecting and the TLS handshake together stay below the whole call's
         # time, so that a connection that was never made is seen as that and not as an unknown create.
         connect = min(_CONNECT_SECONDS, self._timeout / 4)
         timeout = httpx2.Timeout(self._timeout, connect=connect, pool=connect)
         # A followed redirect would send the same purchase a second time.
-        http = DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False, transport=self._transport)
+        http = DefaultAsyncHttpxClient(
+            timeout=timeout,
+            follow_redirects=False,
+            transport=self._transport,
+            event_hooks={"response": [Cap(self._reply_at_most)]},
+        )
         client = AsyncOpenAI(
             api_key=account.api_key,
             base_url=account.base_url or _OPENAI_URL,
@@ -237,7 +249,7 @@ def _reply(raw: Any, account: Account) -> Reply:
     body: bytes = raw.content
     if raw.status_code >= 400 and len(account.api_key) >= 16:
         body = body.replace(account.api_key.encode(), b"(key)")
-    return Reply(raw.status_code, headers, body)
+    return Reply(raw.status_code, headers, body, bool(raw.extensions.get(TRUNCATED)))
 
 
 def _path(response_id: str) -> str:

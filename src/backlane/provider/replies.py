@@ -19,13 +19,18 @@ _BUSY = frozenset({"server_is_overloaded", "slow_down"})
 _TELLING = frozenset({"invalid_prompt", "content_filter", "data_residency_mismatch", "model_not_found"})
 
 
+# The mark of a response whose body was cut at the cap.
+TRUNCATED = "backlane_truncated"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP reply, read whole. Header names are lower case."""
+    """One HTTP reply, read whole unless `truncated`. Header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    truncated: bool = False
 
     @property
     def ok(self) -> bool:

@@ -10,8 +10,10 @@ from typing import Any, TypeGuard, cast
 from backlane.core.outcome import Accepted, Answer, Citation, Failed, Finished, LookOutcome, Pending, Unknown
 from backlane.provider.replies import redact
 
-# Text beyond this many characters is cut, and the answer's message says so.
-TEXT_AT_MOST = 100_000_000
+# What is kept of a reply that is over the cap, characters.
+_KEPT = 1_000_000
+_FIRST_ID = re.compile(r'\s*\{\s*"id"\s*:\s*"([!-~]{1,200}?)"')
+_FIRST_STATUS = re.compile(r'"status"\s*:\s*"([a-z_]{1,40})"')
 
 _GOING_ON = frozenset({"queued", "in_progress"})
 _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "canceled", "failed": "failed"}
@@ -70,9 +72,34 @@ def accepted(reply: Any, look_after: int | None, attempt_id: str | None = None) 
     return Accepted(response_id, status, look_after, ended=status in _ENDED)
 
 
-def observed(
-    reply: Any, response_id: str, look_after: int | None, *, text_at_most: int = TEXT_AT_MOST
-) -> LookOutcome:
+def accepted_in_part(body: bytes, look_after: int | None) -> Accepted | Unknown:
+    """What the beginning of a create's reply says, whose end was never read."""
+    found = _FIRST_ID.match(body[:1000].decode(errors="replace"))
+    if found is None:
+        return Unknown("reply_too_large", "the provider's reply is too large, and does not begin with an id")
+    return Accepted(found[1], "unknown", look_after)
+
+
+def observed_in_part(body: bytes, response_id: str, look_after: int | None) -> LookOutcome:
+    """What the beginning of a look's reply says: the run goes on, or ended with more than is read."""
+    head = body[:_KEPT].decode(errors="replace")
+    named, status = _FIRST_ID.match(head), _FIRST_STATUS.search(head.partition('"output"')[0])
+    if named is None or named[1] != response_id:
+        return Unknown("garbled_reply", "the provider's reply does not begin with this run's id", look_after)
+    if status is not None and status[1] in _GOING_ON:
+        return Pending(status[1], look_after)
+    return Failed(
+        Answer(
+            response_id=response_id,
+            status="failed",
+            text=_UNSTORABLE.sub("\ufffd", head),
+            code="result_too_large",
+            message=f"{len(body)} bytes were read, the first {len(head)} characters are kept: truncated",
+        )
+    )
+
+
+def observed(reply: Any, response_id: str, look_after: int | None) -> LookOutcome:
     """What a retrieve or cancel says of a run."""
     body = _mapping(reply)
     named = body.get("id")
@@ -84,18 +111,14 @@ def observed(
     if status not in _ENDED:
         known = status if status in _GOING_ON else "unknown"
         return Pending(known, look_after, _metadata(body))
-    answer = _answer(body, response_id, _ENDED[status], text_at_most)
+    answer = _answer(body, response_id, _ENDED[status])
     return Failed(answer) if status == "failed" else Finished(answer)
 
 
-def _answer(body: Mapping[str, Any], response_id: str, status: str, text_at_most: int) -> Answer:
+def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
     items = [_mapping(item) for item in _list(body.get("output"))]
     text, citations, refusal = _written(items)
     code, message = _reason(body, status, items)
-    if len(text) > text_at_most:
-        cut = f"truncated: the text was cut at {text_at_most} characters"
-        message = f"{message}; {cut}" if message else cut
-        text, citations = text[:text_at_most], tuple(one for one in citations if one.end <= text_at_most)
     searches = _mapping(_mapping(body.get("tool_usage")).get("web_search")).get("num_requests")
     return Answer(
         response_id=response_id,

@@ -116,6 +116,7 @@ async def unhappy_outputs(ports: Ports, answer: Answer, kind: str = "partial") -
     text = answer.text or answer.refusal or ""
     if not text:
         return []
-    name = f"{kind}.md"
+    truncated = answer.code == "result_too_large"
+    name = f"{kind}-truncated.md" if truncated else f"{kind}.md"
     kept = await store_output(ports, kind, name, "text/markdown", text.encode(errors="replace"))
     return [kept]
