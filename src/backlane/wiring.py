@@ -28,6 +28,7 @@ from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.service.carry import Carrier
 from backlane.service.ports import Ports
+from backlane.service.read import Estimates
 from backlane.settings import Settings, read_secret
 from backlane.store.database import Database
 from backlane.store.dialects import sqlite_path
@@ -265,5 +266,6 @@ def web(service: Service) -> FastAPI:
         followers=followers,
         body_at_most=service.settings.body_at_most,
         ready=ready,
+        estimates=Estimates(service.ports),
     )
     return create_app(around)

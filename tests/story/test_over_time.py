@@ -122,3 +122,9 @@ async def test_after_ten_runs_of_a_kind_people_are_told_how_long_it_usually_take
     assert 0.1 <= usually["p50_seconds"] <= usually["p90_seconds"]
     other = await submitted(working, ana, "plain")
     assert (await finished(working, ana, other))["progress"]["usually"] is None
+    transport = httpx2.ASGITransport(app=working.app())
+    headers = {"Authorization": f"Bearer {await working.key()}"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=headers) as http:
+        for kind, told in (("digest", usually), ("plain", None)):
+            made = await http.post("/v1/jobs", json={"type": kind, "inputs": {"text": TEXT}})
+            assert (made.status_code, made.json()["progress"]["usually"]) == (202, told)

@@ -92,7 +92,14 @@ class _Provider(OpenAIProvider):
         outcome = await super().create(call)
         if isinstance(outcome, Accepted) and self.process.alive:
             self.process.learned[call.attempt_id] = outcome.response_id
+            self._late_hand()
         return outcome
+
+    def _late_hand(self) -> None:
+        """The machine may stop between an answer's arrival and the hand that writes it down."""
+        process = self.process
+        if process.hand.random() < process.world.weather_now("late_hand"):
+            process.stopped_until = process.world.loop.time() + process.hand.uniform(60, 400)
 
 
 class _Engine(Embedded):
@@ -120,7 +127,9 @@ class Process:
         self.name = name
         self.alive = True
         self.stopped_until = 0.0
+        self.standing = 0
         self.chance = random.Random(f"{world.seed}:{name}")
+        self.hand = random.Random(f"{world.seed}:{name}:hand")
         self.learned: dict[str, str] = {}
         self.worker = worker
         # In order: a set would wake the callers of a dead process differently each time.
@@ -183,9 +192,15 @@ class Process:
         world = self.world
         if self.alive and self.chance.random() < world.weather_now("stall"):
             await asyncio.sleep(self.chance.uniform(0.1, 240))
-        while self.alive and world.loop.time() < self.stopped_until:
-            await asyncio.sleep(self.stopped_until - world.loop.time())
-        await world.loop.turn(f"{self.name} {what}")
+        stood = self.alive and world.loop.time() < self.stopped_until
+        self.standing += stood
+        try:
+            while self.alive and world.loop.time() < self.stopped_until:
+                # In steps: the end of the storm ends every stop.
+                await asyncio.sleep(min(5.0, self.stopped_until - world.loop.time()))
+            await world.loop.turn(f"{self.name} {what}")
+        finally:
+            self.standing -= stood
         if not self.alive:
             await world.loop.grave()
 

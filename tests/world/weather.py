@@ -83,6 +83,7 @@ class Weather:
     retention: float | None = None
     zdr: bool = False
     cancel_ended: str = "refuse"
+    late_hand: float = 0.0
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
@@ -97,6 +98,8 @@ def draw(seed: int) -> Weather:
         return sometimes(odds, 0.0, high) or 0.0
 
     storm = chance.uniform(120, 1200)
+    # Of its own, so that it changes no other draw.
+    late = random.Random(f"{seed}:late hand")
     picked = [one for one in _CREATE if chance.random() < 0.2]
     picked += [one for one in _RUNS if chance.random() < 0.2]
     picked += [one for one in _READS if chance.random() < 0.25]
@@ -123,5 +126,6 @@ def draw(seed: int) -> Weather:
         retention=chance.choice([None, None, 600.0, 120.0]),
         zdr=chance.random() < 0.15,
         cancel_ended=chance.choice(["refuse", "accept", "conflict"]),
+        late_hand=late.uniform(0.2, 0.8) if late.random() < 0.4 else 0.0,
         wire=wire,
     )

@@ -232,8 +232,12 @@ class SimulatedWorld:
                 .join(jobs, jobs.c.id == attempts.c.job_id)
                 .where(attempts.c.state.in_(("sending", "accepted")))
             ).all()
-        return [f"{row[0]} {row[1]}/{row[2]} due {row[3]}" for row in rows] + [
-            f"{row[0]} {row[1]} of a {row[2]} job" for row in out
+        # Whoever stands still may hold a fact that nobody else knows.
+        still = [one.name for one in self.processes.values() if one.alive and one.standing]
+        return [
+            *(f"{row[0]} {row[1]}/{row[2]} due {row[3]}" for row in rows),
+            *(f"{row[0]} {row[1]} of a {row[2]} job" for row in out),
+            *(f"{name} stands still" for name in still),
         ]
 
     # what the demon does

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from backlane.api.follow import Followers
 from backlane.service.access import PERMISSIONS, Caller, authenticate, require
 from backlane.service.ports import Ports
+from backlane.service.read import Estimates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Context:
     followers: Followers
     body_at_most: int
     ready: Callable[[], Awaitable[None]]
+    estimates: Estimates
 
 
 def context(request: Request) -> Context:

@@ -151,7 +151,8 @@ async def post_job(request: Request, caller: Annotated[Caller, Depends(Permit("j
     job, new = await submit(around.ports, caller, submission, key=key, body_hash=body_hash(raw))
     wait = prefer_wait(request)
     if new and wait <= 0:
-        view = read.fresh_view(around.ports, caller, job, FIRST_EVENTS)
+        usual = await around.estimates.usual_for(job)
+        view = read.fresh_view(around.ports, caller, job, FIRST_EVENTS, usual)
     else:
         view = await _settled(around, caller, job.id, wait)
     done = not new or (wait > 0 and view["status"] in _SETTLED)
