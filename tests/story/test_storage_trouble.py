@@ -100,13 +100,12 @@ async def test_a_full_database_file_refuses_and_leaves_nothing_half_stored(worki
     key, ana = await working.key(), await working.caller()
     before = await submitted(working, ana)
     async with asking(working, key) as http:
-        await asyncio.to_thread(database.write_now, lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))
+        # Through the writer's own queue: the limit belongs to the one connection that writes.
+        await database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))
         big = {**BODY, "inputs": {"text": "otters " * 2000}}
         answers = [await http.post("/v1/jobs", json=big, headers={"Idempotency-Key": "k"}) for _ in range(3)]
         assert {(a.status_code, a.json()["code"]) for a in answers} == {(507, "store-full")}
-        await asyncio.to_thread(
-            database.write_now, lambda c: c.exec_driver_sql("PRAGMA max_page_count=1000000")
-        )
+        await database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1000000"))
         made = [await http.post("/v1/jobs", json=big, headers={"Idempotency-Key": "k"}) for _ in range(2)]
         assert [answer.status_code for answer in made] == [202, 200]
         assert made[0].json()["id"] == made[1].json()["id"]
