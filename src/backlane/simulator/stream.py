@@ -130,13 +130,13 @@ class EventStream(Response):
         """Each event after a number, as the clock reaches it; a run that is stopped meanwhile ends at once."""
         while self._still_there():
             # Its number is its place; who asks for what lies beyond the end hears the end only.
-            ahead = self._events()[last + 1 :][:1]
-            due = ahead[0].due if ahead else self._events()[-1].due
+            event = self._next(last)
+            due = event.due if event is not None else self._events()[-1].due
             if due > self._world.now():
                 await self._world.rest(self._run, due - self._world.now())
-            elif ahead:
-                last += 1
-                yield ahead[0]
+            elif event is not None:
+                last = event.number
+                yield event
             else:
                 return
 
@@ -146,6 +146,10 @@ class EventStream(Response):
             self._planned_for = self._run.canceled_at
             self._plan = events_of(self._run, self._world.switches, self._world.seed)
         return self._plan
+
+    def _next(self, last: int) -> Event | None:
+        plan = self._events()
+        return plan[last + 1] if last + 1 < len(plan) else None
 
     async def _say(self, event: Event, send: Send) -> None:
         fault = self._met.get("stream_events")
@@ -175,9 +179,9 @@ class EventStream(Response):
 
     async def _break_off(self, fault: Fault, last: int, scope: Scope, send: Send) -> None:
         if fault.name in ("drop_stream", "half_frame"):
-            coming = self._events()[last + 1 :][:1]
-            if fault.name == "half_frame" and coming:
-                told = self._frame(coming[0])
+            coming = self._next(last)
+            if fault.name == "half_frame" and coming is not None:
+                told = self._frame(coming)
                 await send({**_EVENTS, "body": told[: len(told) // 2]})
             self._end("cut")
             self._line["reply"] = "cut"
