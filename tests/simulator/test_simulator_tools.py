@@ -107,6 +107,23 @@ def test_a_container_can_be_gone_before_its_time(client: OpenAI, simulator: Runn
         client.containers.files.retrieve("cfile_gone", container_id=note.container_id)
 
 
+def test_code_runs_again_only_in_a_container_that_is_there(
+    client: OpenAI, simulator: Running, finish: Finish
+) -> None:
+    first = finish(tools=[CODE])["output"][1]["container_id"]
+    again = finish(tools=[CODE | {"container": first}], input="Add 7 and 8, please.")
+    assert again["output"][1]["container_id"] == first
+    assert len(client.containers.files.list(first).data) == 2
+    simulator.advance(20 * 60)
+    for container, told in (
+        (first, "is expired"),
+        ("cntr_gone", "not found"),
+        ({"type": "auto", "file_ids": ["file-gone"]}, "'file-gone' was not found"),
+    ):
+        with pytest.raises(openai.BadRequestError, match=told):
+            client.responses.create(model="m", input="Add them.", tools=[CODE | {"container": container}])
+
+
 def test_looks_need_not_keep_a_container_alive(client: OpenAI, simulator: Running, finish: Finish) -> None:
     simulator.profile(container_looks_count=False, container_minutes=3)
     (note,) = notes(finish(tools=[CODE]), "container_file_citation")

@@ -95,14 +95,19 @@ def _attached(part: Item, where: str, files: Files, now: float) -> Attached:
     if file_id:
         stored = files.find(str(file_id), now)
         if stored is None:
-            told = f"The file '{file_id}' was not found. It does not exist, has expired or was deleted."
-            raise wrong(f"{where}.file_id", told, "file_not_found")
+            raise file_missing(str(file_id), f"{where}.file_id")
         return Attached(part, where, "file_id", files.read(stored.data), stored.filename, stored.id)
     if inline:
         return Attached(part, where, "inline", files.read(_decoded(str(inline), part, where)), filename)
     if url:
         return Attached(part, where, "url", None, filename)
     raise missing(f"{where}.file_id")
+
+
+def file_missing(file_id: str, where: str) -> Refusal:
+    """The refusal of a request that names a file which is not there."""
+    told = f"The file '{file_id}' was not found. It does not exist, has expired or was deleted."
+    return wrong(where, told, "file_not_found")
 
 
 def _ways(part: Item) -> tuple[Any, Any]:

@@ -4,10 +4,13 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from backlane.simulator.containers import Container, ContainerFile
-from backlane.simulator.conversation import Item
+from backlane.simulator.attached import file_missing
+from backlane.simulator.containers import Container, ContainerFile, Containers
+from backlane.simulator.conversation import Item, Turn
 from backlane.simulator.desk import Desk, Finding, Work
+from backlane.simulator.files import Files
 from backlane.simulator.marks import mark_of
+from backlane.simulator.protocol import wrong
 from backlane.simulator.values import as_list, as_object
 
 
@@ -38,11 +41,27 @@ def interpret(desk: Desk) -> Work:
 
 
 def _container_id(desk: Desk) -> str:
-    """The container the request names, the one the conversation used before, or a new one."""
+    """The container the request names, or a new one."""
     given: Any = next((tool.get("container") for tool in desk.turn.tools("code_interpreter")), None)
     if isinstance(given, str):
         return given
     return mark_of("cntr", desk.tail)
+
+
+def check_containers(turn: Turn, containers: Containers, files: Files, now: float, minutes: float) -> None:
+    """Raises Refusal for a container that is not there any more, and for files it shall hold that are not there."""
+    for index, tool in enumerate(turn.tools("code_interpreter")):
+        given: Any = tool.get("container")
+        where = f"tools[{index}].container"
+        if isinstance(given, str):
+            held = containers.find(given, now)
+            if held is None:
+                raise wrong(where, f"Container with id '{given}' not found.")
+            if held.is_expired(now, minutes):
+                raise wrong(where, f"Container with id '{given}' is expired.")
+        for file_id in as_list(as_object(given).get("file_ids")):
+            if files.find(str(file_id), now) is None:
+                raise file_missing(str(file_id), f"{where}.file_ids")
 
 
 def _given_files(desk: Desk) -> list[ContainerFile]:

@@ -1,5 +1,6 @@
 """The provider's state: its clock, its runs, its weather and its truth log. Every call goes through here."""
 
+import contextlib
 import dataclasses
 import random
 import time
@@ -15,6 +16,7 @@ from backlane.simulator.desk import Desk
 from backlane.simulator.faults import Fault, Weather
 from backlane.simulator.files import Files
 from backlane.simulator.hosted import shown_items
+from backlane.simulator.interpreting import check_containers
 from backlane.simulator.match import Asked
 from backlane.simulator.mcp import tool_failure
 from backlane.simulator.protocol import Refusal
@@ -78,7 +80,10 @@ class World:
 
     def asked(self, body: Mapping[str, Any], run: Run | None = None) -> Asked:
         """The request behind a call, as scripts and faults see it."""
-        given = run.given if run else read_items(input_of(body), self.files, self.now())[0]
+        given = input_of(body) if run is None else run.given
+        # A file may be gone by now; whoever looks into the request then sees it as it was sent.
+        with contextlib.suppress(Refusal):
+            given = read_items(given, self.files, self.now())[0] if run is None else given
         return Asked(body, "\n".join(input_texts(given)), run.id if run else None)
 
     def admit(self, body: Mapping[str, Any]) -> None:
@@ -91,7 +96,9 @@ class World:
             told = "Background mode requires store=true."
             raise Refusal(400, told, code="unsupported_parameter", param="background")
         check_items(input_of(body))
-        check_turn(self._turn(body))
+        turn = self._turn(body)
+        check_turn(turn)
+        check_containers(turn, self.containers, self.files, self.now(), self.switches.container_minutes)
 
     def _turn(self, body: Mapping[str, Any]) -> Turn:
         """A create's words with its files read, and the conversation it continues. Raises Refusal."""
