@@ -49,6 +49,7 @@ async def serve_create(world: World, request: Request) -> Response:
     def act(_: Fault | None) -> Any:
         run = world.accept(body)
         line.update(response_id=run.id, outcome="accepted", tokens=usage_of(run)["input_tokens"])
+        line["files"] = run.files
         line["faults"] += run.faults
         line["fault"] = line["fault"] or next(iter(run.faults), None)
         return world.show(run)
@@ -106,6 +107,19 @@ async def serve_run(
     )
 
 
+async def serve_object(
+    world: World, request: Request, call: str, act: Callable[[_Line, Fault | None], Any], text: str = ""
+) -> Response:
+    """A call on a file or a container; `text` is what faults find in it."""
+    line = _noted(world, request, call, None)
+    line["object_id"] = request.path_params.get("object_id")
+    try:
+        _authorize(request)
+    except Refusal as refusal:
+        return _refused(world, line, refusal)
+    return await _serve(world, line, request, {"input": text}, lambda fault: act(line, fault), None)
+
+
 async def _serve(
     world: World, line: _Line, request: Request, body: Any, act: _Act, following: Following | None
 ) -> Response:
@@ -113,7 +127,8 @@ async def _serve(
     met = _weather(world, line, body, following)
     fault, delay, alone = met.get("reply"), met.get("delay"), not takes_effect(met.get("stream_end"))
     takes = takes_effect(fault) and not alone
-    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=str(line["response_id"]))
+    subject = str(line.get("object_id") or line["response_id"])
+    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=subject)
     if delay is not None and delay.values.get("when") != "after":
         await _wait(world, delay)
     try:
