@@ -77,7 +77,10 @@ async def test_a_tool_is_called_and_its_answer_becomes_the_next_turn(helping: Pl
     assert view["provider_response_id"] == second["provider_response_id"]
     sent = bodies(helping)[1]
     assert sent["previous_response_id"] == first["provider_response_id"]
-    assert (sent["instructions"], [one["name"] for one in sent["tools"]][0]) == ("Answer.", "look_up_customer")
+    assert (sent["instructions"], [one["name"] for one in sent["tools"]][0]) == (
+        "Answer.",
+        "look_up_customer",
+    )
     assert told(sent) == [
         {
             "tool": "look_up_customer",
@@ -232,7 +235,7 @@ async def test_the_cap_on_turns_ends_a_model_that_never_answers(helping: Place, 
 async def test_the_cost_limit_stops_between_turns(helping: Place, ledger: Ledger) -> None:
     ana = await helping.caller()
     calls(helping, ("count_orders", ANNA))
-    view = await finished(helping, ana, await submitted(helping, ana, "cheap"))
+    view = await finished(helping, ana, await submitted(helping, ana, "cheap-tools"))
     assert (view["failure"]["cause"], view["failure"]["code"]) == ("budget", "max_cost_reached")
     assert (ledger.calls, creates(helping)) == ([], 1)
     verified(helping)
@@ -243,7 +246,10 @@ async def test_a_type_without_tools_tells_the_model_so(helping: Place) -> None:
     calls(helping, ("look_up_customer", ANNA))
     script(helping, {"text": "By myself, then."})
     view = await finished(helping, ana, await submitted(helping, ana, "toolless"))
-    assert (view["status"], told(bodies(helping)[1])[0]["error"]) == ("completed", "There is no tool by this name.")
+    assert (view["status"], told(bodies(helping)[1])[0]["error"]) == (
+        "completed",
+        "There is no tool by this name.",
+    )
     verified(helping)
 
 
@@ -274,7 +280,10 @@ async def test_a_run_that_fails_in_a_later_turn_is_bought_again_as_the_same_turn
     assert view["status"] == "completed"
     assert [one["reason"] for one in view["attempts"]] == ["first", "next_turn", "provider_failed"]
     _, second, third = bodies(helping)
-    assert (second["input"], second["previous_response_id"]) == (third["input"], third["previous_response_id"])
+    assert (second["input"], second["previous_response_id"]) == (
+        third["input"],
+        third["previous_response_id"],
+    )
     assert (len(ledger.calls), creates(helping)) == (1, 3)
     verified(helping)
 
@@ -322,8 +331,8 @@ async def test_a_gated_job_with_tools_shows_its_submitter_nothing_that_a_model_o
     transport = httpx2.ASGITransport(app=helping.app())
     headers = {"Authorization": f"Bearer {await helping.key()}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=headers) as http:
-        for path in (f"/v1/jobs/{view['id']}", f"/v1/jobs/{view['id']}/events?limit=200", "/v1/events?limit=200"):
-            page = await http.get(path)
+        for path in ("", "/events?limit=200", "/artifacts"):
+            page = await http.get(f"/v1/jobs/{view['id']}{path}")
             assert page.status_code == 200
             for secret in (SECRET, "model-canary-55", "name-canary-9", "look_up_customer"):
                 assert secret not in page.text, (path, secret)

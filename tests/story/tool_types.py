@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -34,9 +35,9 @@ def _ask(inputs: Note, **more: Any) -> Request:
     return Request(model="gpt-6-luna", instructions="Answer.", input=inputs.text, **more)
 
 
-def tool_app(ledger: Ledger) -> App:
-    """The types `helped` (tools of every kind), `helped-draft` (gated), `narrow` (small caps), `cheap`, `plain`."""
-    app = App()
+def tool_app(ledger: Ledger, app: App | None = None) -> App:
+    """The types `helped` (tools of every kind), `helped-draft` (gated), `narrow` (small caps), `cheap-tools` and more."""
+    app = app or App()
 
     def add_tools(job: Any) -> None:
         @job.tool
@@ -95,12 +96,22 @@ def tool_app(ledger: Ledger) -> App:
     def narrow(inputs: Note) -> Request:
         return _ask(inputs, tool_choice="required")
 
-    @app.job("cheap", authority="read_only", max_cost="0.000001")
+    @app.job("cheap-tools", authority="read_only", max_cost="0.000001")
     def cheap(inputs: Note) -> Request:
         return _ask(inputs)
 
     for job in (helped, helped_draft, narrow, cheap):
         add_tools(job)
+
+    @app.job("noting", authority="read_only")
+    def noting(inputs: Note) -> Request:
+        return _ask(inputs)
+
+    @noting.tool
+    def note_down(path: str, line: str) -> str:
+        with Path(path).open("a") as file:
+            file.write(line + "\n")
+        return line
 
     @app.job("toolless", authority="read_only")
     def toolless(inputs: Note) -> Request:
