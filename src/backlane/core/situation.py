@@ -11,7 +11,8 @@ class Situation:
     """All that a decision rests on.
 
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
-    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again.
+    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again,
+    `stream_room` whether this worker can stream one more run.
     """
 
     job: Job
@@ -27,6 +28,7 @@ class Situation:
     sender_gone: bool = False
     answer_kept: bool = False
     incident_until: int | None = None
+    stream_room: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,13 @@ class MarkUnknown:
 @dataclass(frozen=True, slots=True)
 class Look:
     """Retrieve the run."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Read the run's live stream."""
 
     attempt: Attempt
 
@@ -121,6 +130,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | Adopt | AskPerson | Fail | BeginExpiry
+    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | Adopt | AskPerson | Fail | BeginExpiry
     | End | Wait
 )  # fmt: skip

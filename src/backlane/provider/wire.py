@@ -47,8 +47,13 @@ def _list(value: Any) -> list[Any]:
     return cast(list[Any], value) if isinstance(value, list) else []
 
 
+def storable(text: str) -> str:
+    """Text that every database takes; what none takes is replaced, one for one."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def _text(value: Any, at_most: int | None = None) -> str | None:
-    return _UNSTORABLE.sub("\ufffd", value[:at_most]) if isinstance(value, str) else None
+    return storable(value[:at_most]) if isinstance(value, str) else None
 
 
 def _count(value: Any) -> int | None:
@@ -92,7 +97,7 @@ def observed_in_part(body: bytes, response_id: str, look_after: int | None) -> L
         Answer(
             response_id=response_id,
             status="failed",
-            text=_UNSTORABLE.sub("\ufffd", head),
+            text=storable(head),
             code="result_too_large",
             message=f"{len(body)} bytes were read, the first {len(head)} characters are kept: truncated",
         )

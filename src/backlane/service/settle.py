@@ -20,6 +20,7 @@ from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
 from backlane.service.keep import answer_of, keep_end
 from backlane.service.late import looked_at_late
+from backlane.service.live_text import made_good, with_streamed
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
@@ -67,6 +68,7 @@ def _keep_for_later(attempt: Attempt, answer: Answer) -> Turn:
 async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> tuple[Turn | None, bool]:
     """How the job goes on, and whether this worker goes on with it at once."""
     job = held.job
+    answer = await with_streamed(ports, job, answer)
     if job.status in TERMINAL or job.phase is Phase.CANCELING:
         kind = "late" if answer.status == "completed" else "partial"
         return _after(ports, attempt, await unhappy_outputs(ports, answer, kind), _end), False
@@ -82,18 +84,25 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         return await _invalid(ports, held, attempt, answer), False
     outputs = await result_outputs(ports, answer, value)
     checks = bool(held.type.checks)
-    return _after(ports, attempt, outputs, lambda tx, one, now: _finished(tx, ports, held, one, now)), checks
+
+    def then(tx: Transaction, one: Job, now: int) -> tuple[Job, Sequence[Event]]:
+        return _finished(tx, ports, held, one, now)
+
+    return _after(ports, attempt, outputs, then, answer.text), checks
 
 
 Then = Callable[[Transaction, Job, int], tuple[Job, Sequence[Event]]]
 
 
-def _after(ports: Ports, attempt: Attempt, outputs: Sequence[Output], then: Then) -> Turn:
-    """Write the outputs, then go on."""
+def _after(
+    ports: Ports, attempt: Attempt, outputs: Sequence[Output], then: Then, text: str | None = None
+) -> Turn:
+    """Write the outputs, then go on. Followers of a live job are given `text` whole before that."""
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         now = ports.clock.now()
-        told = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
+        told = [] if text is None else made_good(tx, job, attempt, text, now)
+        told += add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
         if any(output.kind == "result" for output in outputs):
             told.append(Event("output.final", now, "backlane", {"attempt": attempt.id}))
@@ -174,7 +183,7 @@ async def _invalid(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         after, event = fail(job, now, "invalid_output", partial=bool(outputs))
         return after, [*told, event]
 
-    return _after(ports, attempt, outputs, then)
+    return _after(ports, attempt, outputs, then, answer.text)
 
 
 async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
@@ -195,7 +204,7 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         after, event = fail(job, now, code, detail=_detail(answer), partial=bool(outputs))
         return after, [*told, event]
 
-    return _after(ports, attempt, outputs, then)
+    return _after(ports, attempt, outputs, then, answer.text or None)
 
 
 def _failure_code(answer: Answer) -> str:

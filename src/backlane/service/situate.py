@@ -63,6 +63,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
         incident_until=None if incident is None else incident["probe_at"],
+        stream_room=newest is not None and ports.streams.has_room(newest.id),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"
