@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.stream import Events, Streaming
 
 
 class Clock(Protocol):
@@ -45,6 +46,14 @@ class Provider(Protocol):
     """One provider's wire. Answers are values; it raises only when it is itself broken."""
 
     async def create(self, call: CreateCall) -> CreateOutcome: ...
+
+    async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
+        """Buy a run and stream it. One without a stream is answered as by `create`."""
+        ...
+
+    def resume_stream(self, account: str, response_id: str, after: int | None) -> Events:
+        """A run's events after this number, all of them without one."""
+        ...
 
     async def look(self, account: str, response_id: str) -> LookOutcome: ...
 
