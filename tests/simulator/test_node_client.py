@@ -112,6 +112,15 @@ def test_the_node_client_reads_refusals(ask: Ask, simulator: Running) -> None:
     ]
 
 
+def test_the_node_client_registers_an_endpoint(ask: Ask, simulator: Running, receiver: Receiver) -> None:
+    saw = ask("endpoints", hooks=receiver.url + "/mine")
+    assert saw["secret"].startswith("whsec_")
+    assert saw["kept"]["url"] == receiver.url + "/mine"
+    assert (saw["tried"]["status_code"], saw["names"]) == (204, ["n", "configured"])
+    assert saw["removed"]["deleted"] is True
+    assert list(simulator.world.webhooks.endpoints) == ["we_configured"]
+
+
 def test_the_node_client_takes_signed_webhooks_and_refuses_the_others(
     ask: Ask, simulator: Running, receiver: Receiver
 ) -> None:
