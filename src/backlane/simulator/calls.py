@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
+from backlane.simulator.account import stop_of, stopped_by
 from backlane.simulator.faults import Fault
 from backlane.simulator.protocol import Refusal, check_create
 from backlane.simulator.replies import (
@@ -92,6 +93,10 @@ async def _serve(world: World, line: _Line, request: Request, body: Any, act: _A
     fault, delay = met.get("reply"), met.get("delay")
     line["fault"] = next((one.name for one in (fault, delay, met.get("header")) if one), None)
     line["faults"] = [one.name for one in met.values()]
+    world.switches = stopped_by(fault, world.switches)
+    stop = stop_of(world.switches, call)
+    if stop is not None:
+        return _refused(world, line, stop)
     refusal = refusal_by(fault, world, model=str(line["model"]), run_id=str(line["response_id"]))
     if delay is not None and delay.values.get("when") != "after":
         await _wait(world, delay)

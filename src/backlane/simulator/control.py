@@ -118,7 +118,7 @@ def _add_orders(app: FastAPI, world: World) -> None:
     told = "What the next matching responses do: `[{match, then, times?}]`. `then` may hold:\n" + _THEN_LIST
     app.post("/_sim/script", description=told)(script)
     told = (
-        "Put faults in the air: `[{fault, times?, match?, call?, rate?, ...parameters}]`. Known:\n"
+        "Put faults in the air: `[{fault, times?, match?, call?, rate?, lasts?, ...parameters}]`. Known:\n"
         + _FAULT_LIST
     )
     app.post("/_sim/faults", description=told)(faults)

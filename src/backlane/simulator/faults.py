@@ -1,7 +1,7 @@
 """The weather: which faults there are, which are in the air, and which call meets one. It changes no run."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +23,11 @@ class Kind:
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     # It waits for a call on a run that has ended.
     needs_ended: bool = False
+    # It waits for a request of this service tier.
+    needs_tier: str | None = None
 
 
+STOPS = ("revoked", "forbidden", "quota", "billing")
 _CREATE, _CANCEL, _ON_READ = frozenset({"create"}), frozenset({"cancel"}), frozenset({"retrieve"})
 _ACCEPT = {"accept": "true: the run is accepted all the same (default false)"}
 _HOW = {"how": "close (default) or reset"}
@@ -71,6 +74,19 @@ FAULTS: dict[str, Kind] = {
     "server_error": Kind("500", _CREATE, "reply", {**_ACCEPT, **_REFUSE_TEXT}),
     "overloaded": Kind("503 server_is_overloaded", _CREATE, "reply", {**_ACCEPT, **_REFUSE_TEXT}),
     "slow_down": Kind("503 slow_down", _CREATE, "reply", {**_ACCEPT, **_REFUSE_TEXT}),
+    "flex_unavailable": Kind(
+        "429 resource_unavailable for a flex request; nothing is charged",
+        _CREATE,
+        "reply",
+        _REFUSE_TEXT,
+        needs_tier="flex",
+    ),
+    "revoke_key": Kind(
+        "from this call on the account is refused, until switch `account` is open again",
+        CALLS,
+        "reply",
+        {"account": "revoked (default, 401), forbidden (403), quota or billing (429 for creates)"},
+    ),
     "status": Kind(
         "any status",
         _CREATE,
@@ -97,6 +113,12 @@ FAULTS: dict[str, Kind] = {
     ),
     "refusal": Kind("the model refuses", _CREATE, "ending", {"text": "what it says"}),
     "slow_run": Kind("the run takes longer", _CREATE, "duration", {"seconds": "default 60"}),
+    "late_window": Kind(
+        "the run ends after the target of its completion window",
+        _CREATE,
+        "duration",
+        {"seconds": "after the target, default 600"},
+    ),
     "missing_usage": Kind("the run ends without usage", _CREATE, "usage"),
     "garbled_usage": Kind("the run ends with a usage object of the wrong types", _CREATE, "usage"),
     "complete_after_cancel": Kind(
@@ -135,6 +157,13 @@ class Fault:
     match: Match
     rate: float
     values: Mapping[str, Any]
+    # Seconds from when it was put in the air; None is without end.
+    lasts: float | None = None
+    since: float = 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time has passed."""
+        return self.lasts is not None and now >= self.since + self.lasts
 
     @property
     def kind(self) -> Kind:
@@ -147,7 +176,7 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
     name = given.get("fault")
     if not isinstance(name, str) or name not in FAULTS:
         raise ValueError(f"unknown fault {name!r}; known: {', '.join(FAULTS)}")
-    own = {"fault", "times", "call", "match", "rate"}
+    own = {"fault", "times", "call", "match", "rate", "lasts"}
     values = {key: value for key, value in given.items() if key not in own}
     known = FAULTS[name].parameters
     for key in values:
@@ -158,9 +187,13 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
     if call is not None and call not in meets:
         raise ValueError(f"fault {name}: unknown call {call!r}; known: {', '.join(sorted(meets))}")
     calls = FAULTS[name].calls if call is None else frozenset({str(call)})
-    return Fault(
-        name, read_times(given), calls, Match.read(given.get("match")), float(given.get("rate", 1.0)), values
-    )
+    if name == "revoke_key" and values.get("account", "revoked") not in STOPS:
+        raise ValueError(f"fault {name}: account must be one of {', '.join(STOPS)}")
+    # What lasts for a time meets every call in it, unless told how many.
+    lasts = None if given.get("lasts") is None else float(given["lasts"])
+    times = read_times({"times": None, **given} if lasts is not None else given)
+    match, rate = Match.read(given.get("match")), float(given.get("rate", 1.0))
+    return Fault(name, times, calls, match, rate, values, lasts)
 
 
 def read_times(given: Mapping[str, Any]) -> int | None:
@@ -174,12 +207,14 @@ def read_times(given: Mapping[str, Any]) -> int | None:
 class Weather:
     """The faults that wait for a call."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, now: Callable[[], float]) -> None:
         self._faults: list[Fault] = []
         self._chance = chance
+        self._now = now
 
     def add(self, fault: Fault) -> None:
         """Put a fault in the air."""
+        fault.since = self._now()
         self._faults.append(fault)
 
     def clear(self) -> None:
@@ -192,6 +227,8 @@ class Weather:
         for fault in list(self._faults):
             kind = fault.kind
             if kind.slot not in slots or kind.slot in met or call not in fault.calls:
+                continue
+            if kind.needs_tier not in (None, asked.body.get("service_tier")) or fault.is_over(self._now()):
                 continue
             if (kind.needs_ended and not ended) or not fault.match.meets(asked):
                 continue
@@ -209,4 +246,5 @@ class Weather:
         return [
             {"fault": one.name, "times": one.times, "calls": sorted(one.calls), **one.values}
             for one in self._faults
+            if not one.is_over(self._now())
         ]

@@ -209,5 +209,7 @@ def _check_window(body: Mapping[str, Any]) -> None:
         raise wrong("background_options.completion_window", f"Invalid value: '{window}'.")
     if body.get("background_options") is not None and not body.get("background"):
         raise wrong("background_options", "'background_options' requires background=true.")
+    if window != "soonest" and body.get("stream"):
+        raise wrong("stream", f"completion_window '{window}' cannot be streamed.")
     if window != "soonest" and body.get("service_tier") in ("flex", "priority", "fast", "ultrafast"):
         raise wrong("service_tier", f"completion_window '{window}' requires standard processing.")

@@ -20,6 +20,7 @@ from backlane.simulator.switches import Switches
 from backlane.simulator.text import input_texts
 from backlane.simulator.values import as_list, as_object
 from backlane.simulator.webhooks import Webhooks
+from backlane.simulator.windows import durations
 
 _EPOCH = 1_795_000_000.0
 _RUN_SLOTS = ("ending", "duration", "usage", "aftermath")
@@ -48,7 +49,7 @@ class World:
         self.switches = dataclasses.replace(self._first_switches)
         self.runs: dict[str, Run] = {}
         self.scripts = Script()
-        self.weather = Weather(random.Random(f"{self.seed}:weather"))
+        self.weather = Weather(random.Random(f"{self.seed}:weather"), self.now)
         self.log: list[dict[str, Any]] = []
         self._ahead = 0.0
         self.webhooks.close()
@@ -117,7 +118,7 @@ class World:
         then = self.scripts.take(asked)
         met = self.weather.meet("create", _RUN_SLOTS, asked)
         then |= _ending(met.get("ending"))
-        queued, running = self._durations(number, then, met.get("duration"))
+        queued, running = self._durations(number, body, then, met.get("duration"))
         if not body.get("background"):
             queued = running = 0.0
         output = write_output(body, then, run_id.removeprefix("resp_"), self.seed)
@@ -132,14 +133,11 @@ class World:
         self.webhooks.watch(run)
         return run
 
-    def _durations(self, number: int, then: Mapping[str, Any], slow: Fault | None) -> tuple[float, float]:
-        """Scripted seconds are exact; the simulator's own are shortened by `speed`."""
-        chance, switches = random.Random(f"{self.seed}:{number}:time"), self.switches
-        queued = chance.uniform(*switches.queued_seconds) / switches.speed
-        running = chance.uniform(*switches.running_seconds) / switches.speed
-        queued = float(then.get("queued_seconds", queued))
-        running = float(then.get("running_seconds", running))
-        return queued, running + (float(slow.values.get("seconds", 60)) if slow else 0.0)
+    def _durations(
+        self, number: int, body: Mapping[str, Any], then: Mapping[str, Any], slow: Fault | None
+    ) -> tuple[float, float]:
+        chance, former = random.Random(f"{self.seed}:{number}:time"), self.runs.values()
+        return durations(chance, body, then, slow, self.switches, former)
 
     def _stored(self, run: Run) -> bool:
         return run.body.get("store") is not False and not self.switches.zdr
