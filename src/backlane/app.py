@@ -27,7 +27,8 @@ from backlane.declaring import (
     type_hints_of,
 )
 from backlane.errors import DeclarationError
-from backlane.jobtype import BuiltType, DeclaredAction, DeclaredCheck, DeclaredTool, Options
+from backlane.jobtype import BuiltType
+from backlane.parts import DeclaredAction, DeclaredCheck, DeclaredTool, Options
 from backlane.request import Request
 
 M = TypeVar("M", bound=BaseModel)

@@ -1,6 +1,5 @@
 """A built job type, as the services use it: reads inputs, builds requests, reads answers, runs checks."""
 
-import asyncio
 import inspect
 import json
 from collections.abc import Callable, Sequence
@@ -13,76 +12,9 @@ from pydantic import BaseModel, ValidationError
 from backlane.errors import InvalidRequest
 from backlane.fields import holds_file, holds_sensitive
 from backlane.inputs import SUMMARY_AT_MOST, closed_schema, faults_of, infinite, sizes, unspeakable
+from backlane.parts import DeclaredAction, DeclaredCheck, DeclaredTool, Options
 from backlane.request import Request
 from backlane.schema import strict_schema
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The declared options of a job type. Durations are milliseconds."""
-
-    authority: str
-    useful_for: int
-    latency_budget: int | None
-    max_cost: str | None
-    lanes: tuple[str, ...]
-    live: bool
-    max_attempts: int
-    if_unknown: str
-    if_invalid: str
-    who_may_cancel: str
-    review_role: str
-    review_quorum: int
-    respond_within: int | None
-    separate: bool
-    reviewed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredCheck:
-    """One check; a blocking one runs in a thread."""
-
-    name: str
-    function: Callable[[Any, Any], Any]
-
-    async def run(self, result: Any, job: Any) -> Any:
-        """The check's report, as JSON. Raises CheckFailed if the result must not pass."""
-        if inspect.iscoroutinefunction(self.function):
-            report = await self.function(result, job)
-        else:
-            report = await asyncio.to_thread(self._call, result, job)
-        if isinstance(report, BaseModel):
-            report = report.model_dump(mode="json")
-        try:
-            return json.loads(json.dumps(report, allow_nan=False))
-        except (TypeError, ValueError, RecursionError):
-            return str(report)
-
-    def _call(self, result: Any, job: Any) -> Any:
-        try:
-            return self.function(result, job)
-        except StopIteration as error:
-            # A future cannot carry a StopIteration: the job would wait for its check forever.
-            raise RuntimeError(f"check {self.name!r} raised StopIteration") from error
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredTool:
-    """A function the model may call: its name, its typed arguments, the function."""
-
-    name: str
-    function: Callable[..., Any]
-
-
-@dataclass(slots=True)
-class DeclaredAction:
-    """An external action, proposed by the model, approved by a person. Durations are milliseconds."""
-
-    name: str
-    function: Callable[..., Any]
-    undo: int
-    timeout: int
-    lookup_function: Callable[..., Any] | None = None
 
 
 @dataclass(slots=True)

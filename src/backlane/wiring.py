@@ -3,11 +3,9 @@
 import asyncio
 import importlib
 import random
-import secrets
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,16 +21,16 @@ from backlane.engine.embedded import Embedded
 from backlane.engine.pump import Pump
 from backlane.errors import BacklaneError, SettingsError
 from backlane.outbound.folder import ArtifactFolder
-from backlane.provider.openai import Account, OpenAIProvider
+from backlane.provider.calling import Account
+from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 from backlane.provider.prices import price
+from backlane.running import Service, ThisWorker
 from backlane.service.carry import Carrier
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates
 from backlane.settings import Settings, read_secret
 from backlane.store.database import Database
-from backlane.store.dialects import sqlite_path
-from backlane.store.lock import WorkerLock
 from backlane.store.transaction import SqlStore
 from backlane.store.upgrade import require_current
 
@@ -66,86 +64,6 @@ class NoTypes:
     def names(self) -> list[str]:
         """No names."""
         return []
-
-
-@dataclass(slots=True)
-class ThisWorker:
-    """Who this process is. With an exclusive store, every other sender is known to be dead."""
-
-    boot_id: str = field(default_factory=lambda: f"boot_{secrets.token_hex(8)}")
-    exclusive: bool = False
-
-    def is_gone(self, sender: str | None) -> bool:
-        """Whether that sender can no longer bring a reply."""
-        return self.exclusive and sender != self.boot_id
-
-
-@dataclass(slots=True, kw_only=True)
-class Service:
-    """A built service: the ports, the database, the secret, and the worker once it is started."""
-
-    settings: Settings
-    ports: Ports
-    store: SqlStore
-    secret: bytes
-    provider: OpenAIProvider
-    worker: ThisWorker
-    carrier: Carrier
-    pump: Pump
-    engine: Embedded
-    _lock: WorkerLock | None = None
-    _pumping: asyncio.Task[None] | None = None
-    _prepared: bool = False
-
-    async def start_worker(self, ended: Callable[[], None] | None = None) -> None:
-        """Take the worker's lock, end dead workers' leases, and pump; `ended` is called when the pump ends.
-
-        Raises StoreLocked or StoreDamaged.
-        """
-        self.lock_worker()
-        if self.worker.exclusive:
-            await self.carrier.take_over()
-        self._pumping = asyncio.create_task(self._work())
-        if ended is not None:
-            self._pumping.add_done_callback(lambda _: ended())
-
-    async def _work(self) -> None:
-        while not self._prepared and not self.pump.stopping:
-            try:
-                await asyncio.to_thread(self.provider.prepare)
-                self._prepared = True
-            except OSError as error:
-                self.ports.log(f"the worker waits: {error.strerror}")
-                await self.ports.clock.sleep(1000)
-        await self.pump.run()
-
-    def worker_failure(self) -> BaseException | None:
-        """What stopped the worker, if it did not stop because it was told to."""
-        over = self._pumping is not None and self._pumping.done() and not self._pumping.cancelled()
-        return self._pumping.exception() if over and self._pumping else None
-
-    def lock_worker(self) -> None:
-        """Take the lock that keeps a second worker off a SQLite file, and look the file over for damage.
-
-        Raises StoreLocked or StoreDamaged.
-        """
-        path = sqlite_path(self.store.database.url)
-        if path is not None and self._lock is None:
-            self._lock = WorkerLock.take(path)
-            self.store.database.require_whole()
-            self.worker.exclusive = True
-
-    async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, await what is under way, hand the rest back, let go of everything."""
-        self.pump.stop()
-        if self._pumping is not None:
-            await asyncio.gather(self._pumping, return_exceptions=True)
-            await self.engine.close(grace)
-            await self.carrier.give_back()
-        await self.provider.close()
-        self.store.database.close()
-        if self._lock is not None:
-            self._lock.release()
 
 
 def load_app(reference: str | None) -> Types:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from backlane.core.job import IN_DOUBT, AttemptReason, AttemptState, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.schedule import Timings
-from backlane.core.step import (
+from backlane.core.situation import (
     Adopt,
     AskPerson,
     BeginExpiry,
@@ -23,8 +23,8 @@ from backlane.core.step import (
     Settle,
     Situation,
     Wait,
-    decide,
 )
+from backlane.core.step import decide
 from tests.values import NOW, a_job, an_attempt
 
 T = Timings()

@@ -10,7 +10,8 @@ import pytest
 
 from backlane.core.outcome import Accepted, Failed, Finished, LookOutcome, Pending, Unknown
 from backlane.core.ports import CreateCall
-from backlane.provider.openai import Account, OpenAIProvider
+from backlane.provider.calling import Account
+from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 from tests.edge.raw_server import Answer, raw_server, reply
 

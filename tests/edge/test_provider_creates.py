@@ -19,7 +19,8 @@ from backlane.core.outcome import (
 )
 from backlane.core.ports import CreateCall
 from backlane.errors import SettingsError
-from backlane.provider.openai import Account, OpenAIProvider
+from backlane.provider.calling import Account
+from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 
 SAMPLES = Path(__file__).parent.parent / "samples"

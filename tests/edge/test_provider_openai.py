@@ -8,7 +8,8 @@ import pytest
 
 from backlane.core.outcome import Accepted, Failed, Finished, Gone, NotSent, Pending, Refused, Unknown, When
 from backlane.core.ports import CreateCall
-from backlane.provider.openai import Account, OpenAIProvider
+from backlane.provider.calling import Account
+from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 from tests.edge.raw_server import Answer, cut, raw_server, reply, reset, silence
 from tests.values import NOW

@@ -12,10 +12,10 @@ from backlane.core import step
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Status
 from backlane.core.outcome import Refused, Unknown, When
-from backlane.core.step import Send, Wait
+from backlane.core.situation import Send, Wait
 from backlane.core.storage import Transaction
-from backlane.provider.openai import OpenAIProvider
-from backlane.service import access, conclude, purchase, settle, situate
+from backlane.provider.calling import Calls
+from backlane.service import access, conclude, keep, purchase, settle, situate
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 from backlane.store import queries
@@ -74,13 +74,13 @@ def resend_on_a_lost_lease() -> list[Undo]:
 
 def leave_the_retries_of_the_client_on() -> list[Undo]:
     """A call that nobody answered is repeated below our own schedule."""
-    before = OpenAIProvider._call
+    before = Calls.call
 
     async def twice(self: Any, name: str, method: str, path: str, content: bytes | None = None) -> Any:
         reply = await before(self, name, method, path, content)
         return await before(self, name, method, path, content) if isinstance(reply, Unknown) else reply
 
-    return put(OpenAIProvider, "_call", twice)
+    return put(Calls, "call", twice)
 
 
 def count_an_unknown_create_as_refused() -> list[Undo]:
@@ -143,7 +143,7 @@ def forget_the_idempotency_key() -> list[Undo]:
 
 def settle_twice() -> list[Undo]:
     """The cost of a run is booked again each time somebody sees its end."""
-    before = settle.keep_end
+    before = keep.keep_end
 
     def again(tx: Any, ports: Ports, held: Held, attempt: Any, answer: Any) -> Sequence[Event]:
         told = list(before(tx, ports, held, attempt, answer))
@@ -156,7 +156,7 @@ def settle_twice() -> list[Undo]:
 
 def forget_the_cost_of_ended_jobs() -> list[Undo]:
     """A job that was canceled or has expired books nothing."""
-    before = settle.book_cost
+    before = keep.book_cost
 
     def unless(tx: Any, ports: Ports, job: Job, attempt: Any, answer: Any) -> list[Event]:
         return [] if job.phase is None or job.ends_as else before(tx, ports, job, attempt, answer)

@@ -13,7 +13,8 @@ from backlane.engine.embedded import Embedded
 from backlane.engine.pump import Pump
 from backlane.errors import StoreBusy
 from backlane.outbound.folder import ArtifactFolder
-from backlane.provider.openai import Account, OpenAIProvider
+from backlane.provider.calling import Account
+from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.service.carry import Carrier

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import MutableHeaders
 
 from backlane import __version__
-from backlane.api import jobs, outputs, problems
+from backlane.api import jobs, outputs, problems, verbs
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
 
@@ -35,6 +35,7 @@ def create_app(
     )
     app.state.context = around
     app.include_router(jobs.router)
+    app.include_router(verbs.router)
     app.include_router(outputs.router)
     problems.install(app)
     _install_health(app)

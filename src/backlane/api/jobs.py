@@ -1,21 +1,20 @@
 """The routes of jobs: submit, list, read, inputs, events, and the control verbs."""
 
 import asyncio
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from backlane.api.context import Context, Permit, context
 from backlane.api.follow import stream_events, wait_for_news
-from backlane.api.reading import Body, prefer_wait, query, read_json, validated
+from backlane.api.reading import Body, milliseconds, prefer_wait, query, read_json, takes, validated
 from backlane.core.job import Status
 from backlane.core.lifecycle import STATUSES, TERMINAL
 from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
-from backlane.service import control, read, show
+from backlane.service import read, show
 from backlane.service.access import Caller
 from backlane.service.submit import FIRST_EVENTS, Submission, body_hash, submit
 
@@ -44,30 +43,6 @@ class SubmitBody(Body):
     max_cost: Annotated[str, StringConstraints(max_length=40)] | None = None
     group: _Label | None = None
     metadata: dict[_PairName, _Pair] = Field(default_factory=dict[str, str], max_length=16)
-
-
-class CancelBody(Body):
-    """What POST /v1/jobs/{id}/cancel takes."""
-
-    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
-
-
-class RetryBody(Body):
-    """What POST /v1/jobs/{id}/retry takes."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-    start: Literal["start", "partial"] = Field("start", alias="from")
-    lane: Literal["interactive", "background", "batch"] | None = None
-    inputs: dict[str, Any] | None = None
-    useful_until: AwareDatetime | None = None
-
-
-class ResolveBody(Body):
-    """What POST /v1/jobs/{id}/resolve takes."""
-
-    choice: Literal["run_again", "give_up", "attach"]
-    provider_response_id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    notes: Annotated[str, StringConstraints(max_length=2000)] | None = None
 
 
 class ListQuery(Body):
@@ -101,15 +76,6 @@ class ReasonQuery(Body):
     reason: Annotated[str, StringConstraints(max_length=500)] | None = None
 
 
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)
-
-
-def _takes(model: type[Body]) -> dict[str, Any]:
-    """The request body in the OpenAPI description; it is read and checked by hand."""
-    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
-
-
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and (not 1 <= len(key) <= 255 or not key.isprintable()):
@@ -135,14 +101,14 @@ def etag(job: dict[str, Any]) -> str:
     return f'W/"{job["progress"]["seq"]}-{job["status"]}"'
 
 
-@router.post("/jobs", status_code=202, openapi_extra=_takes(SubmitBody))
+@router.post("/jobs", status_code=202, openapi_extra=takes(SubmitBody))
 async def post_job(request: Request, caller: Annotated[Caller, Depends(Permit("jobs.submit"))]) -> Response:
     """Submit a job. It is stored before the answer, and before any model is called."""
     around = context(request)
     raw = await read_json(request, around.body_at_most)
     body = validated(SubmitBody, raw)
     times: dict[str, Any] = {
-        name: _milliseconds(getattr(body, name)) for name in ("useful_until", "deadline", "not_before")
+        name: milliseconds(getattr(body, name)) for name in ("useful_until", "deadline", "not_before")
     }
     given: dict[str, Any] = body.model_dump(exclude={"useful_until", "deadline", "not_before"})
     # The inputs are kept as they came; only a job type's own model reads them.
@@ -181,7 +147,7 @@ async def list_jobs(request: Request, caller: Annotated[Caller, Depends(Permit("
         group=asked.group,
         archived=asked.archived,
         text=asked.q,
-        created_after=_milliseconds(asked.created_after),
+        created_after=milliseconds(asked.created_after),
         oldest_first=asked.sort == "created_at",
         limit=asked.limit,
     )
@@ -226,55 +192,3 @@ async def get_events(
     events = stream_events(around.ports, around.followers, caller, job_id, after, header=header)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
-
-
-@router.post("/jobs/{job_id}/cancel", openapi_extra=_takes(CancelBody))
-async def post_cancel(
-    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
-) -> Response:
-    """Stop a job. Answers 200 when it is stopped, 202 while the provider confirms."""
-    around = context(request)
-    body = validated(CancelBody, await read_json(request, around.body_at_most, optional=True))
-    job = await control.cancel(around.ports, caller, job_id, body.reason)
-    view = await read.read_job(around.ports, caller, job_id)
-    return JSONResponse(view, 200 if job.status in TERMINAL else 202)
-
-
-@router.post("/jobs/{job_id}/retry", status_code=202, openapi_extra=_takes(RetryBody))
-async def post_retry(
-    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
-) -> Response:
-    """A new job in place of one that ended; a second call answers with the same one."""
-    around = context(request)
-    raw = await read_json(request, around.body_at_most, optional=True)
-    body = validated(RetryBody, raw)
-    if body.start == "partial":
-        raise InvalidRequest([("/from", "only start is available in this version")])
-    job, new = await control.retry(
-        around.ports,
-        caller,
-        job_id,
-        inputs=raw.get("inputs"),
-        lane=body.lane,
-        useful_until=_milliseconds(body.useful_until),
-    )
-    view = await read.read_job(around.ports, caller, job.id)
-    return JSONResponse(view, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})
-
-
-@router.post("/jobs/{job_id}/resolve", openapi_extra=_takes(ResolveBody))
-async def post_resolve(
-    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
-) -> Response:
-    """Settle a submission nobody could know the fate of: run again, give up, or attach the run that was found."""
-    around = context(request)
-    body = validated(ResolveBody, await read_json(request, around.body_at_most))
-    await control.resolve(
-        around.ports,
-        caller,
-        job_id,
-        body.choice,
-        provider_response_id=body.provider_response_id,
-        notes=body.notes,
-    )
-    return JSONResponse(await read.read_job(around.ports, caller, job_id))

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from fastapi import Request
@@ -154,3 +155,13 @@ def prefer_wait(request: Request) -> float:
     """How long the caller would wait for the answer (RFC 7240), at most 25 seconds."""
     found = _PREFER.search(request.headers.get("prefer", ""))
     return min(25.0, float(found[1])) if found else 0.0
+
+
+def milliseconds(moment: datetime | None) -> int | None:
+    """Milliseconds since 1970 UTC."""
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def takes(model: type[Body]) -> dict[str, Any]:
+    """The request body in the OpenAPI description; it is read and checked by hand."""
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}

@@ -1,5 +1,6 @@
 """What a job and an attempt are: frozen values. They hold facts and decide nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -172,8 +173,18 @@ class Attempt:
     finished_at: int | None
     code: str | None
     usage: dict[str, Any] | None
+    window: str = "soonest"
+    stray: bool = False
+    stream_state: str | None = None
+    stream_seq: int | None = None
+    stream_tries: int = 0
 
 
 def is_out(attempt: Attempt | None) -> bool:
     """Whether the provider may be working on this attempt."""
     return attempt is not None and attempt.state in OUT
+
+
+def newest_of(attempts: Sequence[Attempt]) -> Attempt | None:
+    """The attempt the job is about: the newest one that is no second purchase of another."""
+    return next((one for one in reversed(attempts) if not one.stray), None)

@@ -8,7 +8,7 @@ from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
-from backlane.core.step import (
+from backlane.core.situation import (
     Adopt,
     AskPerson,
     BeginExpiry,
@@ -23,8 +23,8 @@ from backlane.core.step import (
     Settle,
     Step,
     Wait,
-    decide,
 )
+from backlane.core.step import decide
 from backlane.core.storage import Transaction
 from backlane.service.alert import type_missing
 from backlane.service.check import run_checks

@@ -7,7 +7,7 @@ from typing import Any
 
 from backlane.core import lifecycle
 from backlane.core.event import Event
-from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status
+from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status, newest_of
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
@@ -45,7 +45,7 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
         _permit(ports, caller, job, "cancel")
         now = ports.clock.now()
         attempts = tx.attempts(job_id)
-        newest = attempts[-1] if attempts else None
+        newest = newest_of(attempts)
         if newest is not None and newest.state in _MAYBE_OUT:
             after, told = _ask(job, now, caller, reason)
         else:
@@ -194,9 +194,10 @@ def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tup
     job = visible(tx, caller, tx.job(job_id, lock=True))
     _permit(ports, caller, job, "resolve")
     attempts = tx.attempts(job_id)
-    if job.status is not Status.NEEDS_REVIEW or not attempts or attempts[-1].state not in IN_DOUBT:
+    newest = newest_of(attempts)
+    if job.status is not Status.NEEDS_REVIEW or newest is None or newest.state not in IN_DOUBT:
         raise NotAllowed(job.status, "resolve", ["cancel"])
-    return job, attempts[-1]
+    return job, newest
 
 
 async def _find(ports: Ports, attempt: Attempt, known: Sequence[Attempt], response_id: str) -> str:

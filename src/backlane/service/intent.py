@@ -30,4 +30,5 @@ def intent(ports: Ports, job: Job, number: int, reason: AttemptReason, now: int)
         finished_at=None,
         code=None,
         usage=None,
+        window=job.window,
     )

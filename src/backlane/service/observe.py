@@ -26,10 +26,11 @@ from backlane.service.alert import hold_lane, release_lane, result_gone
 from backlane.service.conclude import conclude
 from backlane.service.cost import book_unpriced
 from backlane.service.fail import fail
+from backlane.service.keep import keep_end
 from backlane.service.late import settle_late
 from backlane.service.outputs import add_outputs, unhappy_outputs
 from backlane.service.ports import Ports
-from backlane.service.settle import as_running, end, finish, keep_end, with_response
+from backlane.service.settle import as_running, end, finish, with_response
 from backlane.service.situate import Held
 
 

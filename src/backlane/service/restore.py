@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backlane.core.event import Event
-from backlane.core.job import RESTORED, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.job import RESTORED, AttemptReason, AttemptState, Job, Phase, Status, newest_of
 from backlane.core.lifecycle import OPEN
 from backlane.core.storage import Search, Transaction
 from backlane.errors import StoreLocked
@@ -76,7 +76,7 @@ def _page(
 
 def _one(tx: Transaction, ports: Ports, job: Job, found: Restored) -> None:
     attempts = tx.attempts(job.id)
-    newest = attempts[-1] if attempts else None
+    newest = newest_of(attempts)
     if newest is not None and newest.state in _BOUGHT:
         # If this run turns out to have failed, a further one may have been bought after the backup.
         tx.move_attempt(newest.id, [AttemptState.ACCEPTED], sender=RESTORED)
@@ -97,7 +97,7 @@ def doubt(tx: Transaction, ports: Ports, job: Job, now: int) -> tuple[Job, Seque
     It stands as an attempt in state `unknown`: the planned one, or one more in place of what was lost.
     """
     attempts = tx.attempts(job.id)
-    newest = attempts[-1] if attempts else None
+    newest = newest_of(attempts)
     if newest is not None and newest.state in _MAYBE_SENT:
         doubtful = newest
         since = newest.unknown_at or now

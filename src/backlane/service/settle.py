@@ -5,34 +5,25 @@ A gated job is never completed here: it stops at needs_review.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.failure import QUOTA_CODES, RETRIED_RUNS
-from backlane.core.job import Attempt, AttemptState, Gate, Job, Phase, Status
+from backlane.core.job import Attempt, Gate, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
-from backlane.core.outcome import Answer, Citation
+from backlane.core.outcome import Answer
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
 from backlane.service.alert import hold_lane
 from backlane.service.conclude import Turn, conclude
-from backlane.service.cost import book_cost
 from backlane.service.fail import fail, failed
+from backlane.service.keep import answer_of, keep_end
 from backlane.service.late import looked_at_late
-from backlane.service.learn import learn
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
 from backlane.service.situate import Held
-
-_STATE = {
-    "completed": AttemptState.COMPLETED,
-    "failed": AttemptState.FAILED,
-    "incomplete": AttemptState.INCOMPLETE,
-    "canceled": AttemptState.CANCELED,
-}
 
 
 async def finish(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Held | None:
@@ -62,57 +53,6 @@ async def settle_kept(ports: Ports, held: Held, attempt: Attempt) -> Held | None
         return after, told
 
     return await conclude(ports, held, looked_at_late(attempt, forget), hold=hold)
-
-
-def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Sequence[Event]:
-    """The end of a run on its own attempt: state, usage and, once, its cost."""
-    now = ports.clock.now()
-    state = _STATE[answer.status]
-    told: list[Event] = []
-    if tx.keep_response_id(attempt.id, answer.response_id):
-        data = {"attempt": attempt.id, "provider_response_id": answer.response_id}
-        told.append(Event("attempt.adopted", now, "provider", data))
-    moved = tx.move_attempt(
-        attempt.id,
-        [AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED],
-        state=state,
-        finished_at=now,
-        looked_at=now,
-        look_at=now + ports.timings.late_look if state is AttemptState.CANCELED else None,
-        provider_status=answer.status,
-        code=answer.code,
-        usage=answer.usage,
-    )
-    if not moved:
-        return told
-    # Whoever decides next must find the answer, even if this worker no longer may.
-    tx.keep_answer(attempt.id, held.job.id, _body(answer))
-    data: dict[str, Any] = {
-        "attempt": attempt.id,
-        "number": attempt.number,
-        "state": state,
-        "usage": answer.usage,
-    }
-    if answer.code:
-        data["code"] = answer.code
-    told.append(Event("attempt.finished", now, "provider", data))
-    if state is not AttemptState.CANCELED or answer.usage is not None:
-        # What a canceled run cost is often told later, if at all.
-        told += book_cost(tx, ports, held.job, attempt, answer)
-    if state is AttemptState.COMPLETED:
-        learn(tx, held.job, attempt, now)
-    return told
-
-
-def _body(answer: Answer) -> str:
-    return json.dumps(asdict(answer), ensure_ascii=False)
-
-
-def answer_of(body: str) -> Answer:
-    """A kept answer, read back."""
-    values = json.loads(body)
-    values["citations"] = tuple(Citation(**one) for one in values["citations"])
-    return Answer(**values)
 
 
 def _keep_for_later(attempt: Attempt, answer: Answer) -> Turn:

@@ -13,7 +13,8 @@ from backlane.errors import NotFound, StoreError
 from backlane.service.access import Caller, closed_for, note_read, open_content, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
-from backlane.service.read import artifact_view, read_cursor, write_cursor
+from backlane.service.read import read_cursor, write_cursor
+from backlane.service.view import artifact_view
 
 
 def event_view(row: Row, closed: bool) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from backlane.core.duration import Usual
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, newest_of
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
-from backlane.core.step import Situation, is_followed
+from backlane.core.situation import Situation
+from backlane.core.step import is_followed
 from backlane.core.storage import Transaction
 from backlane.service.learn import usual_for
 from backlane.service.ports import Ports
@@ -35,14 +36,14 @@ class Held:
 
     @property
     def attempt(self) -> Attempt | None:
-        """The newest attempt."""
-        return self.attempts[-1] if self.attempts else None
+        """The newest attempt; a second purchase that was found is none."""
+        return newest_of(self.attempts)
 
 
 def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     """Read a job's situation."""
     attempts = tuple(tx.attempts(job.id))
-    newest = attempts[-1] if attempts else None
+    newest = newest_of(attempts)
     job_type = ports.types.get(job.type)
     buys = job.status not in TERMINAL and (newest is None or newest.state not in _NO_PURCHASE)
     incident = tx.incident(job.provider_account, job.lane) if buys else None
@@ -50,7 +51,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         job=job,
         attempt=newest,
         timings=ports.timings,
-        strays=tuple(one for one in attempts[:-1] if is_followed(one)),
+        strays=tuple(one for one in attempts if one is not newest and is_followed(one)),
         accepted=_accepted(attempts),
         rebought=any(one.reason is AttemptReason.REBUY for one in attempts),
         over_budget=_over_budget(tx, job, attempts),

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -135,6 +136,17 @@ attempts = Table(
     when_column("finished_at"),
     Column("code", String(100)),
     Column("usage", JSON(none_as_null=True), comment="as the provider reported it"),
+    Column(
+        "window", String(10), nullable=False, server_default="soonest", comment="the completion window bought"
+    ),
+    Column(
+        "stray", Boolean, nullable=False, server_default=false(), comment="a second purchase that was found"
+    ),
+    Column("stream_state", String(12), comment="open: followed live; lost: looked at from now on"),
+    Column("stream_seq", Integer, comment="the provider's event up to which the text is committed"),
+    Column(
+        "stream_tries", Integer, nullable=False, server_default="0", comment="re-attaches in a row in vain"
+    ),
     UniqueConstraint("job_id", "number"),
     Index("ix_attempts_response", "provider_response_id"),
     comment="One purchase each: the intent first, then what became of it.",

@@ -1,0 +1,92 @@
+"""The routes of the control verbs: parse, call the verb, print."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+
+from backlane.api.context import Permit, context
+from backlane.api.reading import Body, milliseconds, read_json, takes, validated
+from backlane.core.lifecycle import TERMINAL
+from backlane.errors import InvalidRequest
+from backlane.service import control, read
+from backlane.service.access import Caller
+
+router = APIRouter(prefix="/v1", tags=["control"])
+
+
+class CancelBody(Body):
+    """What POST /v1/jobs/{id}/cancel takes."""
+
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class RetryBody(Body):
+    """What POST /v1/jobs/{id}/retry takes."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    start: Literal["start", "partial"] = Field("start", alias="from")
+    lane: Literal["interactive", "background", "batch"] | None = None
+    inputs: dict[str, Any] | None = None
+    useful_until: AwareDatetime | None = None
+
+
+class ResolveBody(Body):
+    """What POST /v1/jobs/{id}/resolve takes."""
+
+    choice: Literal["run_again", "give_up", "attach"]
+    provider_response_id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    notes: Annotated[str, StringConstraints(max_length=2000)] | None = None
+
+
+@router.post("/jobs/{job_id}/cancel", openapi_extra=takes(CancelBody))
+async def post_cancel(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """Stop a job. Answers 200 when it is stopped, 202 while the provider confirms."""
+    around = context(request)
+    body = validated(CancelBody, await read_json(request, around.body_at_most, optional=True))
+    job = await control.cancel(around.ports, caller, job_id, body.reason)
+    view = await read.read_job(around.ports, caller, job_id)
+    return JSONResponse(view, 200 if job.status in TERMINAL else 202)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202, openapi_extra=takes(RetryBody))
+async def post_retry(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """A new job in place of one that ended; a second call answers with the same one."""
+    around = context(request)
+    raw = await read_json(request, around.body_at_most, optional=True)
+    body = validated(RetryBody, raw)
+    if body.start == "partial":
+        raise InvalidRequest([("/from", "only start is available in this version")])
+    job, new = await control.retry(
+        around.ports,
+        caller,
+        job_id,
+        inputs=raw.get("inputs"),
+        lane=body.lane,
+        useful_until=milliseconds(body.useful_until),
+    )
+    view = await read.read_job(around.ports, caller, job.id)
+    return JSONResponse(view, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})
+
+
+@router.post("/jobs/{job_id}/resolve", openapi_extra=takes(ResolveBody))
+async def post_resolve(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """Settle a submission nobody could know the fate of: run again, give up, or attach the run that was found."""
+    around = context(request)
+    body = validated(ResolveBody, await read_json(request, around.body_at_most))
+    await control.resolve(
+        around.ports,
+        caller,
+        job_id,
+        body.choice,
+        provider_response_id=body.provider_response_id,
+        notes=body.notes,
+    )
+    return JSONResponse(await read.read_job(around.ports, caller, job_id))

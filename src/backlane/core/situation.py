@@ -1,0 +1,126 @@
+"""What a decision rests on, and every step it can lead to: frozen values. They decide nothing."""
+
+from dataclasses import dataclass
+
+from backlane.core.job import Attempt, AttemptReason, Job, Phase
+from backlane.core.schedule import Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision rests on.
+
+    `attempt` is the newest; `strays` are older ones the provider may still be working on.
+    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again.
+    """
+
+    job: Job
+    attempt: Attempt | None
+    timings: Timings
+    strays: tuple[Attempt, ...] = ()
+    accepted: int = 0
+    max_attempts: int = 4
+    rebuy: bool = False
+    rebought: bool = False
+    over_budget: bool = False
+    type_loaded: bool = True
+    sender_gone: bool = False
+    answer_kept: bool = False
+    incident_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Write down the intent to buy a run."""
+
+    reason: AttemptReason
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Commit `sending`, then call create."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class MarkUnknown:
+    """Nobody will bring this create's reply any more."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Retrieve the run."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Cancel the run at the provider and see what became of it."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Turn the kept answer into outputs and go on."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Run the type's checks over the result."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """A lost run was found: follow it."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AskPerson:
+    """Nobody can know whether the create took effect; a person decides."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """End the job as failed."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginExpiry:
+    """The useful window ended while the provider works: stop it there first."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the job as canceled or expired, whichever was asked first."""
+
+    ends_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until then (None: until somebody wakes the job). A phase says why, if it changes."""
+
+    until: int | None
+    phase: Phase | None = None
+    code: str | None = None
+
+
+Step = (
+    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | Adopt | AskPerson | Fail | BeginExpiry
+    | End | Wait
+)  # fmt: skip

@@ -1,0 +1,165 @@
+"""One request of an account, never repeated, through the official SDK: its own retries and redirects are off."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from backlane.core.outcome import NotSent, Refused, Unknown, When
+from backlane.errors import SettingsError
+from backlane.provider.replies import TRUNCATED, Reply
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_CONNECT_SECONDS = 5.0
+_OPENAI_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A provider account. The key is never shown."""
+
+    api_key: str = field(repr=False)
+    base_url: str | None = None
+    organization: str | None = None
+    project: str | None = None
+    simulated: bool = False
+
+
+class Calls:
+    """The accounts' clients and the one way to call through them.
+
+    `call_timeout` is how long one whole call may take, milliseconds; `reply_at_most` how much of a reply is
+    read, bytes. `transport` replaces the network. Raises SettingsError for an account that could never work.
+    """
+
+    def __init__(
+        self,
+        accounts: Mapping[str, Account],
+        *,
+        call_timeout: int = 30_000,
+        reply_at_most: int = 32_000_000,
+        transport: Any = None,
+    ) -> None:
+        for name, account in accounts.items():
+            _check(name, account)
+        self._accounts = dict(accounts)
+        self._timeout = call_timeout / 1000
+        self._reply_at_most = reply_at_most
+        self._transport = transport
+        self._clients: dict[str, AsyncOpenAI] = {}
+
+    def prepare(self) -> None:
+        """Load the SDK and make the clients, so that the first call of a worker needs no files."""
+        for name, account in self._accounts.items():
+            self.client(name, account)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            await client.close()
+
+    def client(self, name: str, account: Account) -> "AsyncOpenAI":
+        """The account's client, made at its first use."""
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self._connect(account)
+        return client
+
+    def _connect(self, account: Account) -> "AsyncOpenAI":
+        import httpx2
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        from backlane.provider.capped import Cap
+
+        # Waiting for a place, connecting and the TLS handshake together stay below the whole call's
+        # time, so that a connection that was never made is seen as that and not as an unknown create.
+        connect = min(_CONNECT_SECONDS, self._timeout / 4)
+        timeout = httpx2.Timeout(self._timeout, connect=connect, pool=connect)
+        # A followed redirect would send the same purchase a second time.
+        http = DefaultAsyncHttpxClient(
+            timeout=timeout,
+            follow_redirects=False,
+            transport=self._transport,
+            event_hooks={"response": [Cap(self._reply_at_most)]},
+        )
+        client = AsyncOpenAI(
+            api_key=account.api_key,
+            base_url=account.base_url or _OPENAI_URL,
+            max_retries=0,
+            timeout=timeout,
+            http_client=http,
+        )
+        # Set afterwards: given None, the SDK would take another account's from the environment.
+        client.organization, client.project = account.organization, account.project
+        return client
+
+    async def call(
+        self, name: str, method: str, path: str, content: bytes | None = None
+    ) -> Reply | Refused | Unknown | NotSent:
+        """One request, never repeated. No reply is either proof that nothing was sent, or not knowing."""
+        account = self._accounts.get(name)
+        if account is None or not account.api_key:
+            return Refused(When.INCIDENT, "no_provider_key", f"no key is set for provider account {name!r}")
+        try:
+            import httpx2
+            import openai
+
+            client = self.client(name, account)
+        except OSError as error:
+            return NotSent(f"this process cannot make a connection: {error.strerror}")
+        ask: Any = {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
+        given: dict[str, Any] = {} if content is None else {"content": content}
+        try:
+            async with asyncio.timeout(self._timeout):
+                raw = await ask(path, cast_to=httpx2.Response, options={"max_retries": 0}, **given)
+            return _reply(raw, account)
+        except openai.APIStatusError as error:
+            return _reply(error.response, account)
+        except (openai.OpenAIError, httpx2.HTTPError) as error:
+            if _proves_unsent(error):
+                return NotSent("the connection could not be made")
+            kind = "timeout" if isinstance(error, openai.APITimeoutError) else "connection_lost"
+            return Unknown(kind, "the connection ended before the reply was whole")
+        except TimeoutError:
+            return Unknown("timeout", "the provider did not answer in time")
+
+
+def _check(name: str, account: Account) -> None:
+    """Raise SettingsError for what no call could ever be made with."""
+    if any(not "!" <= letter <= "~" for letter in account.api_key):
+        raise SettingsError(f"OPENAI_API_KEY: the key of account {name!r} has characters that no key has")
+    try:
+        parts = urlsplit(account.base_url or _OPENAI_URL)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(f"OPENAI_BASE_URL: of account {name!r} must look like https://host/v1")
+
+
+def _reply(raw: Any, account: Account) -> Reply:
+    """The reply as plain data. Error texts quote keys, so ours is taken out before anybody reads it."""
+    headers = {str(name).lower(): str(value) for name, value in raw.headers.items()}
+    body: bytes = raw.content
+    if raw.status_code >= 400 and len(account.api_key) >= 16:
+        body = body.replace(account.api_key.encode(), b"(key)")
+    return Reply(raw.status_code, headers, body, bool(raw.extensions.get(TRUNCATED)))
+
+
+def _proves_unsent(error: BaseException) -> bool:
+    """Whether the cause is a connection that was never made: no byte of the request can have left."""
+    import httpx2
+
+    never_made = (
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.ProxyError,
+        httpx2.UnsupportedProtocol,
+    )
+    return isinstance(error, never_made) or isinstance(error.__cause__, never_made)

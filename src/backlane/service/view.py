@@ -1,0 +1,186 @@
+"""The Job of the public contract, built from its row and everything around it, as one caller may see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.duration import Usual, usual
+from backlane.core.event import Change, timing
+from backlane.core.job import Attempt, Job
+from backlane.core.storage import Row, Transaction
+from backlane.service.access import Caller, closed_for, relation
+from backlane.service.describe import headline, moment, outcome, waiting_on
+from backlane.service.ports import Ports
+from backlane.service.situate import in_doubt
+
+
+@dataclass(slots=True)
+class Around:
+    """Everything beside the rows of some jobs, read once for all of them."""
+
+    attempts: dict[str, list[Attempt]]
+    artifacts: dict[str, list[Row]]
+    costs: dict[str, list[Row]]
+    reviews: dict[str, list[Row]]
+    changes: dict[str, list[Change]]
+    newest: dict[str, tuple[int, int]]
+    durations: dict[tuple[str, str], Usual | None]
+
+
+def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
+    """Read everything around these jobs."""
+    ids = [job.id for job in jobs]
+    return Around(
+        tx.attempts_of(ids),
+        tx.artifacts_of(ids),
+        tx.cost_lines_of(ids),
+        tx.reviews_of(ids),
+        tx.changes(ids),
+        tx.newest_events(ids),
+        usual_of(tx, jobs),
+    )
+
+
+def usual_of(tx: Transaction, jobs: Sequence[Job]) -> dict[tuple[str, str], Usual | None]:
+    """What is usual for each job's type and lane, from the model that was used last."""
+    found: dict[tuple[str, str], Usual | None] = {}
+    if jobs:
+        for row in tx.durations_of(jobs[0].workspace, sorted({job.type for job in jobs})):
+            found.setdefault((row["type"], row["lane"]), usual(row["sample"]))
+    return found
+
+
+def _usually(found: Usual | None) -> dict[str, float] | None:
+    """An honest estimate, or none."""
+    if found is None:
+        return None
+    return {"p50_seconds": round(found.p50 / 1000, 1), "p90_seconds": round(found.p90 / 1000, 1)}
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, Any]:
+    amount = next((line["amount"] for line in costs if line["attempt_id"] == attempt.id), None)
+    return {
+        "id": attempt.id,
+        "number": attempt.number,
+        "reason": attempt.reason,
+        "state": attempt.state,
+        "lane": attempt.lane,
+        "provider_account": attempt.provider_account,
+        "provider_response_id": attempt.provider_response_id,
+        "planned_at": moment(attempt.planned_at),
+        "sent_at": moment(attempt.sent_at),
+        "accepted_at": moment(attempt.accepted_at),
+        "finished_at": moment(attempt.finished_at),
+        "code": attempt.code,
+        "usage": {} if closed else (attempt.usage or {}),
+        "cost": amount,
+    }
+
+
+def artifact_view(row: Row, closed: bool) -> dict[str, Any]:
+    """An artifact's metadata; a closed one shows that it exists, not how large or what it holds."""
+    hidden = closed and row["kind"] != "input"
+    return {
+        "id": row["id"],
+        "object": "artifact",
+        "job": row["job_id"],
+        "name": row["name"],
+        "kind": row["kind"],
+        "media_type": row["media_type"],
+        "bytes": None if hidden else row["bytes"],
+        "sha256": None if hidden else row["sha256"],
+        "created_at": moment(row["created_at"]),
+    }
+
+
+def _cost(costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[str, Any]:
+    priced = [Decimal(line["amount"]) for line in costs if line["amount"] is not None]
+    return {
+        "currency": "USD",
+        "estimated": None,
+        "reserved": None,
+        "settled": format(sum(priced, Decimal(0)), "f") if priced else None,
+        "unpriced": in_doubt(tuple(attempts), list(costs)),
+        "basis": "; ".join(sorted({line["basis"] for line in costs})) or None,
+    }
+
+
+def _timing(job: Job, changes: Sequence[Change], job_type_budget: int | None, now: int) -> dict[str, Any]:
+    ended = job.finished_at
+    return {
+        "created_at": moment(job.created_at),
+        "started_at": moment(job.started_at),
+        "finished_at": moment(ended),
+        "useful_until": moment(job.useful_until),
+        "deadline": moment(job.deadline),
+        "late": job.deadline is not None and (ended or now) > job.deadline,
+        "latency_budget_seconds": _seconds(job_type_budget),
+        **timing(changes, now if ended is None else ended),
+    }
+
+
+def _review(review: Row | None, job: Job) -> dict[str, Any]:
+    if review is None:
+        return {"id": None, "state": job.review_state, "kind": None, "payload_hash": None, "respond_by": None}
+    return {
+        "id": review["id"],
+        "state": review["state"] if review["kind"] != "submission_unknown" else job.review_state,
+        "kind": review["kind"],
+        "payload_hash": review["payload_hash"],
+        "respond_by": moment(review["respond_by"]),
+    }
+
+
+_IDENTITY = (
+    "id", "workspace", "submitted_by", "user", "account", "type", "type_version", "simulated", "status", "phase",
+    "authority", "summary", "lane", "live", "window", "lane_reasons", "provider", "provider_account",
+    "provider_response_id", "retry_of", "retried_as", "continues", "held", "metadata",
+)  # fmt: skip
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    found = {name: getattr(job, name) for name in _IDENTITY}
+    return {"object": "job", "group": job.group_id, "case": job.case_id, **found}
+
+
+def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str, Any]:
+    """The Job of the public contract, as this caller may see it."""
+    now = ports.clock.now()
+    closed = closed_for(caller, job)
+    job_type = ports.types.get(job.type)
+    review = next(iter(reversed(around.reviews[job.id])), None)
+    allowed = lifecycle.allowed(
+        job, relation(caller, job), job_type.who_may_cancel if job_type else "requester"
+    )
+    attempts, costs = around.attempts[job.id], around.costs[job.id]
+    cost = _cost(costs, attempts)
+    seq, last_event_at = around.newest.get(job.id, (0, job.created_at))
+    partial = any(row["kind"] == "partial" for row in around.artifacts[job.id])
+    return {
+        **_identity(job),
+        "phase_since": moment(job.phase_since),
+        "waiting_on": waiting_on(job, review),
+        "attempts": [_attempt(one, costs, closed) for one in attempts],
+        "progress": {
+            "percent": None,
+            "text": headline(job),
+            "last_event_at": moment(last_event_at),
+            "seq": seq,
+            "usually": _usually(around.durations.get((job.type, job.lane))),
+        },
+        "outcome": outcome(job, cost=cost["settled"], partial=partial, allowed=allowed, review=review),
+        "failure": job.failure,
+        "review": _review(review, job),
+        "artifacts": [artifact_view(row, closed) for row in around.artifacts[job.id]],
+        "actions": [],
+        "cost": cost,
+        "timing": _timing(job, around.changes[job.id], job_type.latency_budget if job_type else None, now),
+        "archived_at": moment(job.archived_at),
+        "allowed": allowed,
+    }
