@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from backlane.simulator.calls import serve_create, serve_run
+from backlane.simulator.calls import serve_create, serve_follow, serve_run
 from backlane.simulator.control import add_control_routes
 from backlane.simulator.faults import Fault
 from backlane.simulator.input_items import page_of
@@ -40,14 +40,11 @@ def _add_provider_routes(app: FastAPI, world: World) -> None:
         return await serve_create(world, request)
 
     async def retrieve(request: Request) -> Response:
-        def act(run_id: str, fault: Fault | None) -> Any:
-            run = world.run(run_id)
-            if request.query_params.get("stream") == "true":
-                told = "This response cannot be streamed because it was not created with stream=true."
-                raise wrong("stream", told)
-            return world.show(run, fault)
-
-        return await serve_run(world, request, "retrieve", act)
+        if request.query_params.get("stream") == "true":
+            return await serve_follow(world, request)
+        return await serve_run(
+            world, request, "retrieve", lambda run_id, fault: world.show(world.run(run_id), fault)
+        )
 
     async def cancel(request: Request) -> Response:
         return await serve_run(world, request, "cancel", lambda run_id, _: world.cancel(world.run(run_id)))

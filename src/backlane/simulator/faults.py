@@ -2,26 +2,15 @@
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from backlane.simulator.fault_kind import Kind
 from backlane.simulator.match import Asked, Match
+from backlane.simulator.stream_faults import STREAM_FAULTS
 
-CALLS = frozenset({"create", "retrieve", "cancel", "delete", "input_items"})
+CALLS = frozenset({"create", "retrieve", "stream", "cancel", "delete", "input_items"})
 _READS = CALLS - {"create"}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A fault's meaning. One call meets at most one fault of each slot, in the order they were added."""
-
-    description: str
-    # Calls it meets when the order names none.
-    calls: frozenset[str]
-    slot: str
-    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    # It waits for a call on a run that has ended.
-    needs_ended: bool = False
 
 
 _CREATE, _CANCEL, _ON_READ = frozenset({"create"}), frozenset({"cancel"}), frozenset({"retrieve"})
@@ -118,6 +107,7 @@ FAULTS: dict[str, Kind] = {
     "cancel_404": Kind("a cancel is answered 404 without effect", _CANCEL, "reply"),
     "cancel_409": Kind("a cancel is answered 409 without effect", _CANCEL, "reply"),
     "cancel_lost": Kind("a cancel is lost: no effect, no reply", _CANCEL, "reply", _HOW),
+    **STREAM_FAULTS,
 }
 
 
@@ -181,14 +171,18 @@ class Weather:
         """Clear sky."""
         self._faults.clear()
 
-    def meet(self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False) -> dict[str, Fault]:
+    def meet(
+        self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False, cursor: bool = False
+    ) -> dict[str, Fault]:
         """What this call meets, by slot; each fault it meets is used up once."""
         met: dict[str, Fault] = {}
         for fault in list(self._faults):
             kind = fault.kind
             if kind.slot not in slots or kind.slot in met or call not in fault.calls:
                 continue
-            if (kind.needs_ended and not ended) or not fault.match.meets(asked):
+            if (kind.needs_ended and not ended) or (kind.needs_cursor and not cursor):
+                continue
+            if not fault.match.meets(asked):
                 continue
             if fault.rate < 1.0 and self._chance.random() >= fault.rate:
                 continue
