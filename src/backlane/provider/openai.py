@@ -14,6 +14,7 @@ from backlane.provider import wire
 from backlane.provider.calling import Account, Calls
 from backlane.provider.pace import Pace, poll_after, retry_after
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
+from backlane.provider.webhooks import Door
 
 _NO_ID = Gone("that is not the id of a run")
 
@@ -42,10 +43,15 @@ class OpenAIProvider:
         )
         self._now = now
         self._pace = pace
+        self._webhook_secrets = {name: account.webhook_secrets for name, account in accounts.items()}
 
     def prepare(self) -> None:
         """Load the SDK and make the clients, so that the first call of a worker needs no files."""
         self._calls.prepare()
+
+    def door(self) -> Door:
+        """Where the accounts' signed events come in."""
+        return Door(self._webhook_secrets)
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""

@@ -20,7 +20,8 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
-    `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
+    `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
+    events; `log` takes one line for operators;
     `point` marks named places where a test may stop the process.
     """
 
@@ -39,5 +40,6 @@ class Ports:
     inline_bytes: int = 16_384
     timings: Timings = field(default_factory=Timings)
     notify: Callable[[], None] = _quiet
+    noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

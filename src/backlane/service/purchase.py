@@ -152,7 +152,7 @@ async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepte
 
 
 def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
-    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual)
+    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual, hinted=held.hinted)
 
 
 def keep_accepted(
