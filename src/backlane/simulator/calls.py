@@ -1,6 +1,7 @@
 """Serving one call: who asks, what the weather does, the run, the reply, and the truth log's line about it all."""
 
 import asyncio
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,11 @@ async def _serve(world: World, line: _Line, request: Request, body: Any, act: _A
         if call == "create" and fault is None:
             _limit(world)
         shown = act(fault) if takes_effect(fault) else None
+        if inspect.isawaitable(shown):
+            shown = await shown
+        accepted = world.runs.get(str(line["response_id"])) if call == "create" else None
+        if accepted is not None:
+            await world.webhooks.before_reply(accepted)
         if line["outcome"] == "pending":
             line["outcome"] = "answered" if takes_effect(fault) else "refused"
     except Refusal as own:

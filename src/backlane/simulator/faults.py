@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backlane.simulator.match import Asked, Match
+from backlane.simulator.webhook_faults import WEBHOOK_FAULTS
 
 CALLS = frozenset({"create", "retrieve", "cancel", "delete", "input_items"})
 _READS = CALLS - {"create"}
@@ -118,6 +119,9 @@ FAULTS: dict[str, Kind] = {
     "cancel_404": Kind("a cancel is answered 404 without effect", _CANCEL, "reply"),
     "cancel_409": Kind("a cancel is answered 409 without effect", _CANCEL, "reply"),
     "cancel_lost": Kind("a cancel is lost: no effect, no reply", _CANCEL, "reply", _HOW),
+} | {
+    name: Kind(told, frozenset({"webhook"}), slot, parameters)
+    for name, (slot, told, parameters) in WEBHOOK_FAULTS.items()
 }
 
 
@@ -150,8 +154,9 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
         if key not in known:
             raise ValueError(f"fault {name}: unknown parameter {key!r}; known: {', '.join(known) or 'none'}")
     call = given.get("call")
-    if call is not None and call not in CALLS:
-        raise ValueError(f"fault {name}: unknown call {call!r}; known: {', '.join(sorted(CALLS))}")
+    meets = CALLS if FAULTS[name].calls <= CALLS else FAULTS[name].calls
+    if call is not None and call not in meets:
+        raise ValueError(f"fault {name}: unknown call {call!r}; known: {', '.join(sorted(meets))}")
     calls = FAULTS[name].calls if call is None else frozenset({str(call)})
     return Fault(
         name, read_times(given), calls, Match.read(given.get("match")), float(given.get("rate", 1.0)), values

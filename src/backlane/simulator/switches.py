@@ -36,6 +36,13 @@ class Switches:
     enforce_limits: bool = False
     poll_after_ms: int | None = None
     retired_models: tuple[str, ...] = ()
+    # A webhook is given up on after so long. Its first retry waits so long, each further one twice as long,
+    # at most four hours.
+    webhook_retry_seconds: float = 5.0
+    webhook_give_up_seconds: float = 72 * 3600.0
+    webhook_timeout_seconds: float = 5.0
+    # Webhooks may leave this machine.
+    webhooks_anywhere: bool = False
 
 
 _ADAPTER = TypeAdapter(Switches)

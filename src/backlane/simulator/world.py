@@ -8,7 +8,9 @@ from typing import Any
 
 from backlane.simulator.answers import write_output
 from backlane.simulator.declared import check_declared
+from backlane.simulator.deliveries import Endpoint
 from backlane.simulator.faults import Fault, Weather
+from backlane.simulator.http_delivery import Deliver, HttpDelivery
 from backlane.simulator.match import Asked
 from backlane.simulator.protocol import Refusal
 from backlane.simulator.runs import TERMINAL, Run, limit_output, mark, response_of, usage_of
@@ -17,6 +19,7 @@ from backlane.simulator.stats import stats_of
 from backlane.simulator.switches import Switches
 from backlane.simulator.text import input_texts
 from backlane.simulator.values import as_list, as_object
+from backlane.simulator.webhooks import Webhooks
 
 _EPOCH = 1_795_000_000.0
 _RUN_SLOTS = ("ending", "duration", "usage", "aftermath")
@@ -26,11 +29,18 @@ _ENDED_WORD = {"completed": "a completed response", "failed": "a failed response
 class World:
     """One simulated provider."""
 
-    def __init__(self, seed: int, clock: str, switches: Switches) -> None:
+    def __init__(
+        self, seed: int, clock: str, switches: Switches, webhook: tuple[str, str] | None = None
+    ) -> None:
+        """`webhook` is the URL and the secret of an endpoint that is there from the first day."""
         self.seed = seed
         self.switches = switches
         self._first_switches = switches
         self.is_virtual = clock == "virtual"
+        self._first_webhook = webhook
+        # The way a webhook leaves; whoever has no sockets puts another one here.
+        self.deliver: Deliver = HttpDelivery(lambda: self.switches)
+        self.webhooks = Webhooks(self, None)
         self.reset()
 
     def reset(self) -> None:
@@ -41,6 +51,10 @@ class World:
         self.weather = Weather(random.Random(f"{self.seed}:weather"))
         self.log: list[dict[str, Any]] = []
         self._ahead = 0.0
+        self.webhooks.close()
+        url, secret = self._first_webhook or ("", "")
+        first = Endpoint("we_configured", "configured", url, secret, 0.0, 0.0) if url else None
+        self.webhooks = Webhooks(self, first)
 
     def now(self) -> float:
         """Seconds since 1970, by this world's clock."""
@@ -115,6 +129,7 @@ class World:
         if "aftermath" in met:
             run.revives_after = float(met["aftermath"].values.get("seconds", 1))
         self.runs[run_id] = run
+        self.webhooks.watch(run)
         return run
 
     def _durations(self, number: int, then: Mapping[str, Any], slow: Fault | None) -> tuple[float, float]:
@@ -169,6 +184,7 @@ class World:
             raise Refusal(400, "Cannot cancel a synchronous response.")
         if status not in TERMINAL:
             run.canceled_at = self.now()
+            self.webhooks.ended(run)
         elif status != "cancelled" and self.switches.cancel_ended != "accept":
             told = f"Cannot cancel {_ENDED_WORD.get(status, 'a response in terminal state')}."
             raise Refusal(409 if self.switches.cancel_ended == "conflict" else 400, told)
