@@ -28,11 +28,13 @@ class Found:
 
 def look_now(tx: Transaction, attempt: Attempt, now: int) -> str:
     """Something may have happened to a run we wait for: it is looked at at once. What was done, in words."""
-    if attempt.state is not AttemptState.ACCEPTED:
+    # A run called canceled whose last word was had: there is one more.
+    more = attempt.state is AttemptState.CANCELED and attempt.look_at is None
+    if attempt.state is not AttemptState.ACCEPTED and not more:
         return "nobody waited for it"
-    if attempt.stream_state == "open":
+    if attempt.stream_state == "open" and not more:
         return "it is followed live"
-    tx.move_attempt(attempt.id, [AttemptState.ACCEPTED], look_at=now)
+    tx.move_attempt(attempt.id, [attempt.state], look_at=now)
     tx.wake(attempt.job_id, now)
     return "looked at"
 

@@ -53,7 +53,9 @@ def intent_before_create(evidence: Evidence) -> Finding:
 
 def one_create_per_attempt(evidence: Evidence) -> Finding:
     """I02: at most one create per attempt; a further one needs an attempt that names its reason."""
-    for attempt_id, count in Counter(attempt for attempt, _ in _creates(evidence)).items():
+    found_later = {row["provider_response_id"] for row in evidence.attempts if row["stray"]}
+    named = [attempt for attempt, line in _creates(evidence) if line.get("response_id") not in found_later]
+    for attempt_id, count in Counter(named).items():
         if count > 1:
             yield f"{attempt_id} was sent {count} times"
     for job_id, rows in _by(evidence.attempts, "job_id").items():
@@ -68,6 +70,8 @@ def one_create_per_attempt(evidence: Evidence) -> Finding:
 def doubtful_never_resent(evidence: Evidence) -> Finding:
     """I03: what may have been sent is sent again by nobody but a person, or once by declared choice."""
     for job_id, rows in _by(evidence.attempts, "job_id").items():
+        # What somebody doubled on the way, and what was found of it, was nobody's purchase.
+        rows = [row for row in rows if not row["stray"]]
         ordered = sorted(rows, key=lambda row: row["number"])
         for before, after in pairwise(ordered):
             in_doubt = before["state"] in ("sending", "unknown")
