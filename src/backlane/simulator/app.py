@@ -12,6 +12,7 @@ from backlane.simulator.input_items import page_of
 from backlane.simulator.protocol import wrong
 from backlane.simulator.signatures import signature
 from backlane.simulator.switches import Switches, changed
+from backlane.simulator.webhook_endpoints import add_endpoint_routes
 from backlane.simulator.world import World
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -82,6 +83,7 @@ def _add_provider_routes(app: FastAPI, world: World) -> None:
     app.add_route("/v1/responses/{run_id}", delete, methods=["DELETE"])
     app.add_route("/v1/responses/{run_id}/cancel", cancel, methods=["POST"])
     app.add_route("/v1/responses/{run_id}/input_items", input_items, methods=["GET"])
+    add_endpoint_routes(app, world)
     app.add_route("/v1/{run_id:path}", nothing, methods=_METHODS)
 
 

@@ -72,6 +72,19 @@ async def serve_run(
     return await _serve(world, line, request, run.body if run else {}, lambda fault: act(run_id, fault))
 
 
+async def serve_setting(
+    world: World, request: Request, call: str, act: Callable[[dict[str, Any]], Any]
+) -> Response:
+    """A call on the account's own settings; what `act` answers may be awaited."""
+    line = _noted(world, request, call, None)
+    try:
+        _authorize(request)
+        body = as_object(await _read(request)) if await request.body() else {}
+    except Refusal as refusal:
+        return _refused(world, line, refusal)
+    return await _serve(world, line, request, {}, lambda _: act(body))
+
+
 async def _serve(world: World, line: _Line, request: Request, body: Any, act: _Act) -> Response:
     call, run = str(line["call"]), world.runs.get(str(line["response_id"]))
     ended = run is not None and world.status(run) in TERMINAL

@@ -14,14 +14,6 @@ from backlane.simulator.webhook_faults import CONTENT, COPIES, EARLY, SLOTS, TIM
 if TYPE_CHECKING:
     from backlane.simulator.world import World
 
-EVENT_TYPES = tuple(
-    f"{kind}.{ending}"
-    for kind, endings in (
-        ("response", ("completed", "failed", "cancelled", "incomplete")),
-        ("batch", ("completed", "failed", "expired", "cancelled")),
-    )
-    for ending in endings
-)
 _LONGEST_WAIT = 4 * 3600.0
 _NO_ANSWER = (OSError, TimeoutError)
 
@@ -68,21 +60,33 @@ class Webhooks:
 
         `asked` is the request behind it, for faults to match; `at` when it happened, in seconds since 1970.
         """
-        number = self._next_number()
-        event = {
-            "id": mark(self._world.seed, number, "evt"),
+        event = self._event(kind, object_id, at)
+        for endpoint in list(self.endpoints.values()):
+            if endpoint.wants(kind, at):
+                self._address(endpoint, event, asked, faults or [])
+
+    def _event(self, kind: str, object_id: str, at: float) -> dict[str, Any]:
+        return {
+            "id": mark(self._world.seed, self.next_number(), "evt"),
             "object": "event",
             "created_at": int(at),
             "type": kind,
             "data": {"id": object_id},
         }
-        for endpoint in list(self.endpoints.values()):
-            if endpoint.wants(kind, at):
-                self._address(endpoint, event, asked, faults or [])
 
-    def delivery_to(self, endpoint: Endpoint, event: dict[str, Any], asked: Asked) -> Delivery:
+    async def send_sample(self, endpoint: Endpoint, kind: str) -> int | None:
+        """Send one event about nothing, once; the status answered, None without an answer."""
+        stranger = mark(self._world.seed, self.next_number(), "sample").removeprefix("sample_")
+        prefix = {"response": "resp", "batch": "batch"}.get(kind.partition(".")[0], "obj")
+        event = self._event(kind, f"{prefix}_{stranger}", self._world.now())
+        delivery = self._delivery_to(endpoint, event, Asked({}, ""))
+        status = await self._send(delivery)
+        delivery.line["outcome"] = "delivered" if _is_taken(status) else "given up"
+        return status
+
+    def _delivery_to(self, endpoint: Endpoint, event: dict[str, Any], asked: Asked) -> Delivery:
         """A delivery and its line in the truth log; nothing is sent yet."""
-        webhook_id = mark(self._world.seed, self._next_number(), "wh")
+        webhook_id = mark(self._world.seed, self.next_number(), "wh")
         line = self._world.note(
             "webhook",
             method="POST",
@@ -111,7 +115,7 @@ class Webhooks:
         world = self._world
         met = world.weather.meet("webhook", SLOTS, asked)
         time, copies, content = met.get(TIME), met.get(COPIES), met.get(CONTENT)
-        delivery = self.delivery_to(endpoint, event, asked)
+        delivery = self._delivery_to(endpoint, event, asked)
         delivery.line["faults"] = faults + [one.name for one in met.values()]
         delivery.line["fault"] = next(iter(delivery.line["faults"]), None)
         if content is not None and content.name == "foreign_webhook":
@@ -127,9 +131,9 @@ class Webhooks:
 
     def _foreign(self, endpoint: Endpoint, event: dict[str, Any], fault: Fault) -> None:
         """One more, about a response of somebody else."""
-        stranger = mark(self._world.seed, self._next_number(), "stranger").removeprefix("stranger_")
+        stranger = mark(self._world.seed, self.next_number(), "stranger").removeprefix("stranger_")
         foreign = event | {"id": f"evt_{stranger}", "data": {"id": f"resp_{stranger}"}}
-        delivery = self.delivery_to(endpoint, foreign, Asked({}, ""))
+        delivery = self._delivery_to(endpoint, foreign, Asked({}, ""))
         delivery.line |= {"fault": fault.name, "faults": [fault.name]}
         self._push(self._world.now(), delivery)
 
@@ -180,7 +184,8 @@ class Webhooks:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _next_number(self) -> int:
+    def next_number(self) -> int:
+        """A number for the next id of an event, a delivery or an endpoint."""
         self._sent += 1
         return self._sent
 
@@ -216,10 +221,19 @@ class Webhooks:
             self._push(run.ended_at(), run)
 
     async def _attempt(self, delivery: Delivery) -> None:
+        first_at = delivery.first_at = delivery.first_at or self._world.now()
+        if _is_taken(await self._send(delivery)):
+            delivery.line["outcome"] = "delivered"
+        else:
+            self._try_again(delivery, first_at)
+        for held in self._held:
+            self._push(self._world.now(), held)
+        self._held.clear()
+
+    async def _send(self, delivery: Delivery) -> int | None:
+        """Once, and what came of it in the truth log."""
         world, line = self._world, delivery.line
         headers, body = compose(delivery, world.now())
-        if delivery.first_at is None:
-            delivery.first_at = world.now()
         try:
             status = await world.deliver(delivery.endpoint.url, headers, body)
         except _NO_ANSWER:
@@ -227,13 +241,7 @@ class Webhooks:
         delivery.statuses.append(status)
         line |= {"attempts": len(delivery.statuses), "statuses": list(delivery.statuses)}
         line |= {"status_code": status, "answered_at": world.now()}
-        if status is not None and 200 <= status < 300:
-            line["outcome"] = "delivered"
-        else:
-            self._try_again(delivery, delivery.first_at)
-        for held in self._held:
-            self._push(world.now(), held)
-        self._held.clear()
+        return status
 
     def _try_again(self, delivery: Delivery, first_at: float) -> None:
         """Later and later, until the provider gives up."""
@@ -265,3 +273,7 @@ class Webhooks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._arm()
+
+
+def _is_taken(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300
