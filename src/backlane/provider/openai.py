@@ -13,6 +13,7 @@ from backlane.core.ports import CreateCall
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls
 from backlane.provider.pace import Pace, poll_after, retry_after
+from backlane.provider.registration import Registered, register
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
 from backlane.provider.webhooks import Door
 
@@ -52,6 +53,10 @@ class OpenAIProvider:
     def door(self) -> Door:
         """Where the accounts' signed events come in."""
         return Door(self._webhook_secrets)
+
+    async def register_webhook(self, account: str, url: str) -> Registered | Refused | Unknown | NotSent:
+        """Make an endpoint at the provider that tells `url` of every end."""
+        return await register(self._calls, account, url, self._now())
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""

@@ -71,13 +71,13 @@ def doubtful_never_resent(evidence: Evidence) -> Finding:
     """I03: what may have been sent is sent again by nobody but a person, or once by declared choice."""
     for job_id, rows in _by(evidence.attempts, "job_id").items():
         # What somebody doubled on the way, and what was found of it, was nobody's purchase.
-        rows = [row for row in rows if not row["stray"]]
-        ordered = sorted(rows, key=lambda row: row["number"])
+        ours = [row for row in rows if not row["stray"]]
+        ordered = sorted(ours, key=lambda row: row["number"])
         for before, after in pairwise(ordered):
             in_doubt = before["state"] in ("sending", "unknown")
             if in_doubt and after["reason"] not in ("person", "rebuy"):
                 yield f"{job_id}: {after['id']} ({after['reason']}) follows {before['id']}, which is {before['state']}"
-        if sum(row["reason"] == "rebuy" for row in rows) > 1:
+        if sum(row["reason"] == "rebuy" for row in ours) > 1:
             yield f"{job_id} was bought again by itself more than once"
     sent = Counter(
         _data(event).get("attempt") for event in evidence.events if event["type"] == "attempt.sent"
