@@ -1,4 +1,4 @@
-"""The invariants I01 to I08, I16, I17, I21, I22 and I29 as pure functions; every later feature joins them here."""
+"""The invariants I01 to I08, I16, I17, I21, I22 and I29, and those beside; every later feature joins them."""
 
 import json
 from collections import Counter
@@ -10,6 +10,7 @@ from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
@@ -258,6 +259,8 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I08": events_are_whole,
     "I16": gated_jobs_wait,
     "I17": cost_settled_once,
+    "I19": events_stored_once,
+    "I20": events_never_believed,
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
@@ -269,6 +272,8 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I04": ("submits", "judged from our rows only; no client's history was given"),
     "I05": ("submits", "judged from our rows only; no client's history was given"),
     "I08": ("watches", "judged from our rows only; no follower's history was given"),
+    "I19": ("provider_log", "judged from our rows only; the provider's truth log was not given"),
+    "I20": ("provider_log", "needs the provider's truth log"),
     "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
 }
 
