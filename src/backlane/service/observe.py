@@ -105,7 +105,8 @@ def _delay(ports: Ports, held: Held, attempt: Attempt, hint: int | None, cancele
     if canceled or held.job.phase is Phase.CANCELING or held.job.status in TERMINAL:
         since = now - (attempt.cancel_sent_at or now)
         return max(cancel_delay(since, ports.timings), hint or 0)
-    return look_delay(now - (attempt.accepted_at or now), ports.timings, hint, ports.chance(), held.usual)
+    age = now - (attempt.accepted_at or now)
+    return look_delay(age, ports.timings, hint, ports.chance(), held.usual, hinted=held.hinted)
 
 
 def _due(job: Job, at: int) -> int:
