@@ -8,6 +8,7 @@ import pytest
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
+from tests.story.deadly import deadly_app
 from tests.story.tool_types import Ledger, tool_app
 
 
@@ -25,4 +26,13 @@ async def helping(tmp_path: Path, simulator: Running, ledger: Ledger) -> AsyncIt
     await service.start_worker()
     yield Place(service, simulator, chosen)
     ledger.held.set()
+    await service.drain(grace=5)
+
+
+@pytest.fixture
+async def outside(tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
+    """A service without a worker, beside the worker processes that the test starts."""
+    settings = settings_for(tmp_path, simulator)
+    service = build(settings, types=deadly_app(), log=lambda line: None)
+    yield Place(service, simulator, settings)
     await service.drain(grace=5)

@@ -46,6 +46,7 @@ async def serve_create(world: World, request: Request) -> Response:
         given = await _read(request)
         known = as_object(given)
         line.update(metadata=known.get("metadata") or {}, model=known.get("model"))
+        line["previous_response_id"] = known.get("previous_response_id")
         line["background"] = bool(known.get("background"))
         body = check_create(given)
         world.admit(body)
