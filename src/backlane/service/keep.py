@@ -78,6 +78,6 @@ def answer_of(body: str) -> Answer:
     }
     for name, kind in parts.items():
         values[name] = tuple(kind(**one) for one in values.get(name, ()))
-    for name in ("hosted", "items"):
+    for name in ("hosted", "items", "unpriced"):
         values[name] = tuple(values.get(name, ()))
     return Answer(**values)
