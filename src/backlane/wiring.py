@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from typeid import TypeID
 
 from backlane.api.app import create_app
+from backlane.api.channels import Followers
 from backlane.api.context import Context
-from backlane.api.follow import Followers
 from backlane.core.ports import Types
 from backlane.engine.embedded import Embedded
 from backlane.engine.hints import HintLoop
@@ -195,7 +195,7 @@ def _ports(
 
 def web(service: Service) -> FastAPI:
     """The web application over a built service."""
-    followers = Followers()
+    followers = Followers(service.ports)
     service.store.on_commit = followers.tell
 
     async def ready() -> None:
