@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_files import FileTransaction
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -35,7 +36,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(Protocol):
+class Transaction(FileTransaction, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

@@ -72,27 +72,47 @@ def _provider_files() -> None:
         sa.Column("provider_account", sa.String(length=100), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column(
+            "filename",
+            sa.String(length=200),
+            nullable=False,
+            comment="as sent: it holds this row's id, to find it by",
+        ),
+        sa.Column(
             "state",
             sa.String(length=20),
             nullable=False,
-            comment="planned, sending, unknown, ready, refused or deleted",
+            comment="planned, sending, unknown, ready, retiring, lost, deleting, refused or deleted",
         ),
+        sa.Column("sender", sa.String(length=64), nullable=True, comment="the worker process that sent it"),
         sa.Column("provider_file_id", sa.String(length=200), nullable=True),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("code", sa.String(length=100), nullable=True),
+        sa.Column(
+            "tries", sa.Integer(), nullable=False, comment="deletes that taught us nothing, in a row"
+        ),
         sa.Column("planned_at", sa.BigInteger(), nullable=False),
         sa.Column("sent_at", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column(
             "expires_at", sa.BigInteger(), nullable=True, comment="when the provider forgets it by itself"
         ),
+        sa.Column(
+            "due_at", sa.BigInteger(), nullable=True, comment="when to see whether it can be deleted"
+        ),
         sa.ForeignKeyConstraint(["workspace"], ["workspaces.id"], name=op.f("fk_provider_files_workspace")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_files")),
         comment="One upload to the provider each: the intent first, then what became of it.",
     )
+    in_use = sa.text("state IN ('planned', 'sending', 'unknown', 'ready')")
+    due = sa.text("due_at IS NOT NULL")
     with op.batch_alter_table("provider_files", schema=None) as batch_op:
+        content = ["workspace", "provider_account", "sha256"]
+        batch_op.create_index("ix_provider_files_content", content, unique=False)
         batch_op.create_index(
-            "ix_provider_files_content", ["workspace", "provider_account", "sha256"], unique=False
+            "uq_provider_files_in_use", content, unique=True, postgresql_where=in_use, sqlite_where=in_use
+        )
+        batch_op.create_index(
+            "ix_provider_files_due", ["due_at"], unique=False, postgresql_where=due, sqlite_where=due
         )
 
 
@@ -129,6 +149,7 @@ def _uploads() -> None:
     )
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.create_index("ix_uploads_owner", ["workspace", "submitted_by", "created_at"], unique=False)
+        batch_op.create_index("ix_uploads_content", ["workspace", "sha256"], unique=False)
 
 
 def _job_files() -> None:
