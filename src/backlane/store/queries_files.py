@@ -73,6 +73,8 @@ IDLE_PROVIDER_FILES = (
 # Take such a copy out of use, so that no job relies on it any more.
 CLAIM_IDLE_FILE = (
     update(provider_files)
-    .where(provider_files.c.id == bindparam("at_id"), provider_files.c.state == bindparam("at_state"), ~_IN_USE)
+    .where(
+        provider_files.c.id == bindparam("at_id"), provider_files.c.state == bindparam("at_state"), ~_IN_USE
+    )
     .values(state="deleting")
 )

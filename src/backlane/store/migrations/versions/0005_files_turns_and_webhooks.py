@@ -87,18 +87,14 @@ def _provider_files() -> None:
         sa.Column("provider_file_id", sa.String(length=200), nullable=True),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("code", sa.String(length=100), nullable=True),
-        sa.Column(
-            "tries", sa.Integer(), nullable=False, comment="deletes that taught us nothing, in a row"
-        ),
+        sa.Column("tries", sa.Integer(), nullable=False, comment="deletes that taught us nothing, in a row"),
         sa.Column("planned_at", sa.BigInteger(), nullable=False),
         sa.Column("sent_at", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column(
             "expires_at", sa.BigInteger(), nullable=True, comment="when the provider forgets it by itself"
         ),
-        sa.Column(
-            "due_at", sa.BigInteger(), nullable=True, comment="when to see whether it can be deleted"
-        ),
+        sa.Column("due_at", sa.BigInteger(), nullable=True, comment="when to see whether it can be deleted"),
         sa.ForeignKeyConstraint(["workspace"], ["workspaces.id"], name=op.f("fk_provider_files_workspace")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_files")),
         comment="One upload to the provider each: the intent first, then what became of it.",
