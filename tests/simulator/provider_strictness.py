@@ -60,5 +60,7 @@ def checked_response(payload: dict[str, Any]) -> Response:
         if item.type == "message":
             for part in item.content:
                 for note in getattr(part, "annotations", []):
-                    assert 0 <= note.start_index <= note.end_index <= len(part.text)
+                    first = getattr(note, "start_index", 0)
+                    last = note.index if hasattr(note, "index") else note.end_index
+                    assert 0 <= first <= last <= len(part.text)
     return read

@@ -36,6 +36,7 @@ async def serve_create(world: World, request: Request) -> Response:
     def act(_: Fault | None) -> Any:
         run = world.accept(body)
         line.update(response_id=run.id, outcome="accepted", tokens=usage_of(run)["input_tokens"])
+        line["files"] = run.files
         line["faults"] += run.faults
         line["fault"] = line["fault"] or next(iter(run.faults), None)
         return world.show(run)
@@ -71,6 +72,19 @@ async def serve_run(
     return await _serve(world, line, request, run.body if run else {}, lambda fault: act(run_id, fault))
 
 
+async def serve_object(
+    world: World, request: Request, call: str, act: Callable[[_Line, Fault | None], Any], text: str = ""
+) -> Response:
+    """A call on a file or a container; `text` is what faults find in it."""
+    line = _noted(world, request, call, None)
+    line["object_id"] = request.path_params.get("object_id")
+    try:
+        _authorize(request)
+    except Refusal as refusal:
+        return _refused(world, line, refusal)
+    return await _serve(world, line, request, {"input": text}, lambda fault: act(line, fault))
+
+
 async def _serve(world: World, line: _Line, request: Request, body: Any, act: _Act) -> Response:
     call, run = str(line["call"]), world.runs.get(str(line["response_id"]))
     ended = run is not None and world.status(run) in TERMINAL
@@ -78,7 +92,8 @@ async def _serve(world: World, line: _Line, request: Request, body: Any, act: _A
     fault, delay = met.get("reply"), met.get("delay")
     line["fault"] = next((one.name for one in (fault, delay, met.get("header")) if one), None)
     line["faults"] = [one.name for one in met.values()]
-    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=str(line["response_id"]))
+    subject = str(line.get("object_id") or line["response_id"])
+    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=subject)
     if delay is not None and delay.values.get("when") != "after":
         await _wait(world, delay)
     try:

@@ -7,8 +7,12 @@ from typing import Any
 
 from backlane.simulator.match import Asked, Match
 
-CALLS = frozenset({"create", "retrieve", "cancel", "delete", "input_items"})
-_READS = CALLS - {"create"}
+_RESPONSES = frozenset({"create", "retrieve", "cancel", "delete", "input_items"})
+_CONTAINERS = frozenset({"container_retrieve", "container_files", "container_file", "container_content"})
+_FILES = frozenset({"file_upload", "file_list", "file_retrieve", "file_content", "file_delete"})
+# A fault meets calls about files and containers only when its order names such a call.
+CALLS = _RESPONSES | _FILES | _CONTAINERS
+_READS = _RESPONSES - {"create"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +40,23 @@ FAULTS: dict[str, Kind] = {
         "reply",
         {**_HOW, "accept": "false: the connection closes before anything is accepted (default true)"},
     ),
-    "lose_reply": Kind("do it, then close the connection without a reply", _READS, "reply", _HOW),
-    "cut_reply": Kind("send half of the reply, then close the connection", CALLS, "reply"),
-    "garble_reply": Kind("answer 200 with broken JSON", CALLS, "reply"),
+    "lose_reply": Kind(
+        "do it, then close the connection without a reply",
+        _READS,
+        "reply",
+        {**_HOW, "accept": "false: the connection closes before anything is done (default true)"},
+    ),
+    "cut_reply": Kind("send half of the reply, then close the connection", _RESPONSES, "reply"),
+    "garble_reply": Kind("answer 200 with broken JSON", _RESPONSES, "reply"),
     "html_reply": Kind(
         "answer with an HTML page",
-        CALLS,
+        _RESPONSES,
         "reply",
         {"status": "default 200", "accept": "default true below 500, false from 500"},
     ),
     "slow": Kind(
         "wait before replying",
-        CALLS,
+        _RESPONSES,
         "delay",
         {
             "seconds": "default 1",
@@ -113,10 +122,28 @@ FAULTS: dict[str, Kind] = {
         {"add": "output tokens, default 100"},
         True,
     ),
-    "poll_after_ms": Kind("replies carry openai-poll-after-ms", CALLS, "header", {"ms": "default 1000"}),
+    "poll_after_ms": Kind("replies carry openai-poll-after-ms", _RESPONSES, "header", {"ms": "default 1000"}),
     "gone": Kind("404: the run is not there (any more)", _READS, "reply"),
     "cancel_404": Kind("a cancel is answered 404 without effect", _CANCEL, "reply"),
     "cancel_409": Kind("a cancel is answered 409 without effect", _CANCEL, "reply"),
+    "file_unreadable": Kind(
+        "the run ends failed because a file or picture of its input cannot be read",
+        _CREATE,
+        "ending",
+        {"code": "default image_parse_error", "message": "the text"},
+    ),
+    "mcp_failed": Kind(
+        "the MCP calls of the run fail; the run does not",
+        _CREATE,
+        "tool",
+        {
+            "type": "http_error (default), mcp_protocol_error or mcp_tool_execution_error",
+            "code": "default 502",
+            "message": "the error's text",
+            "listing": "true: the server's tools cannot even be listed",
+        },
+    ),
+    "container_expired": Kind("the container is gone before its time, for good", _CONTAINERS, "reply"),
     "cancel_lost": Kind("a cancel is lost: no effect, no reply", _CANCEL, "reply", _HOW),
 }
 
