@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from backlane.core.outcome import Answer, CreateOutcome, LookOutcome
+from backlane.core.provider_file import FileProvider
 
 
 class Clock(Protocol):
@@ -41,7 +42,7 @@ class CreateCall:
     params: Mapping[str, Any]
 
 
-class Provider(Protocol):
+class Provider(FileProvider, Protocol):
     """One provider's wire. Answers are values; it raises only when it is itself broken."""
 
     async def create(self, call: CreateCall) -> CreateOutcome: ...
@@ -60,52 +61,6 @@ class Provider(Protocol):
 
     def look_wait(self, account: str) -> int:
         """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
-        ...
-
-
-class Draft(Protocol):
-    """Bytes on their way in, on disk and not stored: kept whole or dropped."""
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-    async def write(self, chunk: bytes) -> None:
-        """Add bytes. Raises StoreFull."""
-        ...
-
-    def reading(self) -> BinaryIO:
-        """What was written so far, from its beginning; the caller closes it."""
-        ...
-
-    async def keep(self) -> str:
-        """Store it durably under its hex sha256; one content is stored once. Raises StoreFull."""
-        ...
-
-    async def drop(self) -> None:
-        """Leave nothing of it; harmless after `keep`."""
-        ...
-
-
-class ArtifactStore(Protocol):
-    """Bytes under their content address. A name is never part of a path."""
-
-    async def put(self, content: bytes) -> str:
-        """Store the bytes durably; the hex sha256 under which they can be read."""
-        ...
-
-    async def get(self, sha256: str) -> bytes:
-        """The bytes. Raises StoreError if they are missing or do not hash to their name."""
-        ...
-
-    async def draft(self) -> Draft:
-        """Begin to take in bytes of unknown length. Raises StoreFull."""
-        ...
-
-    async def open(self, sha256: str) -> BinaryIO:
-        """The bytes to read piece by piece; the caller closes it. Raises StoreError as `get` does."""
         ...
 
 
@@ -194,11 +149,17 @@ class JobType(Protocol):
 
     @property
     def missing_parts(self) -> Sequence[str]:
-        """Declared parts that this version cannot run yet, in words ("a tool", "an action", "file inputs")."""
+        """Declared parts that this version cannot run yet, in words ("a tool", "an action")."""
         ...
 
     @property
     def checks(self) -> Sequence[TypeCheck]: ...
+    @property
+    def takes_files(self) -> bool: ...
+    def files(self, inputs: Any) -> Sequence[tuple[str, str]]:
+        """Pointer and id of each uploaded file that validated inputs name."""
+        ...
+
     def input_schema(self) -> dict[str, Any]: ...
 
     def output_schema(self) -> dict[str, Any] | None: ...

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from backlane.core.outcome import NotSent, Refused, Unknown, When
@@ -26,6 +26,22 @@ class Account:
     organization: str | None = None
     project: str | None = None
     simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with one file, which is read piece by piece. `timeout` is for the whole call, seconds."""
+
+    fields: Mapping[str, Any]
+    filename: str
+    content: BinaryIO
+    media_type: str
+    timeout: float
+
+    def arguments(self) -> dict[str, Any]:
+        """What the SDK's client is called with; it writes the form."""
+        file = ("file", (self.filename, self.content, self.media_type))
+        return {"body": dict(self.fields), "files": [file]}
 
 
 class Calls:
@@ -99,7 +115,7 @@ class Calls:
         return client
 
     async def call(
-        self, name: str, method: str, path: str, content: bytes | None = None
+        self, name: str, method: str, path: str, content: bytes | Form | None = None
     ) -> Reply | Refused | Unknown | NotSent:
         """One request, never repeated. No reply is either proof that nothing was sent, or not knowing."""
         account = self._accounts.get(name)
@@ -114,9 +130,14 @@ class Calls:
             return NotSent(f"this process cannot make a connection: {error.strerror}")
         ask: Any = {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
         given: dict[str, Any] = {} if content is None else {"content": content}
+        options: dict[str, Any] = {"max_retries": 0}
+        timeout = self._timeout
+        if isinstance(content, Form):
+            given, timeout = content.arguments(), max(self._timeout, content.timeout)
+            options["headers"] = {"Content-Type": "multipart/form-data"}
         try:
-            async with asyncio.timeout(self._timeout):
-                raw = await ask(path, cast_to=httpx2.Response, options={"max_retries": 0}, **given)
+            async with asyncio.timeout(timeout):
+                raw = await ask(path, cast_to=httpx2.Response, options=options, **given)
             return _reply(raw, account)
         except openai.APIStatusError as error:
             return _reply(error.response, account)

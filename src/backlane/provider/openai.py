@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 from backlane.core.outcome import CreateOutcome, Gone, LookOutcome, NotSent, Refused, Unknown, When
 from backlane.core.ports import CreateCall
+from backlane.core.provider_file import DeleteOutcome, FileUpload, FindOutcome, UploadOutcome
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls
+from backlane.provider.files import ProviderFiles
 from backlane.provider.pace import Pace, poll_after, retry_after
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
 
@@ -40,6 +42,7 @@ class OpenAIProvider:
         self._calls = Calls(
             accounts, call_timeout=call_timeout, reply_at_most=reply_at_most, transport=transport
         )
+        self._files = ProviderFiles(self._calls, now)
         self._now = now
         self._pace = pace
 
@@ -88,6 +91,18 @@ class OpenAIProvider:
         """Delete a stored run; a failure leaves it to the provider's own retention."""
         if wire.is_run_id(response_id):
             await self._calls.call(account, "DELETE", _path(response_id))
+
+    async def upload_file(self, upload: FileUpload) -> UploadOutcome:
+        """Upload a file, once."""
+        return await self._files.upload(upload)
+
+    async def find_file(self, account: str, filename: str, since: int) -> FindOutcome:
+        """The file of this name among those made since then."""
+        return await self._files.find(account, filename, since)
+
+    async def delete_file(self, account: str, file_id: str) -> DeleteOutcome:
+        """Delete a file; one that is not there is deleted too."""
+        return await self._files.delete(account, file_id)
 
     def create_wait(self, account: str, model: str | None) -> int:
         """Milliseconds until a create may go out."""

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from backlane.core.failure import MEANINGS, QUOTA_CODES, meaning
+from backlane.core.failure import FILE_CODES, MEANINGS, QUOTA_CODES, meaning
 from backlane.core.outcome import Gone, Refused, Unknown, When
 from backlane.provider.pace import retry_after
 
 _SECRETS = re.compile(r"(\bsk-|\bwhsec_|\bblk_|\bBearer )[^\s\"',;]+")
 _BUSY = frozenset({"server_is_overloaded", "slow_down"})
 # Refusals that say more to people than "the provider does not accept this request".
+_FILE_GONE = frozenset({"file_not_found", "image_file_not_found"})
 _TELLING = frozenset({"invalid_prompt", "content_filter", "data_residency_mismatch", "model_not_found"})
 
 
@@ -117,6 +118,10 @@ def create_refusal(reply: Reply, now: int) -> Refused | Unknown:
 
 
 def _refusal_code(status: int, error: ErrorBody) -> str:
+    if error.code in _FILE_GONE:
+        return "file_gone"
+    if error.code in FILE_CODES:
+        return error.code
     if error.code in _TELLING or meaning(error.code) in (MEANINGS["policy"], MEANINGS["image"]):
         return error.code
     return "model_not_found" if status == 404 and error.param == "model" else "request_refused"

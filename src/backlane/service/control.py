@@ -14,6 +14,7 @@ from backlane.core.storage import Transaction
 from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequired, ServiceError
 from backlane.service.access import Caller, relation, visible
 from backlane.service.fail import fail
+from backlane.service.link import files_of, link_files
 from backlane.service.ports import Ports
 from backlane.service.purchase import keep_accepted
 from backlane.service.release import close_open_review
@@ -115,6 +116,7 @@ async def retry(
         # The work stays its first requester's, whoever asked for it again.
         job = replace(job, submitted_by=old.submitted_by, user=old.user)
         tx.insert_job(job, stored, first)
+        link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         now = ports.clock.now()
         tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.artifacts import ArtifactStore
+from backlane.core.ports import Chance, Clock, Ids, Pricer, Provider, Types, Worker
 from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
 

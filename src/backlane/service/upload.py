@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from backlane.core.artifacts import Draft
 from backlane.core.media import label
-from backlane.core.ports import Draft
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound, RoleRequired, TooLarge
 from backlane.service.access import Caller, visible
