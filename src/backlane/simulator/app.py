@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from backlane.simulator.calls import serve_create, serve_run
+from backlane.simulator.calls import serve_create, serve_follow, serve_run
 from backlane.simulator.control import add_control_routes
 from backlane.simulator.faults import Fault
 from backlane.simulator.file_calls import add_file_routes
@@ -42,11 +42,11 @@ def _add_provider_routes(app: FastAPI, world: World) -> None:
         return await serve_create(world, request)
 
     async def retrieve(request: Request) -> Response:
+        if request.query_params.get("stream") == "true":
+            return await serve_follow(world, request)
+
         def act(run_id: str, fault: Fault | None) -> Any:
             run = world.run(run_id)
-            if request.query_params.get("stream") == "true":
-                told = "This response cannot be streamed because it was not created with stream=true."
-                raise wrong("stream", told)
             shown, include = world.show(run, fault), request.query_params.getlist("include[]")
             return shown | {"output": shown_items(shown["output"], run.hidden, include)}
 

@@ -2,30 +2,19 @@
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from backlane.simulator.fault_kind import Kind
 from backlane.simulator.match import Asked, Match
+from backlane.simulator.stream_faults import STREAM_FAULTS
 
-_RESPONSES = frozenset({"create", "retrieve", "cancel", "delete", "input_items"})
+_RESPONSES = frozenset({"create", "retrieve", "stream", "cancel", "delete", "input_items"})
 _CONTAINERS = frozenset({"container_retrieve", "container_files", "container_file", "container_content"})
 _FILES = frozenset({"file_upload", "file_list", "file_retrieve", "file_content", "file_delete"})
 # A fault meets calls about files and containers only when its order names such a call.
 CALLS = _RESPONSES | _FILES | _CONTAINERS
 _READS = _RESPONSES - {"create"}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A fault's meaning. One call meets at most one fault of each slot, in the order they were added."""
-
-    description: str
-    # Calls it meets when the order names none.
-    calls: frozenset[str]
-    slot: str
-    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    # It waits for a call on a run that has ended.
-    needs_ended: bool = False
 
 
 _CREATE, _CANCEL, _ON_READ = frozenset({"create"}), frozenset({"cancel"}), frozenset({"retrieve"})
@@ -145,6 +134,7 @@ FAULTS: dict[str, Kind] = {
     ),
     "container_expired": Kind("the container is gone before its time, for good", _CONTAINERS, "reply"),
     "cancel_lost": Kind("a cancel is lost: no effect, no reply", _CANCEL, "reply", _HOW),
+    **STREAM_FAULTS,
 }
 
 
@@ -208,14 +198,18 @@ class Weather:
         """Clear sky."""
         self._faults.clear()
 
-    def meet(self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False) -> dict[str, Fault]:
+    def meet(
+        self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False, cursor: bool = False
+    ) -> dict[str, Fault]:
         """What this call meets, by slot; each fault it meets is used up once."""
         met: dict[str, Fault] = {}
         for fault in list(self._faults):
             kind = fault.kind
             if kind.slot not in slots or kind.slot in met or call not in fault.calls:
                 continue
-            if (kind.needs_ended and not ended) or not fault.match.meets(asked):
+            if (kind.needs_ended and not ended) or (kind.needs_cursor and not cursor):
+                continue
+            if not fault.match.meets(asked):
                 continue
             if fault.rate < 1.0 and self._chance.random() >= fault.rate:
                 continue

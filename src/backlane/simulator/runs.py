@@ -183,7 +183,9 @@ def output_shown(run: Run, status: str, switches: Switches) -> list[dict[str, An
     """The items that a run in this status shows."""
     if status in ("completed", "incomplete"):
         return run.output
-    if status != "cancelled" or not switches.cancel_keeps_output or run.canceled_at is None:
+    if status != "cancelled" or run.canceled_at is None:
+        return []
+    if run.background and not switches.cancel_keeps_output:
         return []
     length = run.ends_at - run.starts_at
     share = max(0.0, run.canceled_at - run.starts_at) / length if length else 0.0
