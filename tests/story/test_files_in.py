@@ -9,9 +9,10 @@ import pytest
 from backlane.errors import InvalidRequest, NotFound
 from backlane.service import control, show
 from backlane.service.read import read_job
+from backlane.service.submit import Submission, submit
 from backlane.simulator.server import Running
 from tests.conftest import Place
-from tests.simulator.made_files import encrypted_pdf, pdf, png
+from tests.simulator.made_files import png
 from tests.story.acts import contents, creates, ended, fault, finished, script, seen, submitted, verified
 from tests.story.filed import PDF, WORDS, alive, asked, calls, copies, filed_place, sent_in, tidied
 
@@ -130,7 +131,7 @@ async def test_two_jobs_of_one_content_wait_for_one_upload(idle: Place) -> None:
 
 async def test_a_copy_stays_as_long_as_an_open_job_uses_its_content(far: Place) -> None:
     ana = await far.caller()
-    script(far, {"running_seconds": 400}, text="long")
+    script(far, {"running_seconds": 400}, input_contains="takes long")
     long = await asked(far, ana, await sent_in(far, ana, PDF), text="This takes long.")
     await seen(far, ana, long.id, lambda view: view["phase"] == "model")
     short = await asked(far, ana, await sent_in(far, ana, PDF))
@@ -228,7 +229,7 @@ async def test_a_file_that_vanishes_each_time_ends_the_job(far: Place) -> None:
         fault(far, "status", status=400, code="file_not_found", message="The file was not found.")
     view = await finished(far, ana, await asked(far, ana, await sent_in(far, ana, PDF)))
     assert (view["status"], view["failure"]["code"]) == ("failed", "file_gone")
-    assert creates(far) == 0
+    assert (creates(far), len(far.simulator.world.runs)) == (4, 0)
     await tidied(far)
     assert alive(far) == 0
     verified(far)
@@ -236,8 +237,6 @@ async def test_a_file_that_vanishes_each_time_ends_the_job(far: Place) -> None:
 
 async def test_a_file_is_uploaded_for_longer_than_its_job_is_useful(far: Place) -> None:
     ana = await far.caller()
-    from backlane.service.submit import Submission, submit
-
     day = 86_400_000
     until = far.service.ports.clock.now() + 20 * day
     given = {"attachments": [await sent_in(far, ana, PDF)]}
@@ -318,8 +317,7 @@ async def test_a_jobs_files_are_among_its_artifacts_and_go_with_a_retry(near: Pl
 
 async def test_a_file_the_provider_cannot_read_is_the_inputs_fault(near: Place) -> None:
     ana = await near.caller()
-    near.simulator.world.switches.unreadable_files = "refuse"
-    script(near, {"error_code": "invalid_file"})
+    fault(near, "status", status=400, code="invalid_file", message="The file cannot be read.")
     view = await finished(near, ana, await asked(near, ana, await sent_in(near, ana, PDF)))
     assert (view["status"], view["failure"]["cause"]) == ("failed", "input")
 
@@ -334,8 +332,3 @@ async def test_jobs_without_files_do_nothing_about_them(near: Place) -> None:
         "result",
         "citations",
     ]
-
-
-def test_the_encrypted_pdf_of_these_stories_is_one() -> None:
-    assert b"/Encrypt" in encrypted_pdf()
-    assert b"/Encrypt" not in pdf("x")

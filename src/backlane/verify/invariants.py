@@ -10,6 +10,7 @@ from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
@@ -257,6 +258,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
+    **FILE_INVARIANTS,
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {
@@ -266,6 +268,7 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I05": ("submits", "judged from our rows only; no client's history was given"),
     "I08": ("watches", "judged from our rows only; no follower's history was given"),
     "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
+    **FILE_NEEDS,
 }
 
 
