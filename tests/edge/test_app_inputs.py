@@ -228,14 +228,14 @@ def test_every_file_is_told_with_its_place_as_it_was_given() -> None:
         either: File | None = None
         name: str = ONE
 
-    raw = {"inner": [{"papers": {"a": [ONE, TWO]}, "front/page": TWO}], "keyed": {"file": ONE}}
+    raw = {"inner": [{"papers": {"a": [ONE, TWO]}, "front/page": TWO}], "keyed": {"paper": ONE}}
     kind = typed(Holder)
     found = list(kind.files(kind.read_inputs(raw)))
     assert found == [
         ("/inputs/inner/0/papers/a/0", ONE),
         ("/inputs/inner/0/papers/a/1", TWO),
         ("/inputs/inner/0/front~1page", TWO),
-        ("/inputs/keyed/file", ONE),
+        ("/inputs/keyed/paper", ONE),
     ]
 
 

@@ -26,6 +26,7 @@ from backlane.service.fail import failed
 from backlane.service.intent import intent
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
+from backlane.service.take_turns import forgotten, keep_turn, turned
 
 _ACTOR = "backlane"
 # A file that is gone is uploaded anew; if it is gone each time, somebody deletes it.
@@ -39,6 +40,7 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         attempt = intent(ports, job, len(held.attempts) + 1, reason, now)
         tx.insert_attempt(attempt)
+        keep_turn(tx, held.attempt, attempt, now)
         data = {"attempt": attempt.id, "number": attempt.number, "reason": reason, "lane": job.lane}
         told = Event("attempt.planned", now, _ACTOR, data)
         return replace(job, wait_until=None), [told]
@@ -51,7 +53,7 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
 async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Commit `sending`, then call create, then keep its outcome."""
     try:
-        params = await _build(ports, held)
+        params = await turned(ports, held, attempt, await _build(ports, held))
         files = await attached(ports, held, params)
     except (_CannotBuild, CannotAttach) as error:
         return await failed(ports, held, error.code, detail=str(error))
@@ -196,8 +198,9 @@ def keep_accepted(
 
 async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused) -> Held | None:
     now = ports.clock.now()
+    anew = await forgotten(ports, attempt, outcome.code)
     file_gone = outcome.code == "file_gone" and _refused_as(held, "file_gone") < _FILE_GONE_AT_MOST
-    if outcome.when is When.NEVER and not file_gone:
+    if outcome.when is When.NEVER and not (anew or file_gone):
         return await failed(
             ports,
             held,
@@ -209,7 +212,7 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
     phase = Phase.RETRY
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        until = now + delay
+        until = now if anew else now + delay
         if file_gone:
             forget_copies(tx, job)
         if outcome.when is When.INCIDENT:
