@@ -107,3 +107,6 @@ async def tidied(place: Place) -> None:
     """Every chore that is due is done."""
     while await forget_files(place.service.ports):
         pass
+
+
+filed = filed_app()

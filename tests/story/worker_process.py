@@ -53,7 +53,8 @@ async def main(folder: Path, provider: str, armed: str) -> None:
     await service.start_worker()
     while await service.store.read(goes_on):
         await asyncio.sleep(0.05)
-    await forget_files(service.ports)
+    while await forget_files(service.ports):
+        pass
     await service.drain(grace=5)
 
 
