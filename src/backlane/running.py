@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
 from backlane.errors import BacklaneError
 from backlane.provider.openai import OpenAIProvider
 from backlane.service.carry import Carrier
-from backlane.service.forget import forget_files
+from backlane.service.forget_files import forget_files
 from backlane.service.ports import Ports
 from backlane.settings import Settings
 from backlane.store.dialects import sqlite_path
@@ -46,8 +47,10 @@ class Service:
     carrier: Carrier
     pump: Pump
     engine: Embedded
+    hints: HintLoop
     _lock: WorkerLock | None = None
     _pumping: asyncio.Task[None] | None = None
+    _hinting: asyncio.Task[None] | None = None
     _tidying: asyncio.Task[None] | None = None
     _prepared: bool = False
 
@@ -59,6 +62,8 @@ class Service:
         self.lock_worker()
         if self.worker.exclusive:
             await self.carrier.take_over()
+            await self.hints.inbox.take_over()
+        self._hinting = asyncio.create_task(self.hints.run())
         self._pumping = asyncio.create_task(self._work())
         self._tidying = asyncio.create_task(self._tidy())
         if ended is not None:
@@ -106,14 +111,25 @@ class Service:
             await asyncio.gather(self._tidying, return_exceptions=True)
 
     async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, await what is under way, hand the rest back, let go of everything."""
+        """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything."""
         self.pump.stop()
+        self.ports.streams.drain()
+        self.hints.stop()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
             await self._stop_tidying()
             await self.engine.close(grace)
+            await _ended(self._hinting, grace)
             await self.carrier.give_back()
         await self.provider.close()
         self.store.database.close()
         if self._lock is not None:
             self._lock.release()
+
+
+async def _ended(task: asyncio.Task[None] | None, grace: float) -> None:
+    """Wait for a task up to `grace` seconds, then stop it: what it was at comes again."""
+    if task is not None:
+        await asyncio.wait([task], timeout=grace)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from backlane import App, File, Request
 from backlane.core.job import Job
 from backlane.service.access import Caller
-from backlane.service.forget import forget_files
+from backlane.service.forget_files import forget_files
 from backlane.service.submit import Submission, submit
 from backlane.service.upload import Incoming, upload
 from backlane.simulator.server import Running

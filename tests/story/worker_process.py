@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backlane.core.storage import Search
-from backlane.service.forget import forget_files
+from backlane.service.forget_files import forget_files
 from backlane.settings import load_settings
 from backlane.wiring import build
 from tests.story.filed import filed_app

@@ -9,6 +9,8 @@ from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
 from backlane.core.storage_files import FileTransaction
+from backlane.core.storage_hooks import InboxTransaction
+from backlane.core.storage_live import LiveTransaction
 from backlane.core.storage_tools import ToolTransaction
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(FileTransaction, ToolTransaction, Protocol):
+class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

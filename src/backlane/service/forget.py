@@ -1,76 +1,33 @@
-"""Deleting the copies of files at the provider that no open job uses any more. Survives crashes: the row says where
-it stands, and a delete may be asked for again."""
+"""Deleting runs at the provider once nothing more is wanted of them, where the settings ask for it."""
 
-from backlane.core.outcome import NotSent
-from backlane.core.provider_file import Missing, Stored
-from backlane.core.schedule import retry_delay
-from backlane.core.storage import Row
-from backlane.service.bring import abandoned
+from backlane.core.job import Attempt, AttemptState, newest_of
+from backlane.core.lifecycle import TERMINAL
+from backlane.core.storage import Transaction
 from backlane.service.ports import Ports
 
-_AT_A_TIME = 50
+_ENDED = (AttemptState.COMPLETED, AttemptState.FAILED, AttemptState.INCOMPLETE)
 
 
-async def forget_files(ports: Ports) -> int:
-    """Work off the copies that are due; how many were seen to."""
-    now = ports.clock.now()
-    idle = await ports.store.read(lambda tx: tx.idle_provider_files(now, _AT_A_TIME))
-    for copy in idle:
-        await _forget(ports, copy)
-    return len(idle)
+async def forget_runs(ports: Ports, job_id: str, attempt: Attempt | None = None) -> None:
+    """Delete the job's runs whose ends are stored, and this attempt's; a failure leaves it to retention.
 
-
-async def _forget(ports: Ports, copy: Row) -> None:
-    """Take one copy out of use, find its id if it is not known, delete it."""
-    now = ports.clock.now()
-    state = copy["state"]
-    if state == "sending" and not abandoned(ports, copy, now):
-        # Its worker still waits for the reply; that makes it due again.
-        await _later(ports, copy, None)
+    While the job goes on, the runs that its next turn goes on from stay.
+    """
+    if not ports.delete_at_provider:
         return
-    if state != "deleting" and not await ports.store.write(lambda tx: tx.claim_idle_file(copy["id"], state)):
-        return
-    ports.point("file_deleting")
-    if copy["sent_at"] is None:
-        await _ended(ports, copy, "never_sent")
-        return
-    file_id = copy["provider_file_id"] or await _found(ports, copy, now)
-    if file_id is None:
-        return
-    outcome = await ports.provider.delete_file(copy["provider_account"], file_id)
-    if isinstance(outcome, Missing):
-        await _ended(ports, copy, copy["code"], file_id)
-    else:
-        await _later(ports, copy, None if isinstance(outcome, NotSent) else outcome.retry_after)
+    for one in await ports.store.read(lambda tx: _unwanted(tx, job_id, attempt)):
+        if one.provider_response_id is not None:
+            await ports.provider.delete(one.provider_account, one.provider_response_id)
 
 
-async def _found(ports: Ports, copy: Row, now: int) -> str | None:
-    """The id of an upload whose reply was lost; None if it is not there, or not known yet."""
-    found = await ports.provider.find_file(copy["provider_account"], copy["filename"], copy["sent_at"])
-    if isinstance(found, Stored):
-        return found.file_id
-    if not isinstance(found, Missing):
-        await _later(ports, copy, None if isinstance(found, NotSent) else found.retry_after)
-    elif now < (copy["finished_at"] or copy["sent_at"]) + ports.timings.unknown_wait:
-        await _later(ports, copy, None)
-    else:
-        await _ended(ports, copy, "never_found")
-    return None
-
-
-async def _ended(ports: Ports, copy: Row, code: str | None, file_id: str | None = None) -> None:
-    """Nothing of it is left at the provider."""
-    known = {"code": code, "provider_file_id": file_id, "finished_at": ports.clock.now(), "due_at": None}
-    await ports.store.write(
-        lambda tx: tx.move_provider_file(copy["id"], ["deleting"], state="deleted", **known)
-    )
-
-
-async def _later(ports: Ports, copy: Row, hint: int | None) -> None:
-    """Nothing was learned: see to it again later."""
-    tries = copy["tries"]
-    due_at = ports.clock.now() + retry_delay(tries, ports.timings, hint, ports.chance())
-    changes = {"due_at": due_at, "tries": tries + 1}
-    await ports.store.write(
-        lambda tx: tx.move_provider_file(copy["id"], [copy["state"], "deleting"], **changes)
-    )
+def _unwanted(tx: Transaction, job_id: str, attempt: Attempt | None) -> list[Attempt]:
+    job, attempts = tx.job(job_id), tx.attempts(job_id)
+    newest = newest_of(attempts)
+    answered = newest is not None and newest.state is AttemptState.COMPLETED and not tx.tool_states(newest.id)
+    goes_on = job is not None and job.status not in TERMINAL and not answered
+    return [
+        one
+        for one in attempts
+        if (one.state in _ENDED or (attempt is not None and one.id == attempt.id))
+        and not (goes_on and one.state is AttemptState.COMPLETED)
+    ]

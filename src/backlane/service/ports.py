@@ -7,6 +7,7 @@ from backlane.core.artifacts import ArtifactStore
 from backlane.core.ports import Chance, Clock, Ids, Pricer, Provider, Types, Worker
 from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
+from backlane.service.open_streams import OpenStreams
 
 
 def _nothing(_: str) -> None:
@@ -21,7 +22,8 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
-    `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
+    `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
+    events; `log` takes one line for operators; `streams` are the live streams this worker reads;
     `point` marks named places where a test may stop the process.
     """
 
@@ -43,6 +45,8 @@ class Ports:
     files_inline_at_most: int = 1_000_000
     provider_file_lifetime: int = 7 * DAY
     timings: Timings = field(default_factory=Timings)
+    streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
+    noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

@@ -41,6 +41,7 @@ _REFUSING: dict[str, tuple[int, str, str | None, str]] = {
         "The engine is currently overloaded, please try again later",
     ),
     "slow_down": (503, "rate_limit_error", "slow_down", "Slow down."),
+    "flex_unavailable": (429, "invalid_request_error", "resource_unavailable", "Resource Unavailable"),
     "status": (400, "invalid_request_error", None, "No."),
     "refuse_stream": (
         400,
@@ -132,6 +133,9 @@ def limit_headers(world: World) -> dict[str, str]:
         "x-ratelimit-limit-tokens": str(switches.tokens_per_minute),
         "x-ratelimit-remaining-tokens": str(max(0, switches.tokens_per_minute - used)),
         "x-ratelimit-reset-tokens": f"{reset}ms",
+        "x-ratelimit-limit-project-tokens": str(switches.project_tokens_per_minute),
+        "x-ratelimit-remaining-project-tokens": str(max(0, switches.project_tokens_per_minute - used)),
+        "x-ratelimit-reset-project-tokens": f"{reset}ms",
     }
 
 

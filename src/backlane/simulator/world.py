@@ -13,10 +13,12 @@ from backlane.simulator.attached import read_items
 from backlane.simulator.containers import Containers
 from backlane.simulator.conversation import Turn, check_items, check_turn, input_of
 from backlane.simulator.declared import check_declared
+from backlane.simulator.deliveries import Endpoint
 from backlane.simulator.desk import Desk
 from backlane.simulator.faults import Fault, Weather
 from backlane.simulator.files import Files
 from backlane.simulator.hosted import shown_items
+from backlane.simulator.http_delivery import Deliver, HttpDelivery
 from backlane.simulator.interpreting import check_containers
 from backlane.simulator.match import Asked
 from backlane.simulator.mcp import tool_failure
@@ -29,6 +31,8 @@ from backlane.simulator.text import input_texts
 from backlane.simulator.turns import history_of, read_turn
 from backlane.simulator.values import as_list, as_object
 from backlane.simulator.waiting import Bell, Pause
+from backlane.simulator.webhooks import Webhooks
+from backlane.simulator.windows import durations
 
 _EPOCH = 1_795_000_000.0
 _RUN_SLOTS = ("ending", "duration", "usage", "aftermath", "novelty", "tool")
@@ -41,11 +45,18 @@ _FAILED_CODE = {"failed": "server_error", "file_unreadable": "image_parse_error"
 class World:
     """One simulated provider."""
 
-    def __init__(self, seed: int, clock: str, switches: Switches) -> None:
+    def __init__(
+        self, seed: int, clock: str, switches: Switches, webhook: tuple[str, str] | None = None
+    ) -> None:
+        """`webhook` is the URL and the secret of an endpoint that is there from the first day."""
         self.seed = seed
         self.switches = switches
         self._first_switches = switches
         self.is_virtual = clock == "virtual"
+        self._first_webhook = webhook
+        # The way a webhook leaves; whoever has no sockets puts another one here.
+        self.deliver: Deliver = HttpDelivery(lambda: self.switches)
+        self.webhooks = Webhooks(self, None)
         # How a stream lets time pass; who drives the clock from outside may set another one.
         self.pause: Pause | None = None if self.is_virtual else asyncio.sleep
         self._bell = Bell()
@@ -57,9 +68,13 @@ class World:
         self.runs: dict[str, Run] = {}
         self.files, self.containers = Files(), Containers()
         self.scripts = Script()
-        self.weather = Weather(random.Random(f"{self.seed}:weather"))
+        self.weather = Weather(random.Random(f"{self.seed}:weather"), self.now)
         self.log: list[dict[str, Any]] = []
         self._ahead = 0.0
+        self.webhooks.close()
+        url, secret = self._first_webhook or ("", "")
+        first = Endpoint("we_configured", "configured", url, secret, 0.0, 0.0) if url else None
+        self.webhooks = Webhooks(self, first)
         self._bell.ring()
 
     def now(self) -> float:
@@ -169,21 +184,14 @@ class World:
         if "aftermath" in met:
             run.revives_after = float(met["aftermath"].values.get("seconds", 1))
         self.runs[run_id] = run
+        self.webhooks.watch(run)
         return run
 
     def _durations(
         self, number: int, body: Mapping[str, Any], then: Mapping[str, Any], slow: Fault | None
     ) -> tuple[float, float]:
-        """Scripted seconds are exact; the simulator's own are shortened by `speed`."""
-        chance, switches = random.Random(f"{self.seed}:{number}:time"), self.switches
-        queued = chance.uniform(*switches.queued_seconds) / switches.speed
-        running = chance.uniform(*switches.running_seconds) / switches.speed
-        if not body.get("background"):
-            # Who waits for the whole answer need not wait long, unless a script or a fault says so.
-            queued, running = 0.0, running if body.get("stream") else 0.0
-        queued = float(then.get("queued_seconds", queued))
-        running = float(then.get("running_seconds", running))
-        return queued, running + (float(slow.values.get("seconds", 60)) if slow else 0.0)
+        chance, former = random.Random(f"{self.seed}:{number}:time"), self.runs.values()
+        return durations(chance, body, then, slow, self.switches, former)
 
     def _stored(self, run: Run) -> bool:
         return run.body.get("store") is not False and not self.switches.zdr
@@ -242,6 +250,7 @@ class World:
     def _stop(self, run: Run) -> None:
         run.canceled_at = self.now()
         self._bell.ring(run.id)
+        self.webhooks.ended(run)
 
     def delete(self, run: Run) -> dict[str, Any]:
         """Forget a finished run."""

@@ -20,7 +20,7 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
-from backlane.store.tables_wire import job_files, provider_files, uploads
+from backlane.store.tables_wire import inbox, job_files, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
 
 
@@ -47,6 +47,9 @@ def collect(
             "cost_lines": rows(cost_lines),
             "reviews": rows(reviews),
             "idempotency_keys": rows(idempotency_keys),
+            "inbox": rows(inbox),
+            "turns": rows(turns),
+            "tool_calls": rows(tool_calls),
             "uploads": rows(uploads),
             "job_files": rows(job_files),
             "provider_files": rows(provider_files),

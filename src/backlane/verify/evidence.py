@@ -26,6 +26,9 @@ class Evidence:
     cost_lines: Sequence[Row]
     reviews: Sequence[Row]
     idempotency_keys: Sequence[Row]
+    inbox: Sequence[Row] = ()
+    turns: Sequence[Row] = ()
+    tool_calls: Sequence[Row] = ()
     uploads: Sequence[Row] = ()
     job_files: Sequence[Row] = ()
     provider_files: Sequence[Row] = ()
