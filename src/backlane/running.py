@@ -83,10 +83,14 @@ class Service:
             self.store.database.require_whole()
             self.worker.exclusive = True
 
-    async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything."""
+    def let_go(self) -> None:
+        """Claim no more, and hand live streams to whoever works next; what else is under way goes on."""
         self.pump.stop()
         self.ports.streams.drain()
+
+    async def drain(self, grace: float = 30.0) -> None:
+        """Claim no more, await what is under way, hand the rest back, let go of everything."""
+        self.let_go()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
             await self.engine.close(grace)
