@@ -91,6 +91,8 @@ class EventLines:
 
 
 TRIES = 40
+# Who watches waits a minute for a service that restarts.
+WATCH_TRIES = 240
 
 
 class Patience:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backlane.asking import (
     TRIES,
+    WATCH_TRIES,
     Ask,
     EventLines,
     JobHandle,
@@ -120,7 +121,7 @@ class Client:
 
     def watch(self, job_id: str, *, after: int = 0) -> Generator[dict[str, Any]]:
         """A job's events as they come, each once and in order, until it is terminal; reconnects by itself."""
-        patience = Patience()
+        patience = Patience(WATCH_TRIES)
         while True:
             try:
                 for event in self._events(events_request(job_id, after)):
@@ -246,7 +247,7 @@ class AsyncClient:
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncGenerator[dict[str, Any]]:
         """A job's events as they come, each once and in order; see Client.watch."""
-        patience = Patience()
+        patience = Patience(WATCH_TRIES)
         while True:
             try:
                 async for event in self._events(events_request(job_id, after)):
