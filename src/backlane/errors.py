@@ -9,6 +9,7 @@ BacklaneError
 │   ├── StoreFull           no room to write
 │   └── StoreDamaged        the database file is damaged
 ├── CheckFailed             raised by a job type's check
+├── ToolFailed              raised by a job type's tool
 ├── ServiceError            what a client of the service sees
 │   ├── ServiceUnreachable  nobody answers at BACKLANE_URL
 │   └── WaitTimeout         a waited-for job did not end in time
@@ -16,6 +17,7 @@ BacklaneError
 └── Refusal                 a request that is answered with problem+json
     ├── Malformed           not JSON, or JSON this service does not take
     ├── TooLarge            over a declared size
+    ├── BadSignature        an event that its sender did not sign
     ├── Unauthenticated     no key, or one that is not valid now
     ├── RoleRequired        the key's role may not do this
     ├── NotFound            no such thing within sight
@@ -103,6 +105,13 @@ class CheckFailed(BacklaneError):
     hint = "Read the check's report in the job's artifacts."
 
 
+class ToolFailed(BacklaneError):
+    """Raised by a job type's tool that cannot answer; the model is told the message, any other error only by name."""
+
+    code = "tool-failed"
+    hint = "Read what the model was told in the job's tool_output artifacts."
+
+
 class ServiceError(BacklaneError):
     """An answer of the service that is not success, as a client sees it."""
 
@@ -176,6 +185,14 @@ class TooLarge(Refusal):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, errors=[{"pointer": "", "detail": detail}])
+
+
+class BadSignature(Refusal):
+    """An event that no known secret signed, or that was signed more than five minutes ago."""
+
+    code = "bad-signature"
+    title = "The signature does not hold"
+    hint = "Send the bytes as they were signed; check the secret and both clocks."
 
 
 class Unauthenticated(Refusal):

@@ -18,6 +18,7 @@ from backlane.api.channels import Followers
 from backlane.api.context import Context
 from backlane.core.ports import Types
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
 from backlane.errors import BacklaneError, SettingsError
 from backlane.outbound.folder import ArtifactFolder
@@ -27,6 +28,7 @@ from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.running import Service, ThisWorker
 from backlane.service.carry import Carrier
+from backlane.service.hints import Inbox
 from backlane.service.open_streams import OpenStreams
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates
@@ -98,7 +100,10 @@ def _log(line: str) -> None:
 
 def _provider(settings: Settings, now: Callable[[], int], chance: Callable[[], float]) -> OpenAIProvider:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    accounts = {"default": Account(key, settings.openai_base_url)} if key else {}
+    secrets = settings.webhook_secrets()
+    # A process that only serves needs the secret and no key.
+    own = Account(key or "", settings.openai_base_url, webhook_secrets=secrets)
+    accounts = {"default": own} if key or secrets else {}
     pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
     timeout = int(settings.call_timeout * 1000)
     at_most = settings.reply_at_most
@@ -128,18 +133,26 @@ def build(
     ids, worker = TimeOrderedIds(), ThisWorker()
     store = SqlStore(database, ids)
     wakers: list[Callable[[], None]] = []
+    hinted: list[Callable[[], None]] = []
     tell = log or _log
 
     def notify() -> None:
         for wake in wakers:
             wake()
 
-    given = {"types": types or load_app(settings.app), "log": tell, "notify": notify}
+    def noticed() -> None:
+        for wake in hinted:
+            wake()
+
+    loaded = types or load_app(settings.app)
+    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed}
     ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
     engine = Embedded(notify)
     pump = Pump(carrier, engine, ports.clock, slots=settings.slots, log=tell)
+    hints = HintLoop(Inbox(ports), ports.clock, log=tell)
     wakers.append(pump.wake)
+    hinted.append(hints.wake)
     return Service(
         settings=settings,
         ports=ports,
@@ -150,6 +163,7 @@ def build(
         carrier=carrier,
         pump=pump,
         engine=engine,
+        hints=hints,
     )
 
 
@@ -194,5 +208,6 @@ def web(service: Service) -> FastAPI:
         body_at_most=service.settings.body_at_most,
         ready=ready,
         estimates=Estimates(service.ports),
+        signatures=service.provider.door(),
     )
     return create_app(around)

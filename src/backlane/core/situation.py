@@ -12,7 +12,8 @@ class Situation:
 
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
     `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again,
-    `stream_room` whether this worker can stream one more run.
+    `stream_room` whether this worker can stream one more run. `calls` is how many calls the newest run waits
+    to have answered, `calls_open` how many still are not.
     """
 
     job: Job
@@ -27,6 +28,8 @@ class Situation:
     type_loaded: bool = True
     sender_gone: bool = False
     answer_kept: bool = False
+    calls: int = 0
+    calls_open: int = 0
     incident_until: int | None = None
     stream_room: bool = False
 
@@ -88,6 +91,13 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTools:
+    """Answer the calls that the run waits for, and let the next turn be bought."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
 class Adopt:
     """A lost run was found: follow it."""
 
@@ -130,6 +140,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | Adopt | AskPerson | Fail | BeginExpiry
-    | End | Wait
+    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | Fail
+    | BeginExpiry | End | Wait
 )  # fmt: skip

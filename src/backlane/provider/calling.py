@@ -10,6 +10,7 @@ from backlane.core.outcome import NotSent, Refused, Unknown, When
 from backlane.core.stream import Break, Broken
 from backlane.errors import SettingsError
 from backlane.provider.replies import TRUNCATED, Reply
+from backlane.provider.webhooks import signing_key
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -27,6 +28,7 @@ class Account:
     organization: str | None = None
     project: str | None = None
     simulated: bool = False
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class EventStream:
@@ -91,8 +93,9 @@ class Calls:
     def prepare(self) -> None:
         """Load the SDK and make the clients, so that the first call of a worker needs no files."""
         for name, account in self._accounts.items():
-            self.client(name, account)
-            self.client(name, account, streams=True)
+            if account.api_key:
+                self.client(name, account)
+                self.client(name, account, streams=True)
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -210,6 +213,11 @@ def _check(name: str, account: Account) -> None:
         usable = False
     if not usable:
         raise SettingsError(f"OPENAI_BASE_URL: of account {name!r} must look like https://host/v1")
+    for secret in account.webhook_secrets:
+        try:
+            signing_key(secret)
+        except ValueError as error:
+            raise SettingsError(f"OPENAI_WEBHOOK_SECRET: a secret of account {name!r}: {error}") from None
 
 
 def _headers(raw: Any) -> dict[str, str]:

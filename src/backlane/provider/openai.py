@@ -9,14 +9,28 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
-from backlane.core.outcome import CreateOutcome, Gone, LookOutcome, NotSent, Refused, Unknown, When
+from backlane.core.outcome import (
+    CitedFile,
+    CreateOutcome,
+    FileBytes,
+    FileLost,
+    FileOutcome,
+    Gone,
+    LookOutcome,
+    NotSent,
+    Refused,
+    Unknown,
+    When,
+)
 from backlane.core.ports import CreateCall
 from backlane.core.stream import Break, Broken, StreamEvent, Streaming
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls, EventStream
 from backlane.provider.pace import Pace, poll_after, retry_after
+from backlane.provider.registration import Registered, register
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
 from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, read_events
+from backlane.provider.webhooks import Door
 
 _NO_ID = Gone("that is not the id of a run")
 # How much of one event of a stream is read, bytes; a run that ends with more is looked at.
@@ -56,10 +70,19 @@ class OpenAIProvider:
         self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
         self._now = now
         self._pace = pace
+        self._webhook_secrets = {name: account.webhook_secrets for name, account in accounts.items()}
 
     def prepare(self) -> None:
         """Load the SDK and make the clients, so that the first call of a worker needs no files."""
         self._calls.prepare()
+
+    def door(self) -> Door:
+        """Where the accounts' signed events come in."""
+        return Door(self._webhook_secrets)
+
+    async def register_webhook(self, account: str, url: str) -> Registered | Refused | Unknown | NotSent:
+        """Make an endpoint at the provider that tells `url` of every end."""
+        return await register(self._calls, account, url, self._now())
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
@@ -154,6 +177,27 @@ class OpenAIProvider:
         """Delete a stored run; a failure leaves it to the provider's own retention."""
         if wire.is_run_id(response_id):
             await self._calls.call(account, "DELETE", _path(response_id))
+
+    async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
+        """The bytes of a file in a container; a container that nobody used for a while is gone for good."""
+        where = (
+            f"/containers/{quote(file.container_id, safe='')}/files/{quote(file.file_id, safe='')}/content"
+        )
+        reply = await self._calls.call(account, "GET", where)
+        if isinstance(reply, Refused):
+            return FileLost("not_copied")
+        if not isinstance(reply, Reply):
+            return reply
+        if reply.truncated:
+            return FileLost("file_too_large")
+        if reply.ok:
+            return FileBytes(reply.body)
+        refusal = look_refusal(reply, self._now())
+        if isinstance(refusal, Unknown) and reply.status >= 500:
+            return refusal
+        if isinstance(refusal, Refused) and refusal.when is When.LATER:
+            return Unknown(refusal.code, refusal.message, refusal.retry_after)
+        return FileLost("container_gone" if isinstance(refusal, Gone) else "not_copied")
 
     def create_wait(self, account: str, model: str | None) -> int:
         """Milliseconds until a create may go out."""

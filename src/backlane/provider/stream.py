@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from backlane.core.outcome import Accepted, Failed, Finished, Refused, Unknown
 from backlane.core.stream import Began, Break, Broken, Ended, Events, Moved, Noted, StreamEvent, Text
-from backlane.provider import wire
+from backlane.provider import reading, wire
 from backlane.provider.calling import EventStream
 from backlane.provider.replies import Reply, error_of, parse
 from backlane.provider.sse import Frames
@@ -71,7 +71,7 @@ class EventReader:
             return Broken(Break.GARBLED, "a piece of text is none, or has no number")
         if _number(event.get("output_index")) in self._commentary:
             return Noted(seq)
-        return Text(wire.storable(delta), seq)
+        return Text(reading.storable(delta), seq)
 
     def _remember(self, event: Mapping[str, Any]) -> None:
         item, index = event.get("item"), _number(event.get("output_index"))

@@ -21,8 +21,9 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
-    `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
-    `streams` are the live streams this worker reads; `point` marks named places where a test may stop the process.
+    `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
+    events; `log` takes one line for operators; `streams` are the live streams this worker reads;
+    `point` marks named places where a test may stop the process.
     """
 
     store: Store
@@ -41,5 +42,6 @@ class Ports:
     timings: Timings = field(default_factory=Timings)
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
+    noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

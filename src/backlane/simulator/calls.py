@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
+from backlane.simulator.account import stop_of, stopped_by
 from backlane.simulator.faults import Fault
 from backlane.simulator.protocol import Refusal, check_create
 from backlane.simulator.replies import (
@@ -49,6 +51,7 @@ async def serve_create(world: World, request: Request) -> Response:
     def act(_: Fault | None) -> Any:
         run = world.accept(body)
         line.update(response_id=run.id, outcome="accepted", tokens=usage_of(run)["input_tokens"])
+        line["files"] = run.files
         line["faults"] += run.faults
         line["fault"] = line["fault"] or next(iter(run.faults), None)
         return world.show(run)
@@ -59,6 +62,7 @@ async def serve_create(world: World, request: Request) -> Response:
         known = as_object(given)
         line.update(metadata=known.get("metadata") or {}, model=known.get("model"))
         line.update(background=bool(known.get("background")), stream=bool(known.get("stream")))
+        line["previous_response_id"] = known.get("previous_response_id")
         body = check_create(given)
         world.admit(body)
     except Refusal as refusal:
@@ -106,6 +110,19 @@ async def serve_run(
     )
 
 
+async def serve_object(
+    world: World, request: Request, call: str, act: Callable[[_Line, Fault | None], Any], text: str = ""
+) -> Response:
+    """A call on a file or a container; `text` is what faults find in it."""
+    line = _noted(world, request, call, None)
+    line["object_id"] = request.path_params.get("object_id")
+    try:
+        _authorize(request)
+    except Refusal as refusal:
+        return _refused(world, line, refusal)
+    return await _serve(world, line, request, {"input": text}, lambda fault: act(line, fault), None)
+
+
 async def _serve(
     world: World, line: _Line, request: Request, body: Any, act: _Act, following: Following | None
 ) -> Response:
@@ -113,13 +130,23 @@ async def _serve(
     met = _weather(world, line, body, following)
     fault, delay, alone = met.get("reply"), met.get("delay"), not takes_effect(met.get("stream_end"))
     takes = takes_effect(fault) and not alone
-    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=str(line["response_id"]))
+    world.switches = stopped_by(fault, world.switches)
+    stop = stop_of(world.switches, call)
+    if stop is not None:
+        return _refused(world, line, stop)
+    subject = str(line.get("object_id") or line["response_id"])
+    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=subject)
     if delay is not None and delay.values.get("when") != "after":
         await _wait(world, delay)
     try:
         if call == "create" and fault is None:
             _limit(world)
         shown = act(fault) if takes else None
+        if inspect.isawaitable(shown):
+            shown = await shown
+        accepted = world.runs.get(str(line["response_id"])) if call == "create" else None
+        if accepted is not None:
+            await world.webhooks.before_reply(accepted)
         if line["outcome"] == "pending":
             line["outcome"] = "answered" if takes else "refused"
     except Refusal as own:
@@ -127,7 +154,7 @@ async def _serve(
             return _lost(line, fault)
         return _refused(world, line, own)
     if takes and call == "create" and following is None and not loses_reply(fault):
-        shown = await _waited_for(world, line, request)
+        shown = await _waited_for(world, line, request, shown)
     if delay is not None and delay.values.get("when") == "after":
         await _wait(world, delay)
     if loses_reply(fault):
@@ -155,11 +182,12 @@ def _weather(world: World, line: _Line, body: Any, following: Following | None) 
     return met
 
 
-async def _waited_for(world: World, line: _Line, request: Request) -> dict[str, Any]:
+async def _waited_for(world: World, line: _Line, request: Request, shown: Any) -> Any:
     """What a create shows; a caller that waits for the whole answer gets it at the run's end."""
     run = world.runs[str(line["response_id"])]
-    if not run.background:
-        await finished(world, run, request)
+    if run.background:
+        return shown
+    await finished(world, run, request)
     return world.show(run)
 
 

@@ -95,11 +95,11 @@ def _add_readings(app: FastAPI, world: World) -> None:
 
 def _add_orders(app: FastAPI, world: World) -> None:
     async def clock(body: dict[str, float]) -> dict[str, float]:
-        """Move the clock on by `advance` seconds."""
+        """Move the clock on by `advance` seconds; what falls due on the way is delivered before the answer."""
         seconds = body.get("advance")
         if seconds is None or seconds < 0:
             raise HTTPException(422, "give `advance`, seconds of at least 0")
-        world.advance(seconds)
+        await world.webhooks.pass_time(seconds)
         return {"now": world.now()}
 
     async def script(body: list[dict[str, Any]]) -> dict[str, int]:
@@ -126,7 +126,7 @@ def _add_orders(app: FastAPI, world: World) -> None:
     told = "What the next matching responses do: `[{match, then, times?}]`. `then` may hold:\n" + _THEN_LIST
     app.post("/_sim/script", description=told)(script)
     told = (
-        "Put faults in the air: `[{fault, times?, match?, call?, rate?, ...parameters}]`. Known:\n"
+        "Put faults in the air: `[{fault, times?, match?, call?, rate?, lasts?, ...parameters}]`. Known:\n"
         + _FAULT_LIST
     )
     app.post("/_sim/faults", description=told)(faults)

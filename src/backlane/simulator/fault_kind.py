@@ -17,3 +17,5 @@ class Kind:
     needs_ended: bool = False
     # It waits for a stream that is taken up again by `starting_after`.
     needs_cursor: bool = False
+    # It waits for a request of this service tier.
+    needs_tier: str | None = None

@@ -1,6 +1,5 @@
 """How replies look and how they go wrong on the wire. What was accepted is decided elsewhere."""
 
-import json
 import random
 import socket
 import struct
@@ -42,6 +41,7 @@ _REFUSING: dict[str, tuple[int, str, str | None, str]] = {
         "The engine is currently overloaded, please try again later",
     ),
     "slow_down": (503, "rate_limit_error", "slow_down", "Slow down."),
+    "flex_unavailable": (429, "invalid_request_error", "resource_unavailable", "Resource Unavailable"),
     "status": (400, "invalid_request_error", None, "No."),
     "refuse_stream": (
         400,
@@ -70,7 +70,7 @@ def takes_effect(fault: Fault | None) -> bool:
     """Whether the call is carried out although this fault meets its reply."""
     if fault is None:
         return True
-    if fault.name == "lose_create_reply":
+    if fault.name in ("lose_create_reply", "lose_reply"):
         return bool(fault.values.get("accept", True))
     if fault.name == "stream_error":
         return bool(fault.values.get("accept", True))
@@ -106,6 +106,8 @@ def refusal_by(fault: Fault | None, world: World, *, model: str, run_id: str) ->
         # The real headers agree with each other: the limit resets when the pause that was asked for ends.
         headers["x-ratelimit-reset-requests"] = f"{waits}s" if waits.isdigit() and waits != "0" else "1s"
     headers |= {str(key).lower(): str(value) for key, value in dict(values.get("headers", {})).items()}
+    if fault.name == "gone" and not run_id.startswith("resp_"):
+        message = "No such object: {run_id}"
     refusal = Refusal(
         int(values.get("status", status)),
         str(values.get("message", message.format(model=model, run_id=run_id))),
@@ -131,6 +133,9 @@ def limit_headers(world: World) -> dict[str, str]:
         "x-ratelimit-limit-tokens": str(switches.tokens_per_minute),
         "x-ratelimit-remaining-tokens": str(max(0, switches.tokens_per_minute - used)),
         "x-ratelimit-reset-tokens": f"{reset}ms",
+        "x-ratelimit-limit-project-tokens": str(switches.project_tokens_per_minute),
+        "x-ratelimit-remaining-project-tokens": str(max(0, switches.project_tokens_per_minute - used)),
+        "x-ratelimit-reset-project-tokens": f"{reset}ms",
     }
 
 
@@ -162,6 +167,8 @@ def written(
 ) -> Response:
     """A reply as the provider sends it."""
     told = reply_headers(world, line) | (headers or {})
+    if isinstance(body, bytes):
+        return Response(body, status, told, media_type="application/octet-stream")
     if isinstance(body, str):
         return Response(body, status, told, media_type="text/html")
     return JSONResponse(body, status, told)
@@ -174,7 +181,7 @@ def spoiled(fault: Fault, response: Response) -> Response:
     if fault.name == "html_reply":
         page = "<html><head><title>Error</title></head><body><h1>Bad gateway</h1></body></html>"
         return Response(page, int(fault.values.get("status", 200)), media_type="text/html")
-    whole = json.dumps(json.loads(bytes(response.body)))
+    whole = bytes(response.body).decode("utf-8", "replace")
     return Response(whole[: len(whole) * 2 // 3] + "!", 200, media_type="application/json")
 
 

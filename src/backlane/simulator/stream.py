@@ -91,29 +91,29 @@ class EventStream(Response):
             asyncio.ensure_future(left(receive)),
             asyncio.ensure_future(self._tell(scope, send)),
         )
-        ended = "left"
         try:
             await asyncio.wait({leaving, telling}, return_when=asyncio.FIRST_COMPLETED)
             if telling.done():
-                ended = telling.result()
-                if ended == "cut":
+                telling.result()
+                if self._line["stream_ended"] == "cut":
                     await leaving
-        except ConnectionAbortedError:
-            ended = "cut"
-            raise
         finally:
             leaving.cancel()
             telling.cancel()
-            self._line["stream_ended"] = ended
-            if ended == "cut":
-                self._line["reply"] = "cut"
+            self._end("left")
             self._world.abandon(self._run)
 
-    async def _tell(self, scope: Scope, send: Send) -> str:
+    def _end(self, how: str) -> None:
+        """Noted before the follower can know it; the first reason stands."""
+        if self._line["stream_ended"] == "open":
+            self._line["stream_ended"] = how
+
+    async def _tell(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         end, pause, last = self._met.get("stream_end"), self._met.get("stream_pause"), self._last
         if end is not None and _after(end) < 0:
-            return await self._break_off(end, last, scope, send)
+            await self._break_off(end, last, scope, send)
+            return
         async for event in self._live(last):
             last = event.number
             await self._say(event, send)
@@ -121,21 +121,22 @@ class EventStream(Response):
                 await self._pass(float(pause.values.get("seconds", 30)))
                 pause = None
             if end is not None and last >= _after(end):
-                return await self._break_off(end, last, scope, send)
+                await self._break_off(end, last, scope, send)
+                return
+        self._end("whole" if self._still_there() else "emptied")
         await send({"type": "http.response.body", "body": b""})
-        return "whole" if self._still_there() else "emptied"
 
     async def _live(self, last: int) -> AsyncIterator[Event]:
         """Each event after a number, as the clock reaches it; a run that is stopped meanwhile ends at once."""
         while self._still_there():
             # Its number is its place; who asks for what lies beyond the end hears the end only.
-            ahead = self._events()[last + 1 :][:1]
-            due = ahead[0].due if ahead else self._events()[-1].due
+            event = self._next(last)
+            due = event.due if event is not None else self._events()[-1].due
             if due > self._world.now():
                 await self._world.rest(self._run, due - self._world.now())
-            elif ahead:
-                last += 1
-                yield ahead[0]
+            elif event is not None:
+                last = event.number
+                yield event
             else:
                 return
 
@@ -145,6 +146,10 @@ class EventStream(Response):
             self._planned_for = self._run.canceled_at
             self._plan = events_of(self._run, self._world.switches, self._world.seed)
         return self._plan
+
+    def _next(self, last: int) -> Event | None:
+        plan = self._events()
+        return plan[last + 1] if last + 1 < len(plan) else None
 
     async def _say(self, event: Event, send: Send) -> None:
         fault = self._met.get("stream_events")
@@ -172,18 +177,20 @@ class EventStream(Response):
         while self._still_there() and self._world.now() < until:
             await self._world.rest(self._run, until - self._world.now())
 
-    async def _break_off(self, fault: Fault, last: int, scope: Scope, send: Send) -> str:
+    async def _break_off(self, fault: Fault, last: int, scope: Scope, send: Send) -> None:
         if fault.name in ("drop_stream", "half_frame"):
-            coming = self._events()[last + 1 :][:1]
-            if fault.name == "half_frame" and coming:
-                told = self._frame(coming[0])
+            coming = self._next(last)
+            if fault.name == "half_frame" and coming is not None:
+                told = self._frame(coming)
                 await send({**_EVENTS, "body": told[: len(told) // 2]})
+            self._end("cut")
+            self._line["reply"] = "cut"
             hang_up(scope, reset=fault.values.get("how") == "reset")
-            return "cut"
+            return
         if fault.name == "stream_error":
             await self._send(error_by(fault, last + 1), send)
+        self._end("error" if fault.name == "stream_error" else "early")
         await send({"type": "http.response.body", "body": b""})
-        return "error" if fault.name == "stream_error" else "early"
 
     def _still_there(self) -> bool:
         return self._world.runs.get(self._run.id) is self._run
