@@ -202,3 +202,16 @@ async def test_with_the_endpoint_down_looks_alone_finish_every_job(tmp_path: Pat
                 assert (await finished(place, ana, job))["status"] == "completed"
             assert len(rows(place)) == 1
             verified(place)
+
+
+async def test_a_told_end_teaches_how_long_the_run_took(hooked: Place) -> None:
+    """Between two looks a minute apart the middle would be learned; the event says when it was."""
+    ana = await hooked.caller()
+    script(hooked, {"running_seconds": 1}, times=None)
+    view = await finished(hooked, ana, await submitted(hooked, ana))
+    (attempt,) = await hooked.service.store.read(lambda tx: tx.attempts(view["id"]))
+    row = await hooked.service.store.read(lambda tx: tx.job(view["id"]))
+    kind = (row.workspace, row.type, attempt.model, attempt.lane)
+    (learned,) = await hooked.service.store.read(lambda tx: tx.durations(*kind))
+    told = rows(hooked)[0]["received_at"] - attempt.accepted_at
+    assert told <= learned <= attempt.finished_at - attempt.accepted_at
