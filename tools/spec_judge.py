@@ -148,7 +148,7 @@ def _names_another_type(error: ValidationError) -> bool:
     path = list(error.relative_path)
     if error.validator == "type" and not path:
         return True
-    if error.validator in ("const", "enum") and path[-1:] == ["type"]:
+    if error.validator in ("const", "enum", "not") and path[-1:] == ["type"]:
         return True
     children = error.context or []
     return bool(children) and all(_names_another_type(one) for one in children)

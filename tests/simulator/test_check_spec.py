@@ -18,7 +18,7 @@ SCHEMAS: dict[str, Any] = {
         "anyOf": [
             {"$ref": "#/components/schemas/Message"},
             {"type": "object", "properties": {"type": {"const": "reasoning"}, "id": {"type": "string"}}},
-            {"type": "object", "properties": {"type": {"const": "function_call"}}},
+            {"type": "object", "properties": {"type": {"not": {"enum": ["message", "reasoning"]}}}},
         ]
     },
     "Message": {

@@ -136,3 +136,11 @@ def test_the_node_client_takes_signed_webhooks_and_refuses_the_others(
     given = [{"body": one.body.decode(), "headers": one.headers} for one in receiver.came]
     refused = "InvalidWebhookSignatureError"
     assert ask("unwrap", deliveries=given) == [["response.cancelled", one] for one in ids[:3]] + [refused] * 3
+
+
+def test_the_node_client_follows_a_stream_and_takes_it_up_again(ask: Ask) -> None:
+    saw = ask("stream")
+    assert saw["numbers"] == list(range(len(saw["numbers"])))
+    assert saw["rest"] == saw["numbers"][4:]
+    assert (saw["last"], saw["said"]) == ("response.completed", "completed")
+    assert "The gate is green." in saw["text"]

@@ -13,14 +13,17 @@ from backlane.verify.collect import collect
 from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import INVARIANTS, check
 from tests.conftest import Place
-from tests.story.acts import fault, finished, submitted
+from tests.story.acts import fault, finished, script, submitted
 
 Spoil = Callable[[dict[str, Any]], None]
 
 
 async def evidence_of(working: Place) -> Evidence:
-    """Evidence of a completed job with a second attempt, a lost one and a draft under review."""
+    """Evidence of a completed job with a second attempt, one of two turns, a lost one and a draft under review."""
     ana = await working.caller()
+    script(working, {"tool_calls": [{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]})
+    turned = await finished(working, ana, await submitted(working, ana))
+    assert (turned["status"], len(turned["attempts"])) == ("completed", 2)
     fault(working, "failed", code="server_error")
     done = await finished(working, ana, await submitted(working, ana, "checked"))
     fault(working, "lose_create_reply")
@@ -28,7 +31,8 @@ async def evidence_of(working: Place) -> Evidence:
     draft = await finished(working, ana, await submitted(working, ana, "draft"))
     assert (done["status"], lost["phase"], draft["phase"]) == ("completed", "submission_unknown", "output")
     submits = [
-        {"key": job["id"], "body_hash": "h", "job": job["id"], "outcome": "ok"} for job in (done, lost, draft)
+        {"key": job["id"], "body_hash": "h", "job": job["id"], "outcome": "ok"}
+        for job in (done, turned, lost, draft)
     ]
     folder = ArtifactFolder.from_url(working.settings.artifacts_url)
     log = list(working.simulator.world.log)
@@ -221,6 +225,57 @@ def adopted_by_hearsay(rows: dict[str, Any]) -> None:
     line["metadata"] = {**line["metadata"], "backlane_attempt": "att_other"}
 
 
+def answer_twice(rows: dict[str, Any]) -> None:
+    items = json.loads(rows["turns"][0]["items"])
+    rows["turns"][0]["items"] = json.dumps([*items, items[0]])
+
+
+def leave_unanswered(rows: dict[str, Any]) -> None:
+    rows["tool_calls"][0] |= {"state": "called", "output": None}
+
+
+def answer_nothing(rows: dict[str, Any]) -> None:
+    rows["tool_calls"][0]["output"] = None
+
+
+def run_a_tool_again(rows: dict[str, Any]) -> None:
+    rows["events"].append({**event(rows, "tool.answered"), "seq": 10_000})
+
+
+def forget_turn(rows: dict[str, Any]) -> None:
+    rows["turns"].clear()
+
+
+def go_on_from_itself(rows: dict[str, Any]) -> None:
+    rows["turns"][0]["previous_attempt"] = rows["turns"][0]["attempt_id"]
+
+
+def go_on_from_nothing(rows: dict[str, Any]) -> None:
+    rows["turns"][0]["previous_attempt"] = "att_none"
+
+
+def go_on_from_another_response(rows: dict[str, Any]) -> None:
+    rows["turns"][0]["previous_response_id"] = "resp_other"
+
+
+def send_another_turn(rows: dict[str, Any]) -> None:
+    line = next(line for line in rows["provider_log"] if line.get("previous_response_id"))
+    line["previous_response_id"] = "resp_other"
+
+
+def former_of(rows: dict[str, Any]) -> dict[str, Any]:
+    return next(row for row in rows["attempts"] if row["id"] == rows["turns"][0]["previous_attempt"])
+
+
+def go_on_from_a_failed_run(rows: dict[str, Any]) -> None:
+    former_of(rows)["state"] = "failed"
+
+
+def forget_a_turns_cost(rows: dict[str, Any]) -> None:
+    former = former_of(rows)["id"]
+    rows["cost_lines"][:] = [row for row in rows["cost_lines"] if row["attempt_id"] != former]
+
+
 SPOILS: list[tuple[str, Spoil]] = [
     ("I01", drop_attempt), ("I01", send_first), ("I02", buy_twice), ("I02", forget_why), ("I03", resend_doubtful),
     ("I03", sent_again), ("I03", bought_and_refused), ("I16", pass_the_gate), ("I21", lose_answer),
@@ -230,6 +285,10 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),
     ("I29", damage), ("I19", event_twice), ("I19", taken_and_lost), ("I19", refused_and_stored), ("I19", ended_and_due),
     ("I20", believed), ("I20", adopted_by_hearsay),
+    ("T1", answer_twice), ("T1", leave_unanswered), ("T1", answer_nothing), ("T1", run_a_tool_again),
+    ("T2", forget_turn), ("T2", go_on_from_itself), ("T2", go_on_from_nothing),
+    ("T2", go_on_from_another_response), ("T2", send_another_turn),
+    ("T3", go_on_from_a_failed_run), ("T3", forget_a_turns_cost),
 ]  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from backlane.core.event import Event
 from backlane.core.job import RESTORED, Attempt, AttemptReason, AttemptState, newest_of
 from backlane.core.storage import Transaction
+from backlane.service.accept import keep_accepted
 from backlane.service.alert import second_purchase
 from backlane.service.intent import intent
 from backlane.service.ports import Ports
-from backlane.service.purchase import keep_accepted
 
 _MAYBE_BOUGHT = (AttemptState.PLANNED, AttemptState.SENDING, AttemptState.UNKNOWN)
 

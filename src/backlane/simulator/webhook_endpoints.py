@@ -2,18 +2,19 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from backlane.simulator.calls import serve_setting
+from backlane.simulator.calls import serve_object
 from backlane.simulator.deliveries import Endpoint
 from backlane.simulator.http_delivery import is_near
 from backlane.simulator.protocol import Refusal, missing, wrong
 from backlane.simulator.runs import mark
-from backlane.simulator.values import as_list
+from backlane.simulator.values import as_list, as_object
 from backlane.simulator.world import World
 
 _KINDS = {
@@ -37,8 +38,9 @@ def add_endpoint_routes(app: FastAPI, world: World) -> None:
 
     def served(act: _Act) -> Any:
         async def route(request: Request) -> Response:
-            return await serve_setting(
-                world, request, "webhook_endpoints", lambda body: act(world, request, body)
+            given = await request.body()
+            return await serve_object(
+                world, request, "webhook_endpoints", lambda _, __: act(world, request, _read(given))
             )
 
         return route
@@ -52,6 +54,13 @@ def add_endpoint_routes(app: FastAPI, world: World) -> None:
     app.add_route(one, served(_delete), methods=["DELETE"])
     app.add_route(f"{one}/rotate_secret", served(_rotate), methods=["POST"])
     app.add_route(f"{one}/test", served(_test), methods=["POST"])
+
+
+def _read(given: bytes) -> dict[str, Any]:
+    try:
+        return as_object(json.loads(given or b"{}"))
+    except ValueError:
+        raise Refusal(400, "We could not parse the JSON body of your request.") from None
 
 
 def _event_types(_: World, __: Request, ___: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
-from backlane.store.tables_wire import inbox
+from backlane.store.tables_wire import inbox, tool_calls, turns
 from backlane.verify.evidence import Evidence, Row
 
 
@@ -48,6 +48,8 @@ def collect(
             "reviews": rows(reviews),
             "idempotency_keys": rows(idempotency_keys),
             "inbox": rows(inbox),
+            "turns": rows(turns),
+            "tool_calls": rows(tool_calls),
             "restored_at": connection.execute(restores).scalar(),
         }
 

@@ -27,6 +27,8 @@ class Evidence:
     reviews: Sequence[Row]
     idempotency_keys: Sequence[Row]
     inbox: Sequence[Row] = ()
+    turns: Sequence[Row] = ()
+    tool_calls: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     submits: Sequence[Row] | None = None

@@ -20,6 +20,9 @@ def upgrade() -> None:
     _tool_calls()
     _turns()
     _attempts()
+    op.add_column(
+        "cost_lines", sa.Column("unpriced_parts", sa.String(200), comment="what has no known price")
+    )
 
 
 def _inbox() -> None:
@@ -280,6 +283,7 @@ def _attempts() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_column("cost_lines", "unpriced_parts")
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.drop_column("window")
         batch_op.drop_column("stray")
