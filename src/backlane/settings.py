@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     )
     look_first: float = Field(1, gt=0, le=60, description="the first look at a run, seconds")
     look_max: float = Field(60, gt=0, le=3600, description="the longest pause between looks, seconds")
+    stream_silence: float = Field(
+        60, gt=0, le=3600, description="how long a live stream may say nothing, seconds"
+    )
     looks_per_second: float = Field(20, gt=0, le=10_000, description="the look budget of an account")
     delete_at_provider: bool = Field(False, description="delete a run at the provider once its end is stored")
     reply_at_most: int = Field(
@@ -50,6 +53,16 @@ class Settings(BaseSettings):
     body_at_most: int = Field(1_000_000, gt=0, description="one request's body, bytes")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_webhook_secret: SecretStr | None = Field(
+        None,
+        validation_alias="OPENAI_WEBHOOK_SECRET",
+        description="what the provider signs webhooks with; several, apart by spaces or commas, during a rotation",
+    )
+
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of account `default`; none closes the door for webhooks."""
+        secret = self.openai_webhook_secret
+        return () if secret is None else tuple(secret.get_secret_value().replace(",", " ").split())
 
     def timings(self) -> Timings:
         """The waits of the product, in milliseconds."""

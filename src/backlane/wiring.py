@@ -14,10 +14,11 @@ from fastapi import FastAPI
 from typeid import TypeID
 
 from backlane.api.app import create_app
+from backlane.api.channels import Followers
 from backlane.api.context import Context
-from backlane.api.follow import Followers
 from backlane.core.ports import Types
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
 from backlane.errors import BacklaneError, SettingsError
 from backlane.outbound.folder import ArtifactFolder
@@ -27,6 +28,8 @@ from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.running import Service, ThisWorker
 from backlane.service.carry import Carrier
+from backlane.service.hints import Inbox
+from backlane.service.open_streams import OpenStreams
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates
 from backlane.settings import Settings, read_secret
@@ -97,11 +100,21 @@ def _log(line: str) -> None:
 
 def _provider(settings: Settings, now: Callable[[], int], chance: Callable[[], float]) -> OpenAIProvider:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    accounts = {"default": Account(key, settings.openai_base_url)} if key else {}
+    secrets = settings.webhook_secrets()
+    # A process that only serves needs the secret and no key.
+    own = Account(key or "", settings.openai_base_url, webhook_secrets=secrets)
+    accounts = {"default": own} if key or secrets else {}
     pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
     timeout = int(settings.call_timeout * 1000)
     at_most = settings.reply_at_most
-    return OpenAIProvider(accounts, now=now, pace=pace, call_timeout=timeout, reply_at_most=at_most)
+    return OpenAIProvider(
+        accounts,
+        now=now,
+        pace=pace,
+        call_timeout=timeout,
+        reply_at_most=at_most,
+        silence=int(settings.stream_silence * 1000),
+    )
 
 
 def build(
@@ -120,18 +133,26 @@ def build(
     ids, worker = TimeOrderedIds(), ThisWorker()
     store = SqlStore(database, ids)
     wakers: list[Callable[[], None]] = []
+    hinted: list[Callable[[], None]] = []
     tell = log or _log
 
     def notify() -> None:
         for wake in wakers:
             wake()
 
-    given = {"types": types or load_app(settings.app), "log": tell, "notify": notify}
+    def noticed() -> None:
+        for wake in hinted:
+            wake()
+
+    loaded = types or load_app(settings.app)
+    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed}
     ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
     engine = Embedded(notify)
     pump = Pump(carrier, engine, ports.clock, slots=settings.slots, log=tell)
+    hints = HintLoop(Inbox(ports), ports.clock, log=tell)
     wakers.append(pump.wake)
+    hinted.append(hints.wake)
     return Service(
         settings=settings,
         ports=ports,
@@ -142,6 +163,7 @@ def build(
         carrier=carrier,
         pump=pump,
         engine=engine,
+        hints=hints,
     )
 
 
@@ -166,13 +188,14 @@ def _ports(
         simulated=settings.simulated,
         delete_at_provider=settings.delete_at_provider,
         timings=settings.timings(),
+        streams=OpenStreams(max(1, settings.slots // 2)),
     )
     return ports, provider
 
 
 def web(service: Service) -> FastAPI:
     """The web application over a built service."""
-    followers = Followers()
+    followers = Followers(service.ports)
     service.store.on_commit = followers.tell
 
     async def ready() -> None:
@@ -185,5 +208,6 @@ def web(service: Service) -> FastAPI:
         body_at_most=service.settings.body_at_most,
         ready=ready,
         estimates=Estimates(service.ports),
+        signatures=service.provider.door(),
     )
     return create_app(around)

@@ -64,7 +64,9 @@ def test_a_file_search_finds_what_was_uploaded(client: OpenAI, finish: Finish) -
     (note,) = notes(payload, "file_citation")
     assert checked_response(payload).output_text[: note.index].endswith(line)
     client.files.delete(made.id)
-    assert "results" not in finish(tools=[FILES])["output"][1]
+    later = finish(tools=[FILES])
+    assert "results" not in later["output"][1]
+    assert made.id not in [note.file_id for note in notes(later, "file_citation")]
 
 
 def test_code_leaves_files_that_can_be_copied_until_the_container_expires(
@@ -211,6 +213,7 @@ def test_a_failed_mcp_call_fails_no_run(simulator: Running, finish: Finish, kind
 def test_a_request_limits_its_calls_and_chooses_its_tools(finish: Finish) -> None:
     tools = [WEB, FILES, CODE, FREE]
     assert len(kinds(finish(tools=tools))) == 9
+    assert kinds(finish(tools=[WEB], max_tool_calls=2)) == ["reasoning", *["web_search_call"] * 2, "message"]
     assert kinds(finish(tools=tools, max_tool_calls=4)) == [
         "reasoning",
         *["web_search_call"] * 3,

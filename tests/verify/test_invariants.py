@@ -174,6 +174,57 @@ def damage(rows: dict[str, Any]) -> None:
     rows["broken_artifacts"].append("art_x")
 
 
+def a_webhook(rows: dict[str, Any], number: int, *statuses: int) -> dict[str, Any]:
+    """A delivery of the provider about the completed job's run, and the row it left."""
+    done = next(row for row in rows["attempts"] if row["state"] == "completed")["provider_response_id"]
+    row = {
+        "provider_account": "default", "webhook_id": f"wh_{number}", "type": "response.completed",
+        "response_id": done, "attempt_id": None, "state": "applied", "tries": 0, "note": "looked at",
+        "received_at": 1, "due_at": None, "applied_at": 1,
+    }  # fmt: skip
+    line = {"call": "webhook", "path": "http://x/v1/providers/openai/webhooks", "webhook_id": f"wh_{number}",
+            "statuses": list(statuses), "at": 1.0, "response_id": done, "metadata": {}}  # fmt: skip
+    rows["provider_log"].append(line)
+    rows["inbox"].append(row)
+    assert not (number == 1 and check_rows(rows)), "a genuine webhook is no violation"
+    return row
+
+
+def check_rows(rows: dict[str, Any]) -> set[str]:
+    names = Evidence.__dataclass_fields__
+    return {name for name, _ in check(Evidence(**{name: rows[name] for name in names})).violations}
+
+
+def event_twice(rows: dict[str, Any]) -> None:
+    rows["inbox"].append(a_webhook(rows, 1, 204))
+
+
+def taken_and_lost(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 1, 400, 204)
+    rows["inbox"].clear()
+
+
+def refused_and_stored(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 2, 400, 400)
+
+
+def ended_and_due(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 1, 204)["due_at"] = 5
+
+
+def believed(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 1, 204)
+    rows["provider_log"] = [line for line in rows["provider_log"] if line["call"] != "retrieve"]
+
+
+def adopted_by_hearsay(rows: dict[str, Any]) -> None:
+    run = a_webhook(rows, 1, 204)["response_id"]
+    line = next(
+        line for line in rows["provider_log"] if line["call"] == "create" and line["response_id"] == run
+    )
+    line["metadata"] = {**line["metadata"], "backlane_attempt": "att_other"}
+
+
 def answer_twice(rows: dict[str, Any]) -> None:
     items = json.loads(rows["turns"][0]["items"])
     rows["turns"][0]["items"] = json.dumps([*items, items[0]])
@@ -232,7 +283,8 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("I06", skip_the_table), ("I06", row_without_event), ("I07", wake_the_dead), ("I07", late_result),
     ("I08", lose_event), ("I08", alter_event), ("I08", alter_actor), ("I08", follower_saw_double),
     ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),
-    ("I29", damage),
+    ("I29", damage), ("I19", event_twice), ("I19", taken_and_lost), ("I19", refused_and_stored), ("I19", ended_and_due),
+    ("I20", believed), ("I20", adopted_by_hearsay),
     ("T1", answer_twice), ("T1", leave_unanswered), ("T1", answer_nothing), ("T1", run_a_tool_again),
     ("T2", forget_turn), ("T2", go_on_from_itself), ("T2", go_on_from_nothing),
     ("T2", go_on_from_another_response), ("T2", send_another_turn),
@@ -257,7 +309,7 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
 async def test_what_cannot_be_judged_is_named(working: Place) -> None:
     report = check(collect(working.service.store.database))
     assert report.ok
-    assert set(report.not_judged) == {"I01", "I02", "I04", "I05", "I08", "I29"}
+    assert set(report.not_judged) == {"I01", "I02", "I04", "I05", "I08", "I19", "I20", "I29"}
     assert any(line.startswith("I01: not judged") for line in report.lines())
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
+from backlane.core.notice import Notice
 from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.stream import Events, Streaming
 
 
 class Clock(Protocol):
@@ -46,6 +48,14 @@ class Provider(Protocol):
 
     async def create(self, call: CreateCall) -> CreateOutcome: ...
 
+    async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
+        """Buy a run and stream it. One without a stream is answered as by `create`."""
+        ...
+
+    def resume_stream(self, account: str, response_id: str, after: int | None) -> Events:
+        """A run's events after this number, all of them without one."""
+        ...
+
     async def look(self, account: str, response_id: str) -> LookOutcome: ...
 
     async def cancel(self, account: str, response_id: str) -> LookOutcome:
@@ -64,6 +74,19 @@ class Provider(Protocol):
 
     def look_wait(self, account: str) -> int:
         """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
+        ...
+
+
+class Signatures(Protocol):
+    """Knows the secrets that our accounts' events are signed with."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any account has a secret."""
+        ...
+
+    def notices(self, body: bytes, headers: Mapping[str, str], now: int) -> Sequence[Notice]:
+        """What these bytes tell, for each account whose secret signed them; empty for a forgery."""
         ...
 
 

@@ -11,8 +11,9 @@ class Situation:
     """All that a decision rests on.
 
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
-    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again.
-    `calls` is how many calls the newest run waits to have answered, `calls_open` how many still are not.
+    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again,
+    `stream_room` whether this worker can stream one more run. `calls` is how many calls the newest run waits
+    to have answered, `calls_open` how many still are not.
     """
 
     job: Job
@@ -30,6 +31,7 @@ class Situation:
     calls: int = 0
     calls_open: int = 0
     incident_until: int | None = None
+    stream_room: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,13 @@ class MarkUnknown:
 @dataclass(frozen=True, slots=True)
 class Look:
     """Retrieve the run."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Read the run's live stream."""
 
     attempt: Attempt
 
@@ -131,6 +140,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | Fail
+    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | Fail
     | BeginExpiry | End | Wait
 )  # fmt: skip

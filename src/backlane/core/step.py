@@ -11,6 +11,7 @@ from backlane.core.situation import (
     Check,
     End,
     Fail,
+    Follow,
     Look,
     MarkUnknown,
     Plan,
@@ -162,8 +163,7 @@ def _open(situation: Situation, now: int) -> Step:
         return Wait(None)
     if attempt is not None:
         if attempt.state is AttemptState.ACCEPTED:
-            at = attempt.look_at or 0
-            return Look(attempt) if now >= at else Wait(at)
+            return _observe(situation, attempt, now)
         if attempt.state is AttemptState.COMPLETED:
             if not situation.type_loaded:
                 until = now + situation.timings.unloaded_probe
@@ -183,6 +183,14 @@ def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
     if situation.calls_open > 0 or situation.job.status is Status.RUNNING:
         return RunTools(attempt)
     return _purchase(situation, now, AttemptReason.NEXT_TURN)
+
+
+def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look | Wait:
+    """Read the live stream of a run that has one, where there is room; look at any other."""
+    if now < (attempt.look_at or 0):
+        return Wait(attempt.look_at)
+    streams = situation.job.live and attempt.stream_state == "open" and situation.stream_room
+    return Follow(attempt) if streams else Look(attempt)
 
 
 def _purchase(situation: Situation, now: int, because: AttemptReason | None = None) -> Step:

@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_hooks import InboxTransaction
+from backlane.core.storage_live import LiveTransaction
 from backlane.core.storage_tools import ToolTransaction
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(ToolTransaction, Protocol):
+class Transaction(InboxTransaction, LiveTransaction, ToolTransaction, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

@@ -68,7 +68,11 @@ def parse(body: bytes) -> Any:
 def error_body(body: bytes) -> ErrorBody:
     """The error in a reply's body."""
     whole = parse(body)
-    error: Any = cast(Mapping[str, Any], whole).get("error") if isinstance(whole, Mapping) else None
+    return error_of(cast(Mapping[str, Any], whole).get("error") if isinstance(whole, Mapping) else None)
+
+
+def error_of(error: Any) -> ErrorBody:
+    """An error object, wherever it stood."""
     if not isinstance(error, Mapping):
         return ErrorBody("", "", "", "", False)
     found = cast(Mapping[str, Any], error)

@@ -16,6 +16,7 @@ from backlane.core.situation import (
     Check,
     End,
     Fail,
+    Follow,
     Look,
     MarkUnknown,
     Plan,
@@ -39,6 +40,7 @@ from backlane.service.release import close_open_review, open_unknown_review
 from backlane.service.restore import doubt
 from backlane.service.settle import end, settle_kept, with_response
 from backlane.service.situate import Held
+from backlane.service.stream import follow_live
 from backlane.service.use_tools import run_tools
 
 QUARANTINE_AFTER = 3
@@ -70,6 +72,8 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
             return await mark_unknown(ports, held, attempt, "worker_lost")
         case Look(attempt):
             return await look(ports, held, attempt)
+        case Follow(attempt):
+            return await follow_live(ports, held, attempt)
         case CancelRun(attempt):
             return await cancel_run(ports, held, attempt)
         case Settle(attempt):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
 from backlane.core.schedule import Timings
 from backlane.core.storage import Store
+from backlane.service.open_streams import OpenStreams
 
 
 def _nothing(_: str) -> None:
@@ -20,7 +21,8 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
-    `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
+    `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
+    events; `log` takes one line for operators; `streams` are the live streams this worker reads;
     `point` marks named places where a test may stop the process.
     """
 
@@ -38,6 +40,8 @@ class Ports:
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
     timings: Timings = field(default_factory=Timings)
+    streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
+    noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

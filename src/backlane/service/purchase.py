@@ -11,17 +11,20 @@ from typing import Any, assert_never
 
 from backlane.core import lifecycle
 from backlane.core.event import Event
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Accepted, CreateOutcome, NotSent, Refused, Unknown, When
 from backlane.core.ports import CreateCall
-from backlane.core.schedule import look_delay, retry_delay
+from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
+from backlane.core.stream import Streaming
 from backlane.errors import InvalidRequest
-from backlane.service.alert import hold_lane, release_lane
+from backlane.service.accept import accepted, streaming
+from backlane.service.alert import hold_lane
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed
 from backlane.service.intent import intent
+from backlane.service.live_text import voided
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 from backlane.service.take_turns import forgotten, keep_turn, turned
@@ -39,7 +42,7 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
         keep_turn(tx, held.attempt, attempt, now)
         data = {"attempt": attempt.id, "number": attempt.number, "reason": reason, "lane": job.lane}
         told = Event("attempt.planned", now, _ACTOR, data)
-        return replace(job, wait_until=None), [told]
+        return replace(job, wait_until=None), [told, *voided(tx, job, attempt.id, now)]
 
     result = await conclude(ports, held, turn, hold=True)
     ports.point("planned")
@@ -67,7 +70,8 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     call = CreateCall(attempt.id, attempt.provider_account, params)
     try:
         async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
-            outcome = await ports.provider.create(call)
+            buy = ports.provider.open_stream if held.job.live else ports.provider.create
+            outcome = await buy(call)
     except TimeoutError:
         outcome = Unknown("timeout", "the provider did not answer in time")
     ports.point("answered")
@@ -109,6 +113,7 @@ async def _commit_sending(ports: Ports, held: Held, attempt: Attempt, model: str
             sent_at=now,
             sender=ports.worker.boot_id,
             model=model,
+            stream_state="open" if job.live else None,
         )
         events = [Event("attempt.sent", now, _ACTOR, {"attempt": attempt.id, "number": attempt.number})]
         if job.phase is not Phase.PROVIDER:
@@ -119,11 +124,15 @@ async def _commit_sending(ports: Ports, held: Held, attempt: Attempt, model: str
     return await conclude(ports, held, turn, hold=True)
 
 
-async def keep_create(ports: Ports, held: Held, attempt: Attempt, outcome: CreateOutcome) -> Held | None:
+async def keep_create(
+    ports: Ports, held: Held, attempt: Attempt, outcome: CreateOutcome | Streaming
+) -> Held | None:
     """Keep what a create answered, on its own attempt, and let the job follow."""
     match outcome:
+        case Streaming():
+            return await streaming(ports, held, attempt, outcome)
         case Accepted():
-            return await _accepted(ports, held, attempt, outcome)
+            return await accepted(ports, held, attempt, outcome)
         case Refused():
             return await _refused(ports, held, attempt, outcome)
         case NotSent():
@@ -132,49 +141,6 @@ async def keep_create(ports: Ports, held: Held, attempt: Attempt, outcome: Creat
             return await mark_unknown(ports, held, attempt, outcome.code)
         case _:
             assert_never(outcome)
-
-
-async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepted) -> Held | None:
-    now = ports.clock.now()
-    delay = 0 if outcome.ended else _first_look(ports, held, outcome)
-
-    def fact(tx: Transaction) -> Sequence[Event]:
-        return keep_accepted(tx, attempt.id, outcome.response_id, outcome.status, now, look_at=now + delay)
-
-    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        release_lane(tx, ports, job)
-        events: list[Event] = []
-        job = replace(job, provider_response_id=outcome.response_id, tries=0, due_at=now + delay)
-        if outcome.status == "in_progress" and job.status is Status.QUEUED:
-            job, started = lifecycle.apply(job, Command.START, now, phase=Phase.MODEL, actor="provider")
-            events.append(started)
-        return job, events
-
-    return await conclude(ports, held, turn, fact=fact, hold=outcome.ended)
-
-
-def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
-    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual)
-
-
-def keep_accepted(
-    tx: Transaction, attempt_id: str, response_id: str, status: str, now: int, *, look_at: int
-) -> list[Event]:
-    """Keep a provider id on its attempt, if none is kept; the events that tell of it."""
-    if not tx.keep_response_id(attempt_id, response_id):
-        return []
-    lost = tx.attempt(attempt_id)
-    tx.move_attempt(
-        attempt_id,
-        [AttemptState.SENDING, AttemptState.UNKNOWN],
-        state=AttemptState.ACCEPTED,
-        accepted_at=now,
-        provider_status=status,
-        look_at=look_at,
-    )
-    data = {"attempt": attempt_id, "provider_response_id": response_id, "status": status}
-    found = lost is not None and lost.state is AttemptState.UNKNOWN
-    return [Event("attempt.adopted" if found else "attempt.accepted", now, "provider", data)]
 
 
 async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused) -> Held | None:

@@ -21,6 +21,7 @@ from backlane.service.fail import fail, failed
 from backlane.service.keep import answer_of, keep_end
 from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
+from backlane.service.live_text import made_good, with_streamed
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
@@ -63,6 +64,7 @@ def _keep_for_later(attempt: Attempt, answer: Answer) -> Turn:
 async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> tuple[Turn | None, bool]:
     """How the job goes on, and whether this worker goes on with it at once."""
     job = held.job
+    answer = await with_streamed(ports, job, answer)
     if job.status in TERMINAL or job.phase is Phase.CANCELING:
         kind = "late" if answer.status == "completed" else "partial"
         return _after(ports, attempt, await unhappy_outputs(ports, answer, kind), _end), False
@@ -86,7 +88,7 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         after, told = _finished(tx, ports, held, one, now)
         return after, [*found.told, *told]
 
-    return _after(ports, attempt, outputs, then), checks
+    return _after(ports, attempt, outputs, then, answer.text), checks
 
 
 async def _called(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
@@ -115,12 +117,15 @@ async def _called(ports: Ports, held: Held, attempt: Attempt, answer: Answer) ->
 Then = Callable[[Transaction, Job, int], tuple[Job, Sequence[Event]]]
 
 
-def _after(ports: Ports, attempt: Attempt, outputs: Sequence[Output], then: Then) -> Turn:
-    """Write the outputs, then go on."""
+def _after(
+    ports: Ports, attempt: Attempt, outputs: Sequence[Output], then: Then, text: str | None = None
+) -> Turn:
+    """Write the outputs, then go on. Followers of a live job are given `text` whole before that."""
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         now = ports.clock.now()
-        told = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
+        told = [] if text is None else made_good(tx, job, attempt, text, now)
+        told += add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
         if any(output.kind == "result" for output in outputs):
             told.append(Event("output.final", now, "backlane", {"attempt": attempt.id}))
@@ -201,7 +206,7 @@ async def _invalid(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         after, event = fail(job, now, "invalid_output", partial=bool(outputs))
         return after, [*told, event]
 
-    return _after(ports, attempt, outputs, then)
+    return _after(ports, attempt, outputs, then, answer.text)
 
 
 async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
@@ -223,7 +228,7 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         after, event = fail(job, now, code, detail=_detail(answer), partial=bool(outputs))
         return after, [*told, event]
 
-    return _after(ports, attempt, [*outputs, *found.outputs], then)
+    return _after(ports, attempt, [*outputs, *found.outputs], then, answer.text or None)
 
 
 def _failure_code(answer: Answer) -> str:

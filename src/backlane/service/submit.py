@@ -188,6 +188,15 @@ def _times(job_type: JobType, submission: Submission, now: int) -> dict[str, int
     }
 
 
+def _live(job_type: JobType, submission: Submission) -> bool:
+    """Whether the job's text is streamed. Raises InvalidRequest where the provider would not stream it."""
+    live = job_type.live if submission.live is None else submission.live
+    if live and submission.window not in (None, "soonest"):
+        told = f"the provider streams no run of the window {submission.window}; leave one of the two out"
+        raise InvalidRequest([("/live", told)])
+    return live
+
+
 def lowest_cost(asked: str | None, declared: str | None) -> str | None:
     """The tighter of two cost limits. Raises InvalidRequest for one that is no amount of money."""
     if asked is None:
@@ -216,10 +225,9 @@ def _job(
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
         raise RoleRequired("Only service keys and admins may submit for another user.")
+    live = _live(job_type, submission)
     if submission.window not in (None, "soonest"):
         raise NotAvailable(f"The window {submission.window} is not available in this version.")
-    if submission.live:
-        raise NotAvailable("Live streaming is not available in this version.")
     return Job(
         **_FRESH,
         id=ports.ids.new("job"),
@@ -236,6 +244,7 @@ def _job(
         useful_until=now,
         created_at=now,
         lane=lane,
+        live=live,
         provider_account=ports.provider_account,
         priority=submission.priority,
         max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
@@ -248,7 +257,7 @@ def _job(
 _FRESH: dict[str, Any] = {
     "status": Status.QUEUED, "phase": Phase.READY, "gate": Gate.NONE, "review_state": "not_required",
     "version": 1, "lease_no": 0, "lease_state": "free", "leases_lost": 0, "tries": 0,
-    "provider": "openai", "live": False, "window": "soonest", "held": False, "summary": "", "inputs_digest": "",
+    "provider": "openai", "window": "soonest", "held": False, "summary": "", "inputs_digest": "",
     **dict.fromkeys(
         (
             "provider_response_id", "wait_until", "deadline", "ends_as", "cancel_asked_at", "failure", "started_at",

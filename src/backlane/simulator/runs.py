@@ -147,7 +147,8 @@ def response_of(run: Run, status: str, switches: Switches) -> dict[str, Any]:
         "top_p": _or(body.get("top_p"), 1.0),
         "truncation": _or(body.get("truncation"), "disabled"),
         "usage": _usage_shown(run, status, switches),
-        "user": body.get("user"),
+        # Never null: the provider's description has it as text or not at all.
+        **({"user": body["user"]} if body.get("user") is not None else {}),
     }
     if status in ("completed", "incomplete") and web_requests(run.output):
         shown["tool_usage"] = _tool_usage(web_requests(run.output))
@@ -169,7 +170,7 @@ def _text_echo(body: Mapping[str, Any]) -> dict[str, Any]:
     asked = as_object(body.get("text"))
     form = as_object(asked.get("format")) or {"type": "text"}
     if form.get("type") == "json_schema":
-        form = {"description": None, "strict": None, **form}
+        form = {"strict": None, **form}
     return {"format": form, "verbosity": asked.get("verbosity") or "medium"}
 
 
@@ -183,7 +184,9 @@ def output_shown(run: Run, status: str, switches: Switches) -> list[dict[str, An
     """The items that a run in this status shows."""
     if status in ("completed", "incomplete"):
         return run.output
-    if status != "cancelled" or not switches.cancel_keeps_output or run.canceled_at is None:
+    if status != "cancelled" or run.canceled_at is None:
+        return []
+    if run.background and not switches.cancel_keeps_output:
         return []
     length = run.ends_at - run.starts_at
     share = max(0.0, run.canceled_at - run.starts_at) / length if length else 0.0

@@ -1,5 +1,6 @@
 """The provider's state: its clock, its runs, its weather and its truth log. Every call goes through here."""
 
+import asyncio
 import contextlib
 import dataclasses
 import random
@@ -12,10 +13,12 @@ from backlane.simulator.attached import read_items
 from backlane.simulator.containers import Containers
 from backlane.simulator.conversation import Turn, check_items, check_turn, input_of
 from backlane.simulator.declared import check_declared
+from backlane.simulator.deliveries import Endpoint
 from backlane.simulator.desk import Desk
 from backlane.simulator.faults import Fault, Weather
 from backlane.simulator.files import Files
 from backlane.simulator.hosted import shown_items
+from backlane.simulator.http_delivery import Deliver, HttpDelivery
 from backlane.simulator.interpreting import check_containers
 from backlane.simulator.match import Asked
 from backlane.simulator.mcp import tool_failure
@@ -27,9 +30,13 @@ from backlane.simulator.switches import Switches
 from backlane.simulator.text import input_texts
 from backlane.simulator.turns import history_of, read_turn
 from backlane.simulator.values import as_list, as_object
+from backlane.simulator.waiting import Bell, Pause
+from backlane.simulator.webhooks import Webhooks
+from backlane.simulator.windows import durations
 
 _EPOCH = 1_795_000_000.0
-_RUN_SLOTS = ("ending", "duration", "usage", "aftermath", "tool")
+_RUN_SLOTS = ("ending", "duration", "usage", "aftermath", "novelty", "tool")
+_CLOCK = "clock"
 _ENDED_WORD = {"completed": "a completed response", "failed": "a failed response"}
 
 _FAILED_CODE = {"failed": "server_error", "file_unreadable": "image_parse_error"}
@@ -38,11 +45,21 @@ _FAILED_CODE = {"failed": "server_error", "file_unreadable": "image_parse_error"
 class World:
     """One simulated provider."""
 
-    def __init__(self, seed: int, clock: str, switches: Switches) -> None:
+    def __init__(
+        self, seed: int, clock: str, switches: Switches, webhook: tuple[str, str] | None = None
+    ) -> None:
+        """`webhook` is the URL and the secret of an endpoint that is there from the first day."""
         self.seed = seed
         self.switches = switches
         self._first_switches = switches
         self.is_virtual = clock == "virtual"
+        self._first_webhook = webhook
+        # The way a webhook leaves; whoever has no sockets puts another one here.
+        self.deliver: Deliver = HttpDelivery(lambda: self.switches)
+        self.webhooks = Webhooks(self, None)
+        # How a stream lets time pass; who drives the clock from outside may set another one.
+        self.pause: Pause | None = None if self.is_virtual else asyncio.sleep
+        self._bell = Bell()
         self.reset()
 
     def reset(self) -> None:
@@ -51,9 +68,14 @@ class World:
         self.runs: dict[str, Run] = {}
         self.files, self.containers = Files(), Containers()
         self.scripts = Script()
-        self.weather = Weather(random.Random(f"{self.seed}:weather"))
+        self.weather = Weather(random.Random(f"{self.seed}:weather"), self.now)
         self.log: list[dict[str, Any]] = []
         self._ahead = 0.0
+        self.webhooks.close()
+        url, secret = self._first_webhook or ("", "")
+        first = Endpoint("we_configured", "configured", url, secret, 0.0, 0.0) if url else None
+        self.webhooks = Webhooks(self, first)
+        self._bell.ring()
 
     def now(self) -> float:
         """Seconds since 1970, by this world's clock."""
@@ -62,6 +84,19 @@ class World:
     def advance(self, seconds: float) -> None:
         """Move the clock on."""
         self._ahead += seconds
+        if seconds > 0:
+            self._bell.ring(_CLOCK)
+
+    async def rest(self, run: Run, seconds: float) -> None:
+        """Until these seconds have passed, the clock was moved, or the run was stopped, whichever is first."""
+        waits: set[asyncio.Future[None]] = {self._bell.listen(run.id, _CLOCK)}
+        if self.pause is not None:
+            waits.add(asyncio.ensure_future(self.pause(max(0.0, seconds))))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def script(self, entry: Mapping[str, Any]) -> None:
         """What the next matching responses do. Raises ValueError naming what is wrong."""
@@ -132,9 +167,9 @@ class World:
         if turn.problem is not None:
             code, message = turn.problem
             then |= {"status": "failed", "error_code": code, "error_message": message}
-        queued, running = self._durations(number, then, met.get("duration"))
-        if not body.get("background"):
-            queued = running = 0.0
+        queued, running = self._durations(number, body, then, met.get("duration"))
+        if "novelty" in met:
+            then["unknown_event"] = {"after": 2, "type": "response.mood.changed", **met["novelty"].values}
         tail = run_id.removeprefix("resp_")
         work = write_output(Desk(turn, then, tail, turn.source(), self.files, now), self.seed)
         output = shown_items(work.items, work.hidden, as_list(body.get("include")))
@@ -149,16 +184,14 @@ class World:
         if "aftermath" in met:
             run.revives_after = float(met["aftermath"].values.get("seconds", 1))
         self.runs[run_id] = run
+        self.webhooks.watch(run)
         return run
 
-    def _durations(self, number: int, then: Mapping[str, Any], slow: Fault | None) -> tuple[float, float]:
-        """Scripted seconds are exact; the simulator's own are shortened by `speed`."""
-        chance, switches = random.Random(f"{self.seed}:{number}:time"), self.switches
-        queued = chance.uniform(*switches.queued_seconds) / switches.speed
-        running = chance.uniform(*switches.running_seconds) / switches.speed
-        queued = float(then.get("queued_seconds", queued))
-        running = float(then.get("running_seconds", running))
-        return queued, running + (float(slow.values.get("seconds", 60)) if slow else 0.0)
+    def _durations(
+        self, number: int, body: Mapping[str, Any], then: Mapping[str, Any], slow: Fault | None
+    ) -> tuple[float, float]:
+        chance, former = random.Random(f"{self.seed}:{number}:time"), self.runs.values()
+        return durations(chance, body, then, slow, self.switches, former)
 
     def _stored(self, run: Run) -> bool:
         return run.body.get("store") is not False and not self.switches.zdr
@@ -173,7 +206,8 @@ class World:
     def run(self, run_id: str) -> Run:
         """A run that is still held. Raises the 404 Refusal."""
         run = self.runs.get(run_id)
-        if run is None or not self._held(run):
+        waited_for = run is not None and not run.background and self.status(run) not in TERMINAL
+        if run is None or waited_for or not self._held(run):
             raise Refusal(404, f"Response with id '{run_id}' not found.")
         return run
 
@@ -202,11 +236,21 @@ class World:
         if not run.background:
             raise Refusal(400, "Cannot cancel a synchronous response.")
         if status not in TERMINAL:
-            run.canceled_at = self.now()
+            self._stop(run)
         elif status != "cancelled" and self.switches.cancel_ended != "accept":
             told = f"Cannot cancel {_ENDED_WORD.get(status, 'a response in terminal state')}."
             raise Refusal(409 if self.switches.cancel_ended == "conflict" else 400, told)
         return self.show(run)
+
+    def abandon(self, run: Run) -> None:
+        """A run whose caller has left: one that nobody but its caller waits for is stopped."""
+        if not run.background and self.status(run) not in TERMINAL:
+            self._stop(run)
+
+    def _stop(self, run: Run) -> None:
+        run.canceled_at = self.now()
+        self._bell.ring(run.id)
+        self.webhooks.ended(run)
 
     def delete(self, run: Run) -> dict[str, Any]:
         """Forget a finished run."""
