@@ -1,4 +1,4 @@
-"""A digest with structured output, a report with citations, a digest of files, an answer written with tools, a draft."""
+"""A digest with structured output, a cited report, a digest of files, an answer written with tools, a draft."""
 
 from typing import Annotated
 
