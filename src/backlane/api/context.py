@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 
-from backlane.api.follow import Followers
+from backlane.api.channels import Followers
 from backlane.core.notice import Signatures, Traffic
 from backlane.service.access import PERMISSIONS, Caller, authenticate, require
 from backlane.service.ports import Ports
