@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
 from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Events, Streaming
 
@@ -75,19 +74,6 @@ class Provider(FileProvider, Protocol):
     def look_wait(self, account: str) -> int:
         """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
         ...
-
-
-class Price(NamedTuple):
-    """What one attempt cost. `amount` is None where no price is known: unpriced, never zero."""
-
-    amount: Decimal | None
-    basis: str
-
-
-class Pricer(Protocol):
-    """Prices a run from its terminal object."""
-
-    def __call__(self, answer: Answer, at: int) -> Price: ...
 
 
 class JobView(Protocol):

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backlane.core.artifacts import ArtifactStore
-from backlane.core.ports import Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.ports import Chance, Clock, Ids, Provider, Types, Worker
+from backlane.core.price import Pricer
 from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
 from backlane.service.open_streams import OpenStreams
