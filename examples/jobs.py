@@ -1,19 +1,11 @@
-<<<<<<< HEAD
-"""Job types: a digest with structured output, a report with citations, a digest of files, a draft under review."""
-
-from pydantic import BaseModel, ConfigDict, Field
-
-from backlane import App, CheckFailed, File, Request, Review, Sensitive
-=======
-"""A digest with structured output, a report with citations, an answer written with tools, a draft people review."""
+"""A digest with structured output, a cited report, a digest of files, an answer written with tools, a draft."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backlane import App, CheckFailed, Request, Review, Sensitive, ToolFailed
+from backlane import App, CheckFailed, File, Request, Review, Sensitive, ToolFailed
 from backlane.core.ports import ToolView
->>>>>>> tools
 
 app = App()
 
@@ -87,7 +79,6 @@ def report_summary(inputs: Text) -> str:
     return f"Report on {inputs.title!r}"
 
 
-<<<<<<< HEAD
 class Papers(BaseModel):
     """What lies on the table: PDFs, tables, pictures."""
 
@@ -110,7 +101,8 @@ def papers_summary(inputs: Papers) -> str:
     """How many files; their names may be secret."""
     count = len(inputs.attachments)
     return f"Digest of {count} file{'' if count == 1 else 's'}"
-=======
+
+
 Email = Annotated[str, Field(json_schema_extra={"format": "email"})]
 
 
@@ -172,7 +164,6 @@ def order_state(order_id: str) -> dict[str, str]:
     if order_id not in _ORDERS:
         raise ToolFailed("no such order")
     return {"order": order_id, "state": _ORDERS[order_id]}
->>>>>>> tools
 
 
 @app.job(
