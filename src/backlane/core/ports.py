@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from backlane.core.notice import Notice
 from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Events, Streaming
 
 
@@ -43,7 +43,7 @@ class CreateCall:
     params: Mapping[str, Any]
 
 
-class Provider(Protocol):
+class Provider(FileProvider, Protocol):
     """One provider's wire. Answers are values; it raises only when it is itself broken."""
 
     async def create(self, call: CreateCall) -> CreateOutcome: ...
@@ -74,31 +74,6 @@ class Provider(Protocol):
 
     def look_wait(self, account: str) -> int:
         """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
-        ...
-
-
-class Signatures(Protocol):
-    """Knows the secrets that our accounts' events are signed with."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether any account has a secret."""
-        ...
-
-    def notices(self, body: bytes, headers: Mapping[str, str], now: int) -> Sequence[Notice]:
-        """What these bytes tell, for each account whose secret signed them; empty for a forgery."""
-        ...
-
-
-class ArtifactStore(Protocol):
-    """Bytes under their content address. A name is never part of a path."""
-
-    async def put(self, content: bytes) -> str:
-        """Store the bytes durably; the hex sha256 under which they can be read."""
-        ...
-
-    async def get(self, sha256: str) -> bytes:
-        """The bytes. Raises StoreError if they are missing or do not hash to their name."""
         ...
 
 
@@ -235,11 +210,17 @@ class JobType(Protocol):
 
     @property
     def missing_parts(self) -> Sequence[str]:
-        """Declared parts that this version cannot run yet, in words ("an action", "file inputs")."""
+        """Declared parts that this version cannot run yet, in words ("an action")."""
         ...
 
     @property
     def checks(self) -> Sequence[TypeCheck]: ...
+    @property
+    def takes_files(self) -> bool: ...
+    def files(self, inputs: Any) -> Sequence[tuple[str, str]]:
+        """Pointer and id of each uploaded file that validated inputs name."""
+        ...
+
     def tool(self, name: str) -> TypeTool | None:
         """The declared tool by this name."""
         ...

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
-from backlane.core.schedule import Timings
+from backlane.core.artifacts import ArtifactStore
+from backlane.core.ports import Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
 from backlane.service.open_streams import OpenStreams
 
@@ -39,6 +40,10 @@ class Ports:
     simulated: bool = False
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
+    upload_at_most: int = 50_000_000
+    file_inline_at_most: int = 256_000
+    files_inline_at_most: int = 1_000_000
+    provider_file_lifetime: int = 7 * DAY
     timings: Timings = field(default_factory=Timings)
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
