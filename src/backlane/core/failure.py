@@ -146,6 +146,13 @@ MEANINGS: dict[str, Meaning] = {
     "tool_not_available": _m(
         Cause.TOOL, "The model called a tool that cannot be run.", _ASK_DEVELOPER, again=False, human=True
     ),
+    "account_changed": _m(
+        Cause.INTERNAL,
+        "Its provider account was a simulator when it was submitted and is a real one now, or the other way round.",
+        _AGAIN,
+        again=True,
+        human=True,
+    ),
     "worker_crashed": _m(
         Cause.INTERNAL,
         "This job stopped its worker three times in a row and was set aside.",
@@ -175,6 +182,7 @@ _PASSING = RETRIED_RUNS | {
     "attempts_used_up",
     "submission_given_up",
     "type_changed",
+    "account_changed",
 }
 # So many jobs of a type in a row that failed alike are no accident.
 ALIKE = 5

@@ -29,16 +29,47 @@ class Chance(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """What the services know of a provider account: everything but its key.
+
+    `retired`: it takes no new runs. `background`: its server has background mode, and windows with it.
+    """
+
+    name: str
+    simulated: bool = False
+    background: bool = True
+    retired: bool = False
+    region: str | None = None
+
+
+class Accounts(Protocol):
+    """The provider accounts of the settings."""
+
+    def of(self, workspace: str) -> AccountInfo | None:
+        """The account that takes new runs of the workspace of this name; None if none does."""
+        ...
+
+    def get(self, name: str) -> AccountInfo | None:
+        """The account of this name, retired or not; None if it is not (any more) in the settings."""
+        ...
+
+    def all(self) -> Sequence[AccountInfo]: ...
+
+
+@dataclass(frozen=True, slots=True)
 class CreateCall:
     """One purchase: the provider's own create parameters, with our metadata already in them.
 
     `params` hold what a job type's Request asked for in the provider's words (model, input, …,
-    `text` for an output model); the adapter adds only what its lane needs.
+    `text` for an output model); the adapter adds only what its lane needs. `window` is the completion
+    window to buy, `continuation` an opaque word that related runs share in the provider's queue.
     """
 
     attempt_id: str
     account: str
     params: Mapping[str, Any]
+    window: str = "soonest"
+    continuation: str | None = None
 
 
 class Provider(Protocol):
@@ -83,9 +114,9 @@ class Price(NamedTuple):
 
 
 class Pricer(Protocol):
-    """Prices a run from its terminal object."""
+    """Prices a run from its terminal object and the completion window it was bought with."""
 
-    def __call__(self, answer: Answer, at: int) -> Price: ...
+    def __call__(self, answer: Answer, at: int, window: str = "soonest") -> Price: ...
 
 
 class JobView(Protocol):
@@ -133,6 +164,10 @@ class JobType(Protocol):
     def lanes(self) -> Sequence[str]: ...
     @property
     def live(self) -> bool: ...
+    @property
+    def window(self) -> str: ...
+    @property
+    def continuation(self) -> str | None: ...
     @property
     def useful_for(self) -> int: ...
     @property

@@ -24,6 +24,7 @@ class Timings:
     retry_max: int = 60 * SECOND
     retry_after_max: int = 15 * MINUTE
     incident_probe: int = 30 * SECOND
+    incident_probe_max: int = 5 * MINUTE
     unloaded_probe: int = 60 * SECOND
     follow_at_most: int = 1 * DAY
     # A run that was reported canceled is looked at once more: it may have completed all the same.
@@ -33,7 +34,13 @@ class Timings:
 
 
 def look_delay(
-    age: int, timings: Timings, hint: int | None, chance: float, usual: Usual | None = None
+    age: int,
+    timings: Timings,
+    hint: int | None,
+    chance: float,
+    usual: Usual | None = None,
+    *,
+    window: int | None = None,
 ) -> int:
     """How long to wait before the next look at a run of this age.
 
@@ -41,9 +48,12 @@ def look_delay(
     take, the first look falls when the shortest have ended, and each later one is late by at most a tenth
     of the run. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
     the time a zero-retention account keeps a result. `chance` in [0, 1) spreads looks by 10 %.
+    `window` is how long the provider may take for a cheaper run: looks are far apart until that is near.
     """
     spread = 0.95 + 0.1 * chance
-    if usual is None:
+    if window is not None:
+        delay = _windowed_delay(age, timings, usual, window, spread)
+    elif usual is None:
         delay = int(min(max(timings.look_first, age // 5), timings.look_max) * spread)
     else:
         delay = _learned_delay(age, timings, usual, spread)
@@ -61,6 +71,20 @@ def _learned_delay(age: int, timings: Timings, usual: Usual, spread: float) -> i
         return int(2 * timings.look_first * spread)
     # Never later than meant: this wait is long, and a tenth of it is longer than an end may be late.
     return max(int((first - age) * (spread - 0.05)), timings.look_first)
+
+
+def _windowed_delay(age: int, timings: Timings, usual: Usual | None, window: int, spread: float) -> int:
+    """Looks at a run that may take its window: as far apart as a result surely lives, closer near the end."""
+    rare, often = timings.retention // 2, timings.look_max
+    if age < 2 * timings.look_first:
+        return int(2 * timings.look_first * spread)  # one early look shows a run that failed at once
+    near = window - window // 10
+    if age >= near:
+        return int(often * spread)
+    if usual is not None and age >= usual.p05:
+        return int(min(max(_late(age, timings), often), rare, near - age + often) * spread)
+    first = near if usual is None else max(min(near, usual.p05), age + often)
+    return int(min(rare, max(first - age, often)) * spread)
 
 
 def _late(age: int, timings: Timings) -> int:

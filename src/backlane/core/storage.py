@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_lanes import LaneRecords
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -35,7 +36,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(Protocol):
+class Transaction(LaneRecords, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs
@@ -161,7 +162,6 @@ class Transaction(Protocol):
     def incident(self, account: str, lane: str) -> Row | None: ...
     def incidents(self) -> list[Row]: ...
     def raise_incident(self, incident: Mapping[str, Any]) -> bool: ...
-    def probe_incident(self, account: str, lane: str, at: int) -> None: ...
     def clear_incident(self, account: str, lane: str) -> bool: ...
 
     # people

@@ -50,7 +50,7 @@ class OpenAIProvider:
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
         model = str(call.params.get("model") or "")
-        content = _encoded(call.params)
+        content = _encoded(call)
         if content is None:
             return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
         reply = await self._calls.call(call.account, "POST", "/responses", content)
@@ -121,9 +121,12 @@ class OpenAIProvider:
         return poll_after(reply.headers) or retry_after(reply.headers, self._now())
 
 
-def _encoded(params: Mapping[str, Any]) -> bytes | None:
+def _encoded(call: CreateCall) -> bytes | None:
     """The create's body as it goes out; None if it cannot be written as JSON."""
-    body = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
+    body = {name: value for name, value in call.params.items() if name not in ("stream", "stream_options")}
+    if call.window != "soonest":
+        options = {"completion_window": call.window, "continuation_id": call.continuation}
+        body["background_options"] = {name: value for name, value in options.items() if value is not None}
     try:
         whole = json.dumps({**body, "background": True}, ensure_ascii=False, allow_nan=False)
         return whole.encode()

@@ -11,7 +11,7 @@ from backlane.service.ports import Ports
 
 def book_cost(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
     """Book what the provider's usage says; the event that tells of it, once."""
-    amount, basis = ports.price(answer, attempt.accepted_at or ports.clock.now())
+    amount, basis = ports.price(answer, attempt.accepted_at or ports.clock.now(), attempt.window)
     return _book(tx, ports, job, attempt, amount, basis)
 
 

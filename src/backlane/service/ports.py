@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.ports import Accounts, ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
 from backlane.core.schedule import Timings
 from backlane.core.storage import Store
+from backlane.service.health import Health
 
 
 def _nothing(_: str) -> None:
@@ -33,11 +34,11 @@ class Ports:
     chance: Chance
     price: Pricer
     worker: Worker
-    provider_account: str = "default"
-    simulated: bool = False
+    accounts: Accounts
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
     timings: Timings = field(default_factory=Timings)
+    health: Health = field(default_factory=Health)
     notify: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

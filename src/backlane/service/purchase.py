@@ -12,16 +12,19 @@ from typing import Any, assert_never
 from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.lane import window_of
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Accepted, CreateOutcome, NotSent, Refused, Unknown, When
 from backlane.core.ports import CreateCall
 from backlane.core.schedule import look_delay, retry_delay
 from backlane.core.storage import Transaction
 from backlane.errors import InvalidRequest
-from backlane.service.alert import hold_lane, release_lane
 from backlane.service.conclude import conclude
+from backlane.service.continuation import continuation_of
 from backlane.service.fail import failed
+from backlane.service.incident import Passage, hold_lane, passage, release_lane, still_held
 from backlane.service.intent import intent
+from backlane.service.placing import is_misplaced, placed_anew
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 
@@ -46,6 +49,8 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
 
 async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Commit `sending`, then call create, then keep its outcome."""
+    if is_misplaced(ports, held.job, attempt):
+        return await placed_anew(ports, held, attempt)
     try:
         params = await _build(ports, held)
     except _CannotBuild as error:
@@ -53,21 +58,31 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
     if wait > 0:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
-    sending = await _commit_sending(ports, held, attempt, params.get("model"))
+    sending, way = await _commit_sending(ports, held, attempt, params.get("model"))
     if sending is None:
         return None
+    if not way.open:
+        return await put_off(ports, sending, way.until, Phase.INCIDENT, way.code)
     ports.point("sending")
     params["metadata"] = {
         **(params.get("metadata") or {}),
         "backlane_job": held.job.id,
         "backlane_attempt": attempt.id,
     }
-    call = CreateCall(attempt.id, attempt.provider_account, params)
+    call = CreateCall(
+        attempt.id,
+        attempt.provider_account,
+        params,
+        window=attempt.window,
+        continuation=continuation_of(held.job, held.type),
+    )
+    sent_at = ports.clock.now()
     try:
         async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
             outcome = await ports.provider.create(call)
     except TimeoutError:
         outcome = Unknown("timeout", "the provider did not answer in time")
+    ports.health.note(attempt.provider_account, attempt.lane, outcome, sent_at, ports.clock.now())
     ports.point("answered")
     return await keep_create(ports, sending, attempt, outcome)
 
@@ -96,10 +111,18 @@ async def _build(ports: Ports, held: Held) -> dict[str, Any]:
         raise _CannotBuild("request_not_built", type(error).__name__) from error
 
 
-async def _commit_sending(ports: Ports, held: Held, attempt: Attempt, model: str | None) -> Held | None:
+async def _commit_sending(
+    ports: Ports, held: Held, attempt: Attempt, model: str | None
+) -> tuple[Held | None, Passage]:
+    """Commit that the create is being sent, unless its lane is held."""
     now = ports.clock.now()
+    way = Passage(True)
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        nonlocal way
+        way = passage(tx, ports, job, now)
+        if not way.open:
+            return job, ()
         tx.move_attempt(
             attempt.id,
             [AttemptState.PLANNED],
@@ -108,13 +131,16 @@ async def _commit_sending(ports: Ports, held: Held, attempt: Attempt, model: str
             sender=ports.worker.boot_id,
             model=model,
         )
-        events = [Event("attempt.sent", now, _ACTOR, {"attempt": attempt.id, "number": attempt.number})]
+        data: dict[str, Any] = {"attempt": attempt.id, "number": attempt.number}
+        if way.probe is not None:
+            data["probe"] = way.probe
+        events = [Event("attempt.sent", now, _ACTOR, data)]
         if job.phase is not Phase.PROVIDER:
             job, changed = lifecycle.apply(job, Command.SEND, now, phase=Phase.PROVIDER, actor=_ACTOR)
             events.append(changed)
         return job, events
 
-    return await conclude(ports, held, turn, hold=True)
+    return await conclude(ports, held, turn, hold=True), way
 
 
 async def keep_create(ports: Ports, held: Held, attempt: Attempt, outcome: CreateOutcome) -> Held | None:
@@ -140,7 +166,7 @@ async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepte
         return keep_accepted(tx, attempt.id, outcome.response_id, outcome.status, now, look_at=now + delay)
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        release_lane(tx, ports, job)
+        release_lane(tx, ports, (attempt.provider_account, attempt.lane))
         events: list[Event] = []
         job = replace(job, provider_response_id=outcome.response_id, tries=0, due_at=now + delay)
         if outcome.status == "in_progress" and job.status is Status.QUEUED:
@@ -152,7 +178,8 @@ async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepte
 
 
 def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
-    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual)
+    window = window_of(held.job.window)
+    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual, window=window)
 
 
 def keep_accepted(
@@ -191,7 +218,8 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         until = now + delay
         if outcome.when is When.INCIDENT:
-            until = hold_lane(tx, ports, job, outcome.code, outcome.message)
+            place = attempt.provider_account, attempt.lane
+            until = hold_lane(tx, ports, place, outcome.code, outcome.message)
         return _waiting(job, now, until, phase, outcome.code)
 
     if outcome.when is When.INCIDENT:
@@ -233,11 +261,13 @@ def _waiting(job: Job, now: int, until: int, phase: Phase, code: str) -> tuple[J
 
 
 async def put_off(ports: Ports, held: Held, until: int, phase: Phase, code: str) -> Held | None:
-    """Wait for capacity before a planned attempt is sent."""
+    """Wait for capacity, or for a held lane, before a planned attempt is sent."""
     now = ports.clock.now()
 
-    def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         at = min(until, max(job.useful_until, now))
+        if phase is Phase.INCIDENT:
+            at = still_held(tx, job, at, now)
         told: list[Event] = []
         if job.phase is not phase:
             job, waiting = lifecycle.apply(

@@ -67,7 +67,7 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
         return visible(tx, caller, tx.job(job_id)), tx.artifacts(job_id)
 
     job, rows = await ports.store.read(body)
-    return [artifact_view(row, closed_for(caller, job)) for row in rows]
+    return [artifact_view(row, closed_for(caller, job), job.simulated) for row in rows]
 
 
 async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[
         return visible(tx, caller, tx.job(row["job_id"])), row
 
     job, row = await ports.store.read(body)
-    return artifact_view(row, closed_for(caller, job))
+    return artifact_view(row, closed_for(caller, job), job.simulated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: s
     job, row = await ports.store.read(body)
     if job.gate != "none" or caller.role == "support":
         await ports.store.write(lambda tx: note_read(tx, ports, caller, "content.read", artifact_id, reason))
-    return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row))
+    headers = {"Backlane-Simulated": "true"} if job.simulated else {}
+    return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row), headers)
 
 
 async def _bytes(ports: Ports, row: Row) -> bytes:

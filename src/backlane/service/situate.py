@@ -11,6 +11,7 @@ from backlane.core.ports import JobType
 from backlane.core.situation import Situation
 from backlane.core.step import is_followed
 from backlane.core.storage import Transaction
+from backlane.service.incident import holds_of
 from backlane.service.learn import usual_for
 from backlane.service.ports import Ports
 
@@ -46,7 +47,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     newest = newest_of(attempts)
     job_type = ports.types.get(job.type)
     buys = job.status not in TERMINAL and (newest is None or newest.state not in _NO_PURCHASE)
-    incident = tx.incident(job.provider_account, job.lane) if buys else None
+    holds = holds_of(tx, job) if buys else []
     situation = Situation(
         job=job,
         attempt=newest,
@@ -62,7 +63,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         answer_kept=newest is not None
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
-        incident_until=None if incident is None else incident["probe_at"],
+        incident_until=max((row["probe_at"] for row in holds), default=None),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"

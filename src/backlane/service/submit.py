@@ -12,7 +12,7 @@ from backlane.core import lifecycle
 from backlane.core.authority import gate_for
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase, Status
-from backlane.core.lane import chosen, verdicts
+from backlane.core.lane import Window, against_window, chosen, verdicts
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
@@ -130,13 +130,25 @@ def prepare(
     inputs = job_type.read_inputs(submission.inputs)
     now = ports.clock.now()
     times = _times(job_type, submission, now)
-    rows = verdicts(job_type.lanes, submission.lane)
+    account = ports.accounts.of(caller.workspace_name)
+    if account is None:
+        raise NotAvailable("This workspace has no provider account; an operator must give it one.")
+    window = submission.window or job_type.window
+    against = _against(job_type, inputs, submission, window, times)
+    rows = verdicts(
+        job_type.lanes,
+        submission.lane,
+        window=window,
+        against=against,
+        background=account.background,
+    )
     lane = chosen(rows)
     if lane is None:
         reasons = "; ".join(f"{row['lane']}: {row['reason']}" for row in rows)
         raise NotAvailable(f"No lane can take this job: {reasons}.", lane_reasons=rows)
     stored = json.dumps(submission.inputs, ensure_ascii=False)
     job = _job(ports, caller, submission, job_type, now, lane=lane, rows=rows)
+    job = replace(job, window=window, provider_account=account.name, simulated=account.simulated)
     gate = _gate(job_type, inputs, submission, lineage)
     job = replace(
         job,
@@ -152,6 +164,32 @@ def prepare(
     )
     chosen_lane = Event("lane.chosen", now, "backlane", {"lane": lane, "reason": _reason(rows, lane)})
     return job, stored, [submitted, chosen_lane]
+
+
+def _against(
+    job_type: JobType,
+    inputs: Any,
+    submission: Submission,
+    window: str,
+    times: Mapping[str, int | None],
+) -> str | None:
+    """What speaks against the completion window that was asked for or declared."""
+    if window == Window.SOONEST:
+        return None
+    try:
+        tier = job_type.build(inputs).get("service_tier")
+    except Exception:
+        tier = None  # a type that cannot build its request fails when it is to be sent, and says so
+    start, useful_until = times["due_at"], times["useful_until"]
+    assert start is not None and useful_until is not None
+    return against_window(
+        window,
+        start=start,
+        useful_until=useful_until,
+        deadline=times["deadline"],
+        live=bool(job_type.live if submission.live is None else submission.live),
+        service_tier=tier,
+    )
 
 
 def _reason(rows: list[dict[str, str]], lane: str) -> str:
@@ -216,8 +254,6 @@ def _job(
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
         raise RoleRequired("Only service keys and admins may submit for another user.")
-    if submission.window not in (None, "soonest"):
-        raise NotAvailable(f"The window {submission.window} is not available in this version.")
     if submission.live:
         raise NotAvailable("Live streaming is not available in this version.")
     return Job(
@@ -230,13 +266,11 @@ def _job(
         type=job_type.name,
         type_version=job_type.version,
         authority=job_type.authority,
-        simulated=ports.simulated,
         phase_since=now,
         due_at=now,
         useful_until=now,
         created_at=now,
         lane=lane,
-        provider_account=ports.provider_account,
         priority=submission.priority,
         max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
         metadata=dict(submission.metadata or {}),
@@ -248,7 +282,8 @@ def _job(
 _FRESH: dict[str, Any] = {
     "status": Status.QUEUED, "phase": Phase.READY, "gate": Gate.NONE, "review_state": "not_required",
     "version": 1, "lease_no": 0, "lease_state": "free", "leases_lost": 0, "tries": 0,
-    "provider": "openai", "live": False, "window": "soonest", "held": False, "summary": "", "inputs_digest": "",
+    "provider": "openai", "provider_account": "", "simulated": False, "live": False, "window": "soonest", "held": False,
+    "summary": "", "inputs_digest": "",
     **dict.fromkeys(
         (
             "provider_response_id", "wait_until", "deadline", "ends_as", "cancel_asked_at", "failure", "started_at",

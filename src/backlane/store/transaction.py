@@ -15,13 +15,14 @@ from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import JobRecords, job_of
+from backlane.store.records_lanes import LaneRecords
 from backlane.store.searching import NEWEST_ENDS, job_search, review_search
 from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes, reviews
 
 T = TypeVar("T")
 
 
-class Records(JobRecords):
+class Records(JobRecords, LaneRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
@@ -124,9 +125,6 @@ class Records(JobRecords):
 
     def raise_incident(self, incident: Mapping[str, Any]) -> bool:
         return self._insert_once(lanes, incident)
-
-    def probe_incident(self, account: str, lane: str, at: int) -> None:
-        self._changed(queries.PROBE_INCIDENT, account=account, lane_name=lane, at=at)
 
     def clear_incident(self, account: str, lane: str) -> bool:
         return self._changed(queries.CLEAR_INCIDENT, account=account, lane_name=lane)
