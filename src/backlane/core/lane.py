@@ -79,12 +79,12 @@ def verdicts(
             verdict, reason = "no", "the job type does not allow it"
         elif wanted is not None and lane != wanted:
             verdict, reason = "no", f"{wanted} was asked for"
+        elif window != Window.SOONEST and lane is not Lane.BACKGROUND:
+            verdict, reason = "no", f"window {window} is of the background lane"
         elif lane not in AVAILABLE:
             verdict, reason = "no", "not available in this version"
         elif lane is Lane.BACKGROUND and not background:
             verdict, reason = "no", "the provider account has no background mode"
-        elif window != Window.SOONEST and lane is not Lane.BACKGROUND:
-            verdict, reason = "no", f"window {window} is of the background lane"
         elif against is not None:
             verdict, reason = "no", against
         else:

@@ -74,17 +74,18 @@ def _learned_delay(age: int, timings: Timings, usual: Usual, spread: float) -> i
 
 
 def _windowed_delay(age: int, timings: Timings, usual: Usual | None, window: int, spread: float) -> int:
-    """Looks at a run that may take its window: as far apart as a result surely lives, closer near the end."""
+    """Looks at a run that may take its window: as far apart as a result surely lives, closer near the end.
+
+    At first each comes at twice the age of the one before: few enough, and an early end is seen early.
+    """
     rare, often = timings.retention // 2, timings.look_max
-    if age < 2 * timings.look_first:
-        return int(2 * timings.look_first * spread)  # one early look shows a run that failed at once
     near = window - window // 10
     if age >= near:
         return int(often * spread)
     if usual is not None and age >= usual.p05:
-        return int(min(max(_late(age, timings), often), rare, near - age + often) * spread)
-    first = near if usual is None else max(min(near, usual.p05), age + often)
-    return int(min(rare, max(first - age, often)) * spread)
+        return int(min(max(_late(age, timings), often), rare) * spread)
+    known = near if usual is None else min(near, usual.p05)
+    return int(min(rare, max(2 * timings.look_first, age), max(known - age, often)) * spread)
 
 
 def _late(age: int, timings: Timings) -> int:

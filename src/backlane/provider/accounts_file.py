@@ -72,7 +72,7 @@ class _Reader:
             self._fault("", f"cannot be read ({error.strerror}); name a readable TOML file")
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             # Only where it is broken: the line itself may hold what somebody took for the place of a key.
-            where = re.search(r"at line \d+, column \d+", str(error))
+            where = re.search(r"at (line \d+, column \d+|end of document)", str(error))
             self._fault("", f"is not TOML ({where[0] if where else 'unreadable'}); mend it there")
 
     def _account(self, name: str, given: Mapping[str, Any]) -> None:

@@ -39,6 +39,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "jobs.resolve": frozenset({"operator", "admin"}),
         "artifacts.read": frozenset(ROLES),
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
+        "lanes.read": frozenset({"support", "operator", "admin"}),
+        "lanes.control": frozenset({"operator", "admin"}),
     }
 )
 
