@@ -180,43 +180,47 @@ async def test_a_good_look_does_not_end_a_quota_that_stops_creates(working: Plac
     verified(working)
 
 
-async def test_the_lanes_tell_how_they_are_and_an_operator_holds_one_for_his_own_workspace(
-    working: Place,
-) -> None:
-    ana, bob = await working.caller(), await working.caller("bob", workspace="other")
-    await finished(working, ana, await submitted(working, ana))
-    app, keys = (
-        working.app(),
-        {role: await working.key(f"{role}-1", role) for role in ("submitter", "operator")},
-    )
+class Asking:
+    """Callers of the HTTP API, by role."""
 
-    async def ask(role: str, method: str, path: str, body: Any = None) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {keys[role]}"}
+    def __init__(self, place: Place) -> None:
+        self._place, self._app, self._keys = place, place.app(), dict[str, str]()
+
+    async def __call__(self, role: str, method: str, path: str, body: Any = None) -> httpx2.Response:
+        if role not in self._keys:
+            self._keys[role] = await self._place.key(f"{role}-1", role)
+        headers = {"Authorization": f"Bearer {self._keys[role]}"}
         async with httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://x", headers=headers
+            transport=httpx2.ASGITransport(app=self._app), base_url="http://x", headers=headers
         ) as http:
             return await http.request(method, path, json=body)
 
+
+async def test_the_lanes_tell_how_they_are(working: Place) -> None:
+    ana, ask = await working.caller(), Asking(working)
     for _ in range(600):
+        await finished(working, ana, await submitted(working, ana))
         lane = (await ask("operator", "GET", "/v1/lanes")).json()["data"][0]
         if lane["health"]["good"]:
             break
-        await finished(working, ana, await submitted(working, ana))
-    assert (lane["account"], lane["lane"], lane["simulated"], lane["incident"]) == (
-        "default",
-        "background",
-        True,
-        None,
-    )
-    assert lane["health"]["bad"] == 0 and lane["health"]["bad_rate"] == 0.0
+    assert (lane["account"], lane["lane"], lane["simulated"]) == ("default", "background", True)
+    assert (lane["incident"], lane["in_flight"], lane["waiting"]) == (None, 0, 0)
+    assert (lane["health"]["bad"], lane["health"]["bad_rate"]) == (0, 0.0)
     assert lane["health"]["mean_delay_ms"] >= 0
     assert (await ask("submitter", "GET", "/v1/lanes")).status_code == 403
-    body = {"reason": "a new account comes"}
+    await storm(working, ana)
+    lane = (await ask("support", "GET", "/v1/lanes")).json()["data"][0]
+    assert lane["health"]["bad"] >= BAD_AT_LEAST
+    assert lane["incident"]["code"] == "provider_trouble" and lane["incident"]["held_by"] is None
+
+
+async def test_an_operator_holds_a_lane_for_the_own_workspace(working: Place) -> None:
+    ana, bob = await working.caller(), await working.caller("bob", workspace="other")
+    ask, body = Asking(working), {"reason": "a new account comes"}
     assert (await ask("submitter", "POST", "/v1/lanes/background/hold", body)).status_code == 403
     assert (await ask("operator", "POST", "/v1/lanes/nowhere/hold", body)).status_code == 404
-    assert (
-        await ask("operator", "POST", "/v1/lanes/background/hold", {**body, "account": "x"})
-    ).status_code == 422
+    wrong = {**body, "account": "x"}
+    assert (await ask("operator", "POST", "/v1/lanes/background/hold", wrong)).status_code == 422
     assert (await ask("operator", "POST", "/v1/lanes/background/hold", {})).status_code == 422
     held = (await ask("operator", "POST", "/v1/lanes/background/hold", body)).json()["data"][0]
     assert (held["incident"]["held_by"], held["incident"]["next_probe_at"]) == ("operator-1", None)
@@ -225,8 +229,8 @@ async def test_the_lanes_tell_how_they_are_and_an_operator_holds_one_for_his_own
     waits = await seen(working, ana, mine.id, lambda view: view["phase"] == "incident")
     assert "an operator" in waits["waiting_on"] and "a new account comes" in waits["waiting_on"]
     assert (await ask("operator", "GET", "/v1/lanes")).json()["data"][0]["waiting"] == 1
-    open_again = (await ask("operator", "POST", "/v1/lanes/background/release", body)).json()["data"][0]
-    assert open_again["incident"] is None
+    reopened = (await ask("operator", "POST", "/v1/lanes/background/release", body)).json()["data"][0]
+    assert reopened["incident"] is None
     assert (await finished(working, ana, mine))["status"] == "completed"
     rows = working.service.store.database.read_now(
         lambda connection: connection.execute(audit_table.select()).mappings().all()
@@ -235,4 +239,5 @@ async def test_the_lanes_tell_how_they_are_and_an_operator_holds_one_for_his_own
         (row["actor"], row["action"], row["subject"]) for row in rows if row["action"].startswith("lane.")
     ]
     assert told == [("operator-1", f"lane.{what}", "default/background") for what in ("held", "released")]
+    assert feed(working, "lane.held", "lane.released") == ["held_by_person"] * 2
     verified(working)

@@ -1,4 +1,4 @@
-"""The invariants I01 to I08, I16, I17, I21, I22 and I29 as pure functions; every later feature joins them here."""
+"""The invariants as pure functions, and the list of all of them; every later feature joins them here."""
 
 import json
 from collections import Counter
@@ -10,6 +10,7 @@ from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.lanes import held_lanes_send_nothing, marks_are_one, windows_are_kept
 
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
@@ -257,6 +258,9 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
+    "I31": marks_are_one,
+    "I32": held_lanes_send_nothing,
+    "I33": windows_are_kept,
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {
