@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check docs dev world bench bench-quick clean
+.PHONY: setup demo test check check-spec docs dev world bench bench-quick clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ docs: setup
 SEEDS ?= 1000
 world: setup
 	$(BIN)/python -m tests.world --seeds $(SEEDS)
+
+# Does the simulator speak as an OpenAPI file says? make check-spec FILE=openapi.yaml
+check-spec: setup
+	$(BIN)/python tools/check_spec.py $(FILE)
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -84,8 +84,9 @@ class Service:
             self.worker.exclusive = True
 
     async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, await what is under way, hand the rest back, let go of everything."""
+        """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything."""
         self.pump.stop()
+        self.ports.streams.drain()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
             await self.engine.close(grace)

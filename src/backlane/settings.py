@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     )
     look_first: float = Field(1, gt=0, le=60, description="the first look at a run, seconds")
     look_max: float = Field(60, gt=0, le=3600, description="the longest pause between looks, seconds")
+    stream_silence: float = Field(
+        60, gt=0, le=3600, description="how long a live stream may say nothing, seconds"
+    )
     looks_per_second: float = Field(20, gt=0, le=10_000, description="the look budget of an account")
     delete_at_provider: bool = Field(False, description="delete a run at the provider once its end is stored")
     reply_at_most: int = Field(

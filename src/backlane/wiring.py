@@ -29,6 +29,7 @@ from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.running import Service, ThisWorker
 from backlane.service.carry import Carrier
+from backlane.service.open_streams import OpenStreams
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates
 from backlane.settings import Settings, read_secret
@@ -115,7 +116,14 @@ def _provider(
     pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
     timeout = int(settings.call_timeout * 1000)
     at_most = settings.reply_at_most
-    return OpenAIProvider(accounts.accounts, now=now, pace=pace, call_timeout=timeout, reply_at_most=at_most)
+    return OpenAIProvider(
+        accounts.accounts,
+        now=now,
+        pace=pace,
+        call_timeout=timeout,
+        reply_at_most=at_most,
+        silence=int(settings.stream_silence * 1000),
+    )
 
 
 def build(
@@ -181,6 +189,7 @@ def _ports(
         accounts=accounts,
         delete_at_provider=settings.delete_at_provider,
         timings=settings.timings(),
+        streams=OpenStreams(max(1, settings.slots // 2)),
     )
     return ports, provider
 

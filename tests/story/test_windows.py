@@ -17,6 +17,10 @@ from tests.story.acts import finished, script, seen, submitted, verified
 from tests.values import Note, a_request
 
 
+# Runs that do not take their window.
+QUICK: dict[str, Any] = {"queued_seconds": 0.01, "running_seconds": 0.05}
+
+
 def windowed_app() -> App:
     app = App()
 
@@ -65,7 +69,7 @@ async def test_a_window_is_bought_as_asked_and_costs_less(windows: Place) -> Non
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": 0},
     }  # fmt: skip
-    script(windows, {"usage": usage}, times=None)
+    script(windows, {**QUICK, "usage": usage}, times=None)
     costs: dict[str, float] = {}
     for window in ("soonest", "2h", "8h"):
         view = await finished(windows, ana, await submitted(windows, ana, window=window))
@@ -86,6 +90,7 @@ async def test_a_window_is_bought_as_asked_and_costs_less(windows: Place) -> Non
 
 async def test_related_runs_share_an_opaque_continuation(windows: Place) -> None:
     ana = await windows.caller()
+    script(windows, QUICK, times=None)
     for type_name, account in (
         ("by-type", "acme"), ("by-type", "zeta"), ("by-account", "acme"), ("by-account", "acme"),
         ("by-account", "zeta"), ("by-account", None),
@@ -207,6 +212,7 @@ async def test_looks_at_a_window_are_far_apart(windows: Place) -> None:
 
 async def test_runs_of_a_window_teach_nothing_about_the_others(windows: Place) -> None:
     ana = await windows.caller()
+    script(windows, QUICK, times=None)
     for window in ("soonest", "2h"):
         for _ in range(10):
             await finished(windows, ana, await submitted(windows, ana, window=window))

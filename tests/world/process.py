@@ -24,6 +24,7 @@ from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
 from backlane.wiring import ThisWorker
 from tests.world.provider import Wire
+from tests.world.streaming import Conversation
 
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
@@ -136,6 +137,7 @@ class Process:
         self.worker = worker
         # In order: a set would wake the callers of a dead process differently each time.
         self._calls: dict[asyncio.Future[Any], None] = {}
+        self._streams: dict[Conversation, None] = {}
         self.database = Database(f"sqlite:///{world.folder}/backlane.db", inline=True)
         world.connected(self.database)
         self.provider = self._provider()
@@ -229,6 +231,14 @@ class Process:
         else:
             answer.set_result(task.result())
 
+    def listens(self, conversation: Conversation) -> None:
+        """A stream of the provider is open on this process's connection."""
+        self._streams[conversation] = None
+
+    def hung_up(self, conversation: Conversation) -> None:
+        """The stream's connection is closed."""
+        self._streams.pop(conversation, None)
+
     def crash(self) -> None:
         """End at once: nothing of this process runs on, what it had in memory is gone."""
         self.alive = False
@@ -237,4 +247,7 @@ class Process:
             if not answer.done():
                 answer.set_exception(ProcessDied())
         self._calls.clear()
+        for conversation in list(self._streams):
+            conversation.leave()
+        self._streams.clear()
         self.database.close()

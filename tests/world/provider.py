@@ -11,6 +11,7 @@ import httpx2
 from backlane.simulator.app import create_simulator
 from backlane.simulator.faults import read_fault
 from backlane.simulator.world import World as ProviderWorld
+from tests.world.streaming import Conversation, Pieces, asks_for_a_stream
 from tests.world.turns import Turns
 from tests.world.weather import Weather
 
@@ -32,6 +33,7 @@ class SimulatedProvider:
             running_seconds=(1.0, 240.0),
         )
         self.world: ProviderWorld = self._app.state.world
+        self.world.pause = self._pause
         self._told = 0.0
         self._serving: set[asyncio.Task[Any]] = set()
         self.chance = random.Random(f"{seed}:network")
@@ -50,6 +52,20 @@ class SimulatedProvider:
         self.world.advance(self._loop.time() - self._told)
         self._told = self._loop.time()
         return self.world.now()
+
+    async def _pause(self, seconds: float) -> None:
+        """A stream waits for its next event in the world's time."""
+        await asyncio.sleep(seconds)
+        self.now()
+
+    def converse(self, request: httpx2.Request, body: bytes) -> Conversation:
+        """Begin to serve a call whose reply may come piece by piece."""
+        self.now()
+        conversation = Conversation(self._loop, body)
+        task = self._loop.create_task(conversation.serve(self._app, _scope(request)))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        return conversation
 
     def serve(self, request: httpx2.Request, body: bytes) -> "asyncio.Task[tuple[int, Any, bytes, bool]]":
         """Begin to serve a call; it goes on whatever becomes of the caller."""
@@ -118,6 +134,8 @@ class Wire(httpx2.AsyncBaseTransport):
         attempt = _named(body) if create else None
         if attempt is not None:
             process.world.create_arrives(attempt)
+        if asks_for_a_stream(request, body):
+            return await self._streamed(request, body)
         serving = provider.serve(request, body)
         status, headers, content, whole = await asyncio.shield(serving)
         await asyncio.sleep(provider.chance.uniform(0.01, 0.4))
@@ -126,6 +144,24 @@ class Wire(httpx2.AsyncBaseTransport):
             raise httpx2.RemoteProtocolError("the reply was cut") if status else httpx2.ReadError("reset")
         told = [(name.decode(), value.decode()) for name, value in headers]
         return httpx2.Response(status, headers=told, content=content, request=request)
+
+    async def _streamed(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
+        """A reply that comes piece by piece; its beginning may be lost too."""
+        process, provider = self._process, self._provider
+        conversation = provider.converse(request, body)
+        process.listens(conversation)
+        head = await asyncio.shield(conversation.head)
+        await asyncio.sleep(provider.chance.uniform(0.01, 0.4))
+        await process.turn("from the wire")
+        if not head:
+            raise httpx2.ReadError("reset")
+
+        def cuts() -> bool:
+            return provider.chance.random() < process.world.weather_now("stream_cut")
+
+        told = [(name.decode(), value.decode()) for name, value in head["headers"]]
+        stream = Pieces(process, conversation, cuts)
+        return httpx2.Response(head["status"], headers=told, stream=stream, request=request)
 
 
 def _named(body: bytes) -> str | None:

@@ -84,6 +84,7 @@ class Weather:
     zdr: bool = False
     cancel_ended: str = "refuse"
     late_hand: float = 0.0
+    stream_cut: float = 0.0
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
@@ -100,6 +101,7 @@ def draw(seed: int) -> Weather:
     storm = chance.uniform(120, 1200)
     # Of its own, so that it changes no other draw.
     late = random.Random(f"{seed}:late hand")
+    streams = random.Random(f"{seed}:streams")
     picked = [one for one in _CREATE if chance.random() < 0.2]
     picked += [one for one in _RUNS if chance.random() < 0.2]
     picked += [one for one in _READS if chance.random() < 0.25]
@@ -127,5 +129,6 @@ def draw(seed: int) -> Weather:
         zdr=chance.random() < 0.15,
         cancel_ended=chance.choice(["refuse", "accept", "conflict"]),
         late_hand=late.uniform(0.2, 0.8) if late.random() < 0.4 else 0.0,
+        stream_cut=streams.uniform(0.0, 0.1) if streams.random() < 0.5 else 0.0,
         wire=wire,
     )

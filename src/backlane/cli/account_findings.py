@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from backlane.core.ports import AccountInfo
+    from backlane.core.accounts import AccountInfo
     from backlane.wiring import Service
 
 Finding = tuple[str, str, str]

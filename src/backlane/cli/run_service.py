@@ -47,6 +47,8 @@ def simulator(
     port: int = 8399,
     seed: int = 0,
     clock: Literal["real", "virtual"] = "real",
+    webhook_url: str | None = None,
+    webhook_secret: str | None = None,
 ) -> int:
     """Run the provider simulator: backlane simulator --port 8399 --seed 1
 
@@ -56,10 +58,13 @@ def simulator(
     port: where to listen.
     seed: the same seed and requests give the same bytes.
     clock: real, or virtual: moved by POST /_sim/clock.
+    webhook_url: where the ends of background runs are told; on this machine only.
+    webhook_secret: what they are signed with; OPENAI_WEBHOOK_SECRET if left out.
     """
     from backlane.simulator.server import serve as run_simulator
 
-    return run_simulator(host, port, seed=seed, clock=clock)
+    secret = webhook_secret or os.environ.get("OPENAI_WEBHOOK_SECRET")
+    return run_simulator(host, port, seed=seed, clock=clock, webhook_url=webhook_url, webhook_secret=secret)
 
 
 def dev(*, port: int | None = None) -> int:

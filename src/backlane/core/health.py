@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from backlane.core.outcome import CreateOutcome, LookOutcome, NotSent, Refused, Unknown
+from backlane.core.outcome import NotSent, Refused, Unknown
 from backlane.core.schedule import MINUTE, Timings
 
 # So many failed calls, and so large a share of all, within so many minutes are trouble at the provider.
@@ -35,7 +35,7 @@ class Counts:
         return Counts(self.good + other.good, self.bad + other.bad, self.delay + other.delay)
 
 
-def is_bad(outcome: CreateOutcome | LookOutcome) -> bool:
+def is_bad(outcome: object) -> bool:
     """Whether a call's outcome speaks of trouble: a 5xx, a time-out, a connection that failed or broke."""
     match outcome:
         case NotSent():

@@ -1,11 +1,12 @@
 """What the core asks of the outside, as Protocols. Time, ids, chance and every I/O come in through these."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from backlane.core.outcome import Answer, CreateOutcome, LookOutcome
+from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.stream import Events, Streaming
 
 
 class Clock(Protocol):
@@ -29,34 +30,6 @@ class Chance(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class AccountInfo:
-    """What the services know of a provider account: everything but its key.
-
-    `retired`: it takes no new runs. `background`: its server has background mode, and windows with it.
-    """
-
-    name: str
-    simulated: bool = False
-    background: bool = True
-    retired: bool = False
-    region: str | None = None
-
-
-class Accounts(Protocol):
-    """The provider accounts of the settings."""
-
-    def of(self, workspace: str) -> AccountInfo | None:
-        """The account that takes new runs of the workspace of this name; None if none does."""
-        ...
-
-    def get(self, name: str) -> AccountInfo | None:
-        """The account of this name, retired or not; None if it is not (any more) in the settings."""
-        ...
-
-    def all(self) -> Sequence[AccountInfo]: ...
-
-
-@dataclass(frozen=True, slots=True)
 class CreateCall:
     """One purchase: the provider's own create parameters, with our metadata already in them.
 
@@ -77,6 +50,14 @@ class Provider(Protocol):
 
     async def create(self, call: CreateCall) -> CreateOutcome: ...
 
+    async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
+        """Buy a run and stream it. One without a stream is answered as by `create`."""
+        ...
+
+    def resume_stream(self, account: str, response_id: str, after: int | None) -> Events:
+        """A run's events after this number, all of them without one."""
+        ...
+
     async def look(self, account: str, response_id: str) -> LookOutcome: ...
 
     async def cancel(self, account: str, response_id: str) -> LookOutcome:
@@ -84,6 +65,10 @@ class Provider(Protocol):
         ...
 
     async def delete(self, account: str, response_id: str) -> None: ...
+
+    async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
+        """The bytes of a file in one of the provider's containers, as long as it is there."""
+        ...
 
     def create_wait(self, account: str, model: str | None) -> int:
         """How many milliseconds a create should wait for the account's rate limits; 0 for now."""
@@ -149,6 +134,50 @@ class TypeCheck(Protocol):
     async def run(self, result: Any, job: JobView) -> Any: ...
 
 
+class ToolView(Protocol):
+    """What a tool may be given beside its arguments: the job it works for."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def submitted_by(self) -> str: ...
+
+    @property
+    def user(self) -> str | None: ...
+
+    @property
+    def account(self) -> str | None: ...
+
+    @property
+    def inputs(self) -> Any: ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
+
+
+class TypeTool(Protocol):
+    """A function of a job type that the model may call. `timeout` is milliseconds, `output_at_most` bytes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def timeout(self) -> int: ...
+    @property
+    def output_at_most(self) -> int: ...
+
+    def read(self, arguments: str) -> Mapping[str, Any]:
+        """The validated arguments. Raises ValueError saying what is wrong with them."""
+        ...
+
+    async def run(self, arguments: Mapping[str, Any], job: ToolView) -> Any:
+        """What the function answers, as JSON. Raises whatever the function raises."""
+        ...
+
+
 class JobType(Protocol):
     """A declared job type, as the services use it. Durations are milliseconds."""
 
@@ -177,6 +206,10 @@ class JobType(Protocol):
     @property
     def max_attempts(self) -> int: ...
     @property
+    def max_turns(self) -> int: ...
+    @property
+    def max_tool_calls(self) -> int: ...
+    @property
     def if_unknown(self) -> str: ...
     @property
     def if_invalid(self) -> str: ...
@@ -195,11 +228,15 @@ class JobType(Protocol):
 
     @property
     def missing_parts(self) -> Sequence[str]:
-        """Declared parts that this version cannot run yet, in words ("a tool", "an action", "file inputs")."""
+        """Declared parts that this version cannot run yet, in words ("an action", "file inputs")."""
         ...
 
     @property
     def checks(self) -> Sequence[TypeCheck]: ...
+    def tool(self, name: str) -> TypeTool | None:
+        """The declared tool by this name."""
+        ...
+
     def input_schema(self) -> dict[str, Any]: ...
 
     def output_schema(self) -> dict[str, Any] | None: ...
@@ -240,28 +277,6 @@ class Due(NamedTuple):
 
     job_id: str
     lease_no: int
-
-
-class Core(Protocol):
-    """The product as an engine sees it."""
-
-    async def claim(self, n: int) -> Sequence[Due]: ...
-
-    async def advance(self, batch: Sequence[Due]) -> None: ...
-
-    async def next_due(self) -> int | None: ...
-
-
-class Engine(Protocol):
-    """Carries batches of ids of due jobs; owns no state, no time, no status."""
-
-    async def serve(self, advance: Callable[[Sequence[Due]], Awaitable[None]], slots: int) -> None: ...
-
-    async def dispatch(self, batch: Sequence[Due], drop_after: float) -> None: ...
-
-    async def room(self) -> int: ...
-
-    async def close(self, grace: float) -> None: ...
 
 
 class Worker(Protocol):

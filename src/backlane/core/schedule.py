@@ -20,6 +20,8 @@ class Timings:
     cancel_wait: int = 60 * SECOND
     look_first: int = 1 * SECOND
     look_max: int = 60 * SECOND
+    # Live text is gathered this long before it is stored.
+    delta_wait: int = 100
     retry_first: int = 1 * SECOND
     retry_max: int = 60 * SECOND
     retry_after_max: int = 15 * MINUTE

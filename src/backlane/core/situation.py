@@ -11,7 +11,9 @@ class Situation:
     """All that a decision rests on.
 
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
-    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again.
+    `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again,
+    `stream_room` whether this worker can stream one more run. `calls` is how many calls the newest run waits
+    to have answered, `calls_open` how many still are not.
     """
 
     job: Job
@@ -26,7 +28,10 @@ class Situation:
     type_loaded: bool = True
     sender_gone: bool = False
     answer_kept: bool = False
+    calls: int = 0
+    calls_open: int = 0
     incident_until: int | None = None
+    stream_room: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,13 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Read the run's live stream."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRun:
     """Cancel the run at the provider and see what became of it."""
 
@@ -74,6 +86,13 @@ class Settle:
 @dataclass(frozen=True, slots=True)
 class Check:
     """Run the type's checks over the result."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class RunTools:
+    """Answer the calls that the run waits for, and let the next turn be bought."""
 
     attempt: Attempt
 
@@ -121,6 +140,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | Adopt | AskPerson | Fail | BeginExpiry
-    | End | Wait
+    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | Fail
+    | BeginExpiry | End | Wait
 )  # fmt: skip

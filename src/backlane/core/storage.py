@@ -9,6 +9,8 @@ from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
 from backlane.core.storage_lanes import LaneRecords
+from backlane.core.storage_live import LiveTransaction
+from backlane.core.storage_tools import ToolTransaction
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -36,7 +38,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(LaneRecords, Protocol):
+class Transaction(LiveTransaction, ToolTransaction, LaneRecords, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

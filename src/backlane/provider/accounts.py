@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from backlane.core.ports import AccountInfo
+from backlane.core.accounts import AccountInfo
 from backlane.errors import SettingsError
 from backlane.provider.calling import Account
 

@@ -1,12 +1,13 @@
 """One request of an account, never repeated, through the official SDK: its own retries and redirects are off."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from backlane.core.outcome import NotSent, Refused, Unknown, When
+from backlane.core.stream import Break, Broken
 from backlane.errors import SettingsError
 from backlane.provider.replies import TRUNCATED, Reply
 
@@ -36,11 +37,45 @@ class Account:
     retired: bool = False
 
 
+class EventStream:
+    """An open stream of server-sent events, not yet read."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its bytes would have to be unpacked, which could fill memory."""
+        return self._response.headers.get("content-encoding", "identity").strip().lower() != "identity"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its headers; names are lower case."""
+        return _headers(self._response)
+
+    async def chunks(self) -> AsyncGenerator[bytes | Broken]:
+        """Its bytes as they come; how it broke off, if it did, is the last value."""
+        import httpx2
+
+        try:
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+        except httpx2.TimeoutException:
+            yield Broken(Break.SILENT, "nothing came for too long")
+        except httpx2.HTTPError:
+            yield Broken(Break.CUT, "the connection ended in the middle")
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._response.aclose()
+
+
 class Calls:
-    """The accounts' clients and the one way to call through them.
+    """The accounts' clients and the two ways to call through them.
 
     `call_timeout` is how long one whole call may take, milliseconds; `reply_at_most` how much of a reply is
-    read, bytes. `transport` replaces the network. Raises SettingsError for an account that could never work.
+    read, bytes; `silence` how long a stream may say nothing, milliseconds.
+    `transport` replaces the network. Raises SettingsError for an account that could never work.
     """
 
     def __init__(
@@ -49,6 +84,7 @@ class Calls:
         *,
         call_timeout: int = 30_000,
         reply_at_most: int = 32_000_000,
+        silence: int = 60_000,
         transport: Any = None,
     ) -> None:
         for name, account in accounts.items():
@@ -56,14 +92,16 @@ class Calls:
         self._accounts = dict(accounts)
         self._timeout = call_timeout / 1000
         self._reply_at_most = reply_at_most
+        self._silence = silence / 1000
         self._transport = transport
-        self._clients: dict[str, AsyncOpenAI] = {}
+        self._clients: dict[tuple[str, bool], AsyncOpenAI] = {}
 
     def prepare(self) -> None:
         """Load the SDK and make the clients, so that the first call of a worker needs no files."""
         for name, account in self._accounts.items():
             if account.api_key:
                 self.client(name, account)
+                self.client(name, account, streams=True)
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -72,29 +110,31 @@ class Calls:
         for client in clients:
             await client.close()
 
-    def client(self, name: str, account: Account) -> "AsyncOpenAI":
-        """The account's client, made at its first use."""
-        client = self._clients.get(name)
+    def client(self, name: str, account: Account, *, streams: bool = False) -> "AsyncOpenAI":
+        """The account's client, made at its first use; the one for streams has connections of its own."""
+        client = self._clients.get((name, streams))
         if client is None:
-            client = self._clients[name] = self._connect(account)
+            client = self._clients[name, streams] = self._connect(account, streams)
         return client
 
-    def _connect(self, account: Account) -> "AsyncOpenAI":
+    def _connect(self, account: Account, streams: bool) -> "AsyncOpenAI":
         import httpx2
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        from backlane.provider.capped import Cap
+        from backlane.provider.capped import Cap, CapReplies
 
         # Waiting for a place, connecting and the TLS handshake together stay below the whole call's
         # time, so that a connection that was never made is seen as that and not as an unknown create.
         connect = min(_CONNECT_SECONDS, self._timeout / 4)
-        timeout = httpx2.Timeout(self._timeout, connect=connect, pool=connect)
+        read = self._silence if streams else self._timeout
+        timeout = httpx2.Timeout(self._timeout, connect=connect, pool=connect, read=read)
+        cap = CapReplies(self._reply_at_most) if streams else Cap(self._reply_at_most)
         # A followed redirect would send the same purchase a second time.
         http = DefaultAsyncHttpxClient(
             timeout=timeout,
             follow_redirects=False,
             transport=self._transport,
-            event_hooks={"response": [Cap(self._reply_at_most)]},
+            event_hooks={"response": [cap]},
         )
         client = AsyncOpenAI(
             api_key=account.api_key,
@@ -111,6 +151,19 @@ class Calls:
         self, name: str, method: str, path: str, content: bytes | None = None
     ) -> Reply | Refused | Unknown | NotSent:
         """One request, never repeated. No reply is either proof that nothing was sent, or not knowing."""
+        found = await self._ask(name, method, path, content, streams=False)
+        assert not isinstance(found, EventStream)
+        return found
+
+    async def stream(
+        self, name: str, method: str, path: str, content: bytes | None = None
+    ) -> EventStream | Reply | Refused | Unknown | NotSent:
+        """The same for a request that is answered by an event stream; any other reply is read whole."""
+        return await self._ask(name, method, path, content, streams=True)
+
+    async def _ask(
+        self, name: str, method: str, path: str, content: bytes | None, *, streams: bool
+    ) -> EventStream | Reply | Refused | Unknown | NotSent:
         account = self._accounts.get(name)
         if account is None or not account.api_key:
             return Refused(When.INCIDENT, "no_provider_key", f"no key is set for provider account {name!r}")
@@ -118,15 +171,16 @@ class Calls:
             import httpx2
             import openai
 
-            client = self.client(name, account)
+            client = self.client(name, account, streams=streams)
         except OSError as error:
             return NotSent(f"this process cannot make a connection: {error.strerror}")
-        ask: Any = {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
         given: dict[str, Any] = {} if content is None else {"content": content}
+        options: dict[str, Any] = {"max_retries": 0}
+        if streams:
+            given["stream"], options["headers"] = True, {"Accept-Encoding": "identity"}
         try:
             async with asyncio.timeout(self._timeout):
-                raw = await ask(path, cast_to=httpx2.Response, options={"max_retries": 0}, **given)
-            return _reply(raw, account)
+                return await _answer(_sender(client, method), path, account, {**given, "options": options})
         except openai.APIStatusError as error:
             return _reply(error.response, account)
         except (openai.OpenAIError, httpx2.HTTPError) as error:
@@ -136,6 +190,22 @@ class Calls:
             return Unknown(kind, "the connection ended before the reply was whole")
         except TimeoutError:
             return Unknown("timeout", "the provider did not answer in time")
+
+
+def _sender(client: "AsyncOpenAI", method: str) -> Any:
+    return {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
+
+
+async def _answer(send: Any, path: str, account: Account, given: dict[str, Any]) -> EventStream | Reply:
+    import httpx2
+
+    from backlane.provider.capped import is_event_stream
+
+    raw = await send(path, cast_to=httpx2.Response, **given)
+    if given.get("stream") and is_event_stream(raw):
+        return EventStream(raw)
+    await raw.aread()
+    return _reply(raw, account)
 
 
 def is_key(text: str) -> bool:
@@ -160,9 +230,13 @@ def _check(name: str, account: Account) -> None:
         raise SettingsError(f"OPENAI_BASE_URL: of account {name!r} must look like https://host/v1")
 
 
+def _headers(raw: Any) -> dict[str, str]:
+    return {str(name).lower(): str(value) for name, value in raw.headers.items()}
+
+
 def _reply(raw: Any, account: Account) -> Reply:
     """The reply as plain data. Error texts quote keys, so ours is taken out before anybody reads it."""
-    headers = {str(name).lower(): str(value) for name, value in raw.headers.items()}
+    headers = _headers(raw)
     body: bytes = raw.content
     if raw.status_code >= 400 and len(account.api_key) >= 16:
         body = body.replace(account.api_key.encode(), b"(key)")

@@ -58,3 +58,18 @@ class Cap:
     async def __call__(self, response: httpx2.Response) -> None:
         """Put the cap on a response whose body was not read yet."""
         response.stream = _Capped(response, self._at_most)
+
+
+class CapReplies(Cap):
+    """The same for a client of event streams, whose reader keeps little of them: only ordinary replies end."""
+
+    async def __call__(self, response: httpx2.Response) -> None:
+        """Put the cap on a response that is no event stream."""
+        if not (response.is_success and is_event_stream(response)):
+            await super().__call__(response)
+
+
+def is_event_stream(response: httpx2.Response) -> bool:
+    """Whether a response says that it is server-sent events."""
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    return kind.strip().lower() == "text/event-stream"

@@ -3,26 +3,44 @@
 Answers the provider gave are values; nothing here decides about a job.
 """
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from backlane.core.outcome import CreateOutcome, Gone, LookOutcome, NotSent, Refused, Unknown, When
+from backlane.core.outcome import (
+    CitedFile,
+    CreateOutcome,
+    FileBytes,
+    FileLost,
+    FileOutcome,
+    Gone,
+    LookOutcome,
+    NotSent,
+    Refused,
+    Unknown,
+    When,
+)
 from backlane.core.ports import CreateCall
+from backlane.core.stream import Break, Broken, StreamEvent, Streaming
 from backlane.provider import wire
-from backlane.provider.calling import Account, Calls
+from backlane.provider.calling import Account, Calls, EventStream
 from backlane.provider.pace import Pace, poll_after, retry_after
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
+from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, read_events
 
 _NO_ID = Gone("that is not the id of a run")
+# How much of one event of a stream is read, bytes; a run that ends with more is looked at.
+_FRAME_AT_MOST = 4_000_000
 
 
 class OpenAIProvider:
     """Implements the Provider protocol.
 
     `now` gives milliseconds since 1970; `call_timeout` is how long one whole call may take, in milliseconds;
-    `reply_at_most` how much of a reply is read, in bytes.
+    `reply_at_most` how much of a reply is read, in bytes; `silence` how long a stream may say nothing, in
+    milliseconds.
     `transport` replaces the network (an httpx2 transport), for a simulator in the same process.
     Raises SettingsError for an account that could never work.
     """
@@ -35,11 +53,19 @@ class OpenAIProvider:
         pace: Pace,
         call_timeout: int = 30_000,
         reply_at_most: int = 32_000_000,
+        silence: int = 60_000,
         transport: Any = None,
     ) -> None:
         self._calls = Calls(
-            accounts, call_timeout=call_timeout, reply_at_most=reply_at_most, transport=transport
+            accounts,
+            call_timeout=call_timeout,
+            reply_at_most=reply_at_most,
+            silence=silence,
+            transport=transport,
         )
+        self._timeout = call_timeout / 1000
+        self._silence = silence / 1000
+        self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
         self._now = now
         self._pace = pace
 
@@ -49,13 +75,65 @@ class OpenAIProvider:
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
-        model = str(call.params.get("model") or "")
         content = _encoded(call)
         if content is None:
             return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
         reply = await self._calls.call(call.account, "POST", "/responses", content)
-        if not isinstance(reply, Reply):
-            return reply
+        return self._created(call, reply) if isinstance(reply, Reply) else reply
+
+    async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
+        """Buy a run, once, and stream it; a stream that breaks before it names the run tells nothing."""
+        content = _encoded(call, stream=True)
+        if content is None:
+            return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await self._calls.stream(call.account, "POST", "/responses", content)
+                if isinstance(found, EventStream):
+                    return await self._begun(call, found)
+        except TimeoutError:
+            return Unknown("timeout", "the provider did not answer in time")
+        return self._created(call, found) if isinstance(found, Reply) else found
+
+    async def _begun(self, call: CreateCall, stream: EventStream) -> Streaming | Unknown:
+        self._pace.saw_create(call.account, str(call.params.get("model") or ""), stream.headers)
+        events = self._read(stream, EventReader(None, _named_attempt(call)))
+        named: Named | Broken = Broken(Break.SILENT)
+        try:
+            named = await named_run(events)
+        finally:
+            if not isinstance(named, Named):
+                await events.aclose()
+        if isinstance(named, Broken):
+            return Unknown(f"stream_{named.kind}", named.message)
+        return Streaming(named.accepted, named.seq, after(named.ended, events))
+
+    async def resume_stream(
+        self, account: str, response_id: str, after: int | None
+    ) -> AsyncGenerator[StreamEvent]:
+        """A run's events after a number. What keeps it from being taken up is its one value then."""
+        if not wire.is_run_id(response_id):
+            yield Broken(Break.REFUSED, _NO_ID.message)
+            return
+        given = {"stream": "true", "include_obfuscation": "false"}
+        if after is not None:
+            given["starting_after"] = str(after)
+        found = await self._calls.stream(account, "GET", f"{_path(response_id)}?{urlencode(given)}")
+        if not isinstance(found, EventStream):
+            yield not_taken_up(found)
+            return
+        events = self._read(found, EventReader(response_id))
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+
+    def _read(self, stream: EventStream, reader: EventReader) -> AsyncGenerator[StreamEvent]:
+        return read_events(stream, reader, silence=self._silence, frame_at_most=self._frame_at_most)
+
+    def _created(self, call: CreateCall, reply: Reply) -> CreateOutcome:
+        model = str(call.params.get("model") or "")
         self._pace.saw_create(call.account, model, reply.headers)
         if reply.ok and reply.truncated:
             return wire.accepted_in_part(reply.body, self._hint(reply))
@@ -89,6 +167,27 @@ class OpenAIProvider:
         if wire.is_run_id(response_id):
             await self._calls.call(account, "DELETE", _path(response_id))
 
+    async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
+        """The bytes of a file in a container; a container that nobody used for a while is gone for good."""
+        where = (
+            f"/containers/{quote(file.container_id, safe='')}/files/{quote(file.file_id, safe='')}/content"
+        )
+        reply = await self._calls.call(account, "GET", where)
+        if isinstance(reply, Refused):
+            return FileLost("not_copied")
+        if not isinstance(reply, Reply):
+            return reply
+        if reply.truncated:
+            return FileLost("file_too_large")
+        if reply.ok:
+            return FileBytes(reply.body)
+        refusal = look_refusal(reply, self._now())
+        if isinstance(refusal, Unknown) and reply.status >= 500:
+            return refusal
+        if isinstance(refusal, Refused) and refusal.when is When.LATER:
+            return Unknown(refusal.code, refusal.message, refusal.retry_after)
+        return FileLost("container_gone" if isinstance(refusal, Gone) else "not_copied")
+
     def create_wait(self, account: str, model: str | None) -> int:
         """Milliseconds until a create may go out."""
         return self._pace.create_wait(account, model or "")
@@ -121,14 +220,17 @@ class OpenAIProvider:
         return poll_after(reply.headers) or retry_after(reply.headers, self._now())
 
 
-def _encoded(call: CreateCall) -> bytes | None:
+def _encoded(call: CreateCall, *, stream: bool = False) -> bytes | None:
     """The create's body as it goes out; None if it cannot be written as JSON."""
-    body = {name: value for name, value in call.params.items() if name not in ("stream", "stream_options")}
+    ours: dict[str, Any] = {"background": True}
+    if stream:
+        ours |= {"stream": True, "stream_options": {"include_obfuscation": False}}
     if call.window != "soonest":
         options = {"completion_window": call.window, "continuation_id": call.continuation}
-        body["background_options"] = {name: value for name, value in options.items() if value is not None}
+        ours["background_options"] = {name: value for name, value in options.items() if value is not None}
+    body = {name: value for name, value in call.params.items() if name not in ("stream", "stream_options")}
     try:
-        whole = json.dumps({**body, "background": True}, ensure_ascii=False, allow_nan=False)
+        whole = json.dumps({**body, **ours}, ensure_ascii=False, allow_nan=False)
         return whole.encode()
     except (TypeError, ValueError, RecursionError):
         return None

@@ -16,9 +16,11 @@ from backlane.core.situation import (
     Check,
     End,
     Fail,
+    Follow,
     Look,
     MarkUnknown,
     Plan,
+    RunTools,
     Send,
     Settle,
     Step,
@@ -38,6 +40,8 @@ from backlane.service.release import close_open_review, open_unknown_review
 from backlane.service.restore import doubt
 from backlane.service.settle import end, settle_kept, with_response
 from backlane.service.situate import Held
+from backlane.service.stream import follow_live
+from backlane.service.use_tools import run_tools
 
 QUARANTINE_AFTER = 3
 
@@ -66,12 +70,16 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
             return await mark_unknown(ports, held, attempt, "worker_lost")
         case Look(attempt):
             return await look(ports, held, attempt)
+        case Follow(attempt):
+            return await follow_live(ports, held, attempt)
         case CancelRun(attempt):
             return await cancel_run(ports, held, attempt)
         case Settle(attempt):
             return await settle_kept(ports, held, attempt)
         case Check():
             return await run_checks(ports, held)
+        case RunTools(attempt):
+            return await run_tools(ports, held, attempt)
         case Adopt(attempt):
             return await _adopt(ports, held, attempt)
         case AskPerson(attempt):

@@ -66,6 +66,7 @@ class Carrier:
         try:
             taken = await self._ports.store.write(lambda tx: self._take(tx, batch))
             for held in taken:
+                self._ports.streams.let_go(held.job.id)
                 self._in_flight[held.job.id] = Due(held.job.id, held.lease_no)
         except StoreError as error:
             self._owed.extend(batch)
@@ -103,10 +104,13 @@ class Carrier:
             raise self._fatal
 
     def _busy(self, now: int) -> bool:
-        """Whether jobs are under way, or claimed and still to be brought by the engine."""
+        """Whether jobs are under way, or claimed and still to be brought by the engine.
+
+        One whose live stream is read may be at it for an hour, and does nothing that stops a worker.
+        """
         lease = self._ports.timings.lease
         self._expected = {due: until for due, until in self._expected.items() if now < until <= now + lease}
-        return bool(self._in_flight or self._expected)
+        return bool(self._in_flight.keys() - self._ports.streams.listening() or self._expected)
 
     def _take(self, tx: Transaction, batch: Sequence[Due]) -> list[Held]:
         taken = [tx.take(due) for due in batch]

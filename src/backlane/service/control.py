@@ -12,10 +12,10 @@ from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
 from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequired, ServiceError
+from backlane.service.accept import keep_accepted
 from backlane.service.access import Caller, relation, visible
 from backlane.service.fail import fail
 from backlane.service.ports import Ports
-from backlane.service.purchase import keep_accepted
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
 from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
@@ -106,6 +106,7 @@ async def retry(
             account=old.account,
             lane=lane or old.lane,
             window=old.window if lane in (None, old.lane) else None,
+            live=old.live,
             useful_until=useful_until,
             priority=old.priority,
             sensitive=old.gate == "sensitive",

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from backlane.core.health import Counts, is_bad
-from backlane.core.outcome import CreateOutcome, LookOutcome
 from backlane.core.schedule import MINUTE, SECOND
 
 # Good news can wait so long; bad news goes with the very next write.
@@ -19,9 +18,7 @@ class Health:
     _taken_at: int = 0
     _urgent: bool = False
 
-    def note(
-        self, account: str, lane: str, outcome: CreateOutcome | LookOutcome, sent_at: int, now: int
-    ) -> None:
+    def note(self, account: str, lane: str, outcome: object, sent_at: int, now: int) -> None:
         """One call came back; times are milliseconds since 1970 UTC."""
         bad = is_bad(outcome)
         count = Counts(bad=1) if bad else Counts(good=1, delay=max(0, now - sent_at))

@@ -5,10 +5,10 @@ A workspace sees the accounts that it uses, and of their jobs its own; a person'
 
 from typing import Any
 
+from backlane.core.accounts import AccountInfo
 from backlane.core.duration import ENOUGH, usual
 from backlane.core.health import NEVER, SHOWN_MINUTES, Counts, first_minute, hold_place
 from backlane.core.lane import AVAILABLE, Lane, Window
-from backlane.core.ports import AccountInfo
 from backlane.core.storage import Row, Transaction
 from backlane.errors import InvalidRequest, NotFound
 from backlane.service.access import Caller

@@ -11,6 +11,7 @@ from backlane.core.job import Attempt, AttemptState, Job, Phase, Status
 from backlane.core.lane import window_of
 from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.outcome import (
+    Answer,
     Failed,
     Finished,
     Gone,
@@ -30,7 +31,8 @@ from backlane.service.fail import fail
 from backlane.service.incident import LOOK, hold_lane, release_lane, spread
 from backlane.service.keep import keep_end
 from backlane.service.late import settle_late
-from backlane.service.outputs import add_outputs, unhappy_outputs
+from backlane.service.live_text import with_streamed
+from backlane.service.outputs import Output, add_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.settle import as_running, end, finish, with_response
 from backlane.service.situate import Held
@@ -41,7 +43,7 @@ async def look(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     now = ports.clock.now()
     wait = ports.provider.look_wait(attempt.provider_account)
     if wait > 0:
-        return await _look_again(ports, held, attempt, now + wait, None)
+        return await look_again(ports, held, attempt, now + wait, None)
     assert attempt.provider_response_id is not None
     call = ports.provider.look(attempt.provider_account, attempt.provider_response_id)
     outcome = await _asked(ports, attempt, call)
@@ -94,7 +96,7 @@ async def follow(
             hint = None if isinstance(outcome, NotSent) else outcome.retry_after
             until = ports.clock.now() + _delay(ports, held, attempt, hint, canceled)
             incident = outcome if isinstance(outcome, Refused) and outcome.when is When.INCIDENT else None
-            return await _look_again(ports, held, attempt, until, incident, canceled=canceled)
+            return await look_again(ports, held, attempt, until, incident, canceled=canceled)
         case _:
             assert_never(outcome)
 
@@ -147,7 +149,7 @@ async def _pending(
     return await conclude(ports, held, turn)
 
 
-async def _look_again(
+async def look_again(
     ports: Ports,
     held: Held,
     attempt: Attempt,
@@ -176,7 +178,8 @@ async def _look_again(
 
 
 async def _gone(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
-    """The provider no longer has the run: its cost stays unknown, its result is lost."""
+    """The provider no longer has the run: its cost stays unknown, its result is lost but for what was streamed."""
+    outputs = await _streamed_outputs(ports, held, attempt)
     now = ports.clock.now()
 
     def fact(tx: Transaction) -> Sequence[Event]:
@@ -196,19 +199,29 @@ async def _gone(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         return [gone, *book_unpriced(tx, ports, held.job, attempt, "the provider no longer has the run")]
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        if job.status in TERMINAL:
-            return replace(job, due_at=None), ()
         if _is_stray(held, attempt):
-            return replace(job, due_at=now), ()
+            return replace(job, due_at=None if job.status in TERMINAL else now), ()
+        kept = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
+        if job.status in TERMINAL:
+            return replace(job, due_at=None), kept
         if job.phase is Phase.CANCELING:
-            return end(job, now, job.ends_as or "canceled")
+            after, ended = end(job, now, job.ends_as or "canceled")
+            return after, [*kept, *ended]
         running, told = as_running(job, now, attempt)
-        after, event = fail(running, now, "result_gone")
+        after, event = fail(running, now, "result_gone", partial=bool(kept))
         result_gone(tx, ports, job)
         ports.log(f"job {job.id}: the provider no longer has its result; was the worker down?")
-        return after, [*told, event]
+        return after, [*told, *kept, event]
 
     return await conclude(ports, held, turn, fact=fact)
+
+
+async def _streamed_outputs(ports: Ports, held: Held, attempt: Attempt) -> list[Output]:
+    """What was streamed of a run that nobody can read any more, as `partial`."""
+    if not held.job.live or _is_stray(held, attempt):
+        return []
+    answer = Answer(attempt.provider_response_id or "", "failed")
+    return await unhappy_outputs(ports, await with_streamed(ports, held.job, answer))
 
 
 async def _finish_stray(

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backlane.core import lifecycle
+from backlane.core.accounts import AccountInfo
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase
 from backlane.core.lifecycle import Command
-from backlane.core.ports import AccountInfo
 from backlane.core.storage import Transaction
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed

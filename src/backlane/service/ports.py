@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backlane.core.ports import Accounts, ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.accounts import Accounts
+from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
 from backlane.core.schedule import Timings
 from backlane.core.storage import Store
 from backlane.service.health import Health
+from backlane.service.open_streams import OpenStreams
 
 
 def _nothing(_: str) -> None:
@@ -22,7 +24,7 @@ class Ports:
     """The outside, by argument.
 
     `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
-    `point` marks named places where a test may stop the process.
+    `streams` are the live streams this worker reads; `point` marks named places where a test may stop the process.
     """
 
     store: Store
@@ -39,6 +41,7 @@ class Ports:
     inline_bytes: int = 16_384
     timings: Timings = field(default_factory=Timings)
     health: Health = field(default_factory=Health)
+    streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

@@ -11,22 +11,25 @@ from typing import Any, assert_never
 
 from backlane.core import lifecycle
 from backlane.core.event import Event
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase, Status
-from backlane.core.lane import window_of
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Accepted, CreateOutcome, NotSent, Refused, Unknown, When
 from backlane.core.ports import CreateCall
-from backlane.core.schedule import look_delay, retry_delay
+from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
+from backlane.core.stream import Streaming
 from backlane.errors import InvalidRequest
+from backlane.service.accept import accepted, streaming
 from backlane.service.conclude import conclude
 from backlane.service.continuation import continuation_of
 from backlane.service.fail import failed
-from backlane.service.incident import Passage, hold_lane, passage, release_lane, still_held
+from backlane.service.incident import Passage, hold_lane, passage, still_held
 from backlane.service.intent import intent
+from backlane.service.live_text import voided
 from backlane.service.placing import is_misplaced, placed_anew
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
+from backlane.service.take_turns import forgotten, keep_turn, turned
 
 _ACTOR = "backlane"
 
@@ -38,9 +41,10 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         attempt = intent(ports, job, len(held.attempts) + 1, reason, now)
         tx.insert_attempt(attempt)
+        keep_turn(tx, held.attempt, attempt, now)
         data = {"attempt": attempt.id, "number": attempt.number, "reason": reason, "lane": job.lane}
         told = Event("attempt.planned", now, _ACTOR, data)
-        return replace(job, wait_until=None), [told]
+        return replace(job, wait_until=None), [told, *voided(tx, job, attempt.id, now)]
 
     result = await conclude(ports, held, turn, hold=True)
     ports.point("planned")
@@ -52,7 +56,7 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     if is_misplaced(ports, held.job, attempt):
         return await placed_anew(ports, held, attempt)
     try:
-        params = await _build(ports, held)
+        params = await turned(ports, held, attempt, await _build(ports, held))
     except _CannotBuild as error:
         return await failed(ports, held, error.code, detail=str(error))
     wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
@@ -79,7 +83,8 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     sent_at = ports.clock.now()
     try:
         async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
-            outcome = await ports.provider.create(call)
+            buy = ports.provider.open_stream if held.job.live else ports.provider.create
+            outcome = await buy(call)
     except TimeoutError:
         outcome = Unknown("timeout", "the provider did not answer in time")
     ports.health.note(attempt.provider_account, attempt.lane, outcome, sent_at, ports.clock.now())
@@ -130,6 +135,7 @@ async def _commit_sending(
             sent_at=now,
             sender=ports.worker.boot_id,
             model=model,
+            stream_state="open" if job.live else None,
         )
         data: dict[str, Any] = {"attempt": attempt.id, "number": attempt.number}
         if way.probe is not None:
@@ -143,11 +149,15 @@ async def _commit_sending(
     return await conclude(ports, held, turn, hold=True), way
 
 
-async def keep_create(ports: Ports, held: Held, attempt: Attempt, outcome: CreateOutcome) -> Held | None:
+async def keep_create(
+    ports: Ports, held: Held, attempt: Attempt, outcome: CreateOutcome | Streaming
+) -> Held | None:
     """Keep what a create answered, on its own attempt, and let the job follow."""
     match outcome:
+        case Streaming():
+            return await streaming(ports, held, attempt, outcome)
         case Accepted():
-            return await _accepted(ports, held, attempt, outcome)
+            return await accepted(ports, held, attempt, outcome)
         case Refused():
             return await _refused(ports, held, attempt, outcome)
         case NotSent():
@@ -158,53 +168,10 @@ async def keep_create(ports: Ports, held: Held, attempt: Attempt, outcome: Creat
             assert_never(outcome)
 
 
-async def _accepted(ports: Ports, held: Held, attempt: Attempt, outcome: Accepted) -> Held | None:
-    now = ports.clock.now()
-    delay = 0 if outcome.ended else _first_look(ports, held, outcome)
-
-    def fact(tx: Transaction) -> Sequence[Event]:
-        return keep_accepted(tx, attempt.id, outcome.response_id, outcome.status, now, look_at=now + delay)
-
-    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        release_lane(tx, ports, (attempt.provider_account, attempt.lane))
-        events: list[Event] = []
-        job = replace(job, provider_response_id=outcome.response_id, tries=0, due_at=now + delay)
-        if outcome.status == "in_progress" and job.status is Status.QUEUED:
-            job, started = lifecycle.apply(job, Command.START, now, phase=Phase.MODEL, actor="provider")
-            events.append(started)
-        return job, events
-
-    return await conclude(ports, held, turn, fact=fact, hold=outcome.ended)
-
-
-def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
-    window = window_of(held.job.window)
-    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual, window=window)
-
-
-def keep_accepted(
-    tx: Transaction, attempt_id: str, response_id: str, status: str, now: int, *, look_at: int
-) -> list[Event]:
-    """Keep a provider id on its attempt, if none is kept; the events that tell of it."""
-    if not tx.keep_response_id(attempt_id, response_id):
-        return []
-    lost = tx.attempt(attempt_id)
-    tx.move_attempt(
-        attempt_id,
-        [AttemptState.SENDING, AttemptState.UNKNOWN],
-        state=AttemptState.ACCEPTED,
-        accepted_at=now,
-        provider_status=status,
-        look_at=look_at,
-    )
-    data = {"attempt": attempt_id, "provider_response_id": response_id, "status": status}
-    found = lost is not None and lost.state is AttemptState.UNKNOWN
-    return [Event("attempt.adopted" if found else "attempt.accepted", now, "provider", data)]
-
-
 async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused) -> Held | None:
     now = ports.clock.now()
-    if outcome.when is When.NEVER:
+    anew = await forgotten(ports, attempt, outcome.code)
+    if outcome.when is When.NEVER and not anew:
         return await failed(
             ports,
             held,
@@ -216,7 +183,7 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
     phase = Phase.RETRY
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        until = now + delay
+        until = now if anew else now + delay
         if outcome.when is When.INCIDENT:
             place = attempt.provider_account, attempt.lane
             until = hold_lane(tx, ports, place, outcome.code, outcome.message)

@@ -46,7 +46,10 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     attempts = tuple(tx.attempts(job.id))
     newest = newest_of(attempts)
     job_type = ports.types.get(job.type)
-    buys = job.status not in TERMINAL and (newest is None or newest.state not in _NO_PURCHASE)
+    is_open = job.status not in TERMINAL
+    ended = newest is not None and newest.state is AttemptState.COMPLETED
+    calls = tx.tool_states(newest.id) if is_open and ended and newest else []
+    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls))
     holds = holds_of(tx, job) if buys else []
     situation = Situation(
         job=job,
@@ -63,7 +66,10 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         answer_kept=newest is not None
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
+        calls=len(calls),
+        calls_open=calls.count("called"),
         incident_until=max((row["probe_at"] for row in holds), default=None),
+        stream_room=newest is not None and ports.streams.has_room(newest.id),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"

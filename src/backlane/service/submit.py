@@ -180,14 +180,12 @@ def _against(
         tier = job_type.build(inputs).get("service_tier")
     except Exception:
         tier = None  # a type that cannot build its request fails when it is to be sent, and says so
-    start, useful_until = times["due_at"], times["useful_until"]
-    assert start is not None and useful_until is not None
     return against_window(
         window,
-        start=start,
-        useful_until=useful_until,
+        start=times["due_at"] or 0,
+        useful_until=times["useful_until"] or 0,
         deadline=times["deadline"],
-        live=bool(job_type.live if submission.live is None else submission.live),
+        live=_live(job_type, submission),
         service_tier=tier,
     )
 
@@ -226,6 +224,11 @@ def _times(job_type: JobType, submission: Submission, now: int) -> dict[str, int
     }
 
 
+def _live(job_type: JobType, submission: Submission) -> bool:
+    """Whether the job's text is streamed."""
+    return job_type.live if submission.live is None else submission.live
+
+
 def lowest_cost(asked: str | None, declared: str | None) -> str | None:
     """The tighter of two cost limits. Raises InvalidRequest for one that is no amount of money."""
     if asked is None:
@@ -254,8 +257,6 @@ def _job(
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
         raise RoleRequired("Only service keys and admins may submit for another user.")
-    if submission.live:
-        raise NotAvailable("Live streaming is not available in this version.")
     return Job(
         **_FRESH,
         id=ports.ids.new("job"),
@@ -271,6 +272,7 @@ def _job(
         useful_until=now,
         created_at=now,
         lane=lane,
+        live=_live(job_type, submission),
         priority=submission.priority,
         max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
         metadata=dict(submission.metadata or {}),
@@ -282,7 +284,7 @@ def _job(
 _FRESH: dict[str, Any] = {
     "status": Status.QUEUED, "phase": Phase.READY, "gate": Gate.NONE, "review_state": "not_required",
     "version": 1, "lease_no": 0, "lease_state": "free", "leases_lost": 0, "tries": 0,
-    "provider": "openai", "provider_account": "", "simulated": False, "live": False, "window": "soonest", "held": False,
+    "provider": "openai", "provider_account": "", "simulated": False, "window": "soonest", "held": False,
     "summary": "", "inputs_digest": "",
     **dict.fromkeys(
         (

@@ -2,11 +2,12 @@
 
 import dataclasses
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backlane.simulator.faults import FAULTS, read_fault
 from backlane.simulator.script import THEN, read_rule
@@ -29,22 +30,29 @@ _THEN_LIST = "\n".join(f"- `{key}`: {told}" for key, told in THEN.items())
 
 def add_control_routes(app: FastAPI, world: World) -> None:
     """The routes a test or a demo steers the simulator with."""
-    app.middleware("http")(_only_this_machine)
+    app.add_middleware(_OnlyThisMachine)
     _add_readings(app, world)
     _add_orders(app, world)
 
 
-async def _only_this_machine(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    if request.url.path.startswith("/_sim") and not _is_near(request):
-        return JSONResponse({"detail": "the control surface is for this machine only"}, 403)
-    return await call_next(request)
+class _OnlyThisMachine:
+    """Stands before the app without touching what passes: streams, and callers that leave."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/_sim") and not _is_near(scope):
+            refusal = JSONResponse({"detail": "the control surface is for this machine only"}, 403)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
-def _is_near(request: Request) -> bool:
+def _is_near(scope: Scope) -> bool:
     """Loopback, or a caller inside this very process."""
-    host = request.client.host if request.client else "testclient"
+    client = scope.get("client")
+    host = client[0] if client else "testclient"
     if host in ("testclient", "localhost"):
         return True
     try:
@@ -87,11 +95,11 @@ def _add_readings(app: FastAPI, world: World) -> None:
 
 def _add_orders(app: FastAPI, world: World) -> None:
     async def clock(body: dict[str, float]) -> dict[str, float]:
-        """Move the clock on by `advance` seconds."""
+        """Move the clock on by `advance` seconds; what falls due on the way is delivered before the answer."""
         seconds = body.get("advance")
         if seconds is None or seconds < 0:
             raise HTTPException(422, "give `advance`, seconds of at least 0")
-        world.advance(seconds)
+        await world.webhooks.pass_time(seconds)
         return {"now": world.now()}
 
     async def script(body: list[dict[str, Any]]) -> dict[str, int]:
@@ -118,7 +126,7 @@ def _add_orders(app: FastAPI, world: World) -> None:
     told = "What the next matching responses do: `[{match, then, times?}]`. `then` may hold:\n" + _THEN_LIST
     app.post("/_sim/script", description=told)(script)
     told = (
-        "Put faults in the air: `[{fault, times?, match?, call?, rate?, ...parameters}]`. Known:\n"
+        "Put faults in the air: `[{fault, times?, match?, call?, rate?, lasts?, ...parameters}]`. Known:\n"
         + _FAULT_LIST
     )
     app.post("/_sim/faults", description=told)(faults)

@@ -1,29 +1,24 @@
 """The weather: which faults there are, which are in the air, and which call meets one. It changes no run."""
 
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from backlane.simulator.fault_kind import Kind
 from backlane.simulator.match import Asked, Match
+from backlane.simulator.stream_faults import STREAM_FAULTS
+from backlane.simulator.webhook_faults import WEBHOOK_FAULTS
 
-CALLS = frozenset({"create", "retrieve", "cancel", "delete", "input_items"})
-_READS = CALLS - {"create"}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A fault's meaning. One call meets at most one fault of each slot, in the order they were added."""
-
-    description: str
-    # Calls it meets when the order names none.
-    calls: frozenset[str]
-    slot: str
-    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    # It waits for a call on a run that has ended.
-    needs_ended: bool = False
+_RESPONSES = frozenset({"create", "retrieve", "stream", "cancel", "delete", "input_items"})
+_CONTAINERS = frozenset({"container_retrieve", "container_files", "container_file", "container_content"})
+_FILES = frozenset({"file_upload", "file_list", "file_retrieve", "file_content", "file_delete"})
+# A fault meets calls about files and containers only when its order names such a call.
+CALLS = _RESPONSES | _FILES | _CONTAINERS
+_READS = _RESPONSES - {"create"}
 
 
+STOPS = ("revoked", "forbidden", "quota", "billing")
 _CREATE, _CANCEL, _ON_READ = frozenset({"create"}), frozenset({"cancel"}), frozenset({"retrieve"})
 _ACCEPT = {"accept": "true: the run is accepted all the same (default false)"}
 _HOW = {"how": "close (default) or reset"}
@@ -36,18 +31,23 @@ FAULTS: dict[str, Kind] = {
         "reply",
         {**_HOW, "accept": "false: the connection closes before anything is accepted (default true)"},
     ),
-    "lose_reply": Kind("do it, then close the connection without a reply", _READS, "reply", _HOW),
-    "cut_reply": Kind("send half of the reply, then close the connection", CALLS, "reply"),
-    "garble_reply": Kind("answer 200 with broken JSON", CALLS, "reply"),
+    "lose_reply": Kind(
+        "do it, then close the connection without a reply",
+        _READS,
+        "reply",
+        {**_HOW, "accept": "false: the connection closes before anything is done (default true)"},
+    ),
+    "cut_reply": Kind("send half of the reply, then close the connection", _RESPONSES, "reply"),
+    "garble_reply": Kind("answer 200 with broken JSON", _RESPONSES, "reply"),
     "html_reply": Kind(
         "answer with an HTML page",
-        CALLS,
+        _RESPONSES,
         "reply",
         {"status": "default 200", "accept": "default true below 500, false from 500"},
     ),
     "slow": Kind(
         "wait before replying",
-        CALLS,
+        _RESPONSES,
         "delay",
         {
             "seconds": "default 1",
@@ -70,6 +70,19 @@ FAULTS: dict[str, Kind] = {
     "server_error": Kind("500", _CREATE, "reply", {**_ACCEPT, **_REFUSE_TEXT}),
     "overloaded": Kind("503 server_is_overloaded", _CREATE, "reply", {**_ACCEPT, **_REFUSE_TEXT}),
     "slow_down": Kind("503 slow_down", _CREATE, "reply", {**_ACCEPT, **_REFUSE_TEXT}),
+    "flex_unavailable": Kind(
+        "429 resource_unavailable for a flex request; nothing is charged",
+        _CREATE,
+        "reply",
+        _REFUSE_TEXT,
+        needs_tier="flex",
+    ),
+    "revoke_key": Kind(
+        "from this call on the account is refused, until switch `account` is open again",
+        _RESPONSES,
+        "reply",
+        {"account": "revoked (default, 401), forbidden (403), quota or billing (429 for creates)"},
+    ),
     "status": Kind(
         "any status",
         _CREATE,
@@ -96,6 +109,12 @@ FAULTS: dict[str, Kind] = {
     ),
     "refusal": Kind("the model refuses", _CREATE, "ending", {"text": "what it says"}),
     "slow_run": Kind("the run takes longer", _CREATE, "duration", {"seconds": "default 60"}),
+    "late_window": Kind(
+        "the run ends after the target of its completion window",
+        _CREATE,
+        "duration",
+        {"seconds": "after the target, default 600"},
+    ),
     "missing_usage": Kind("the run ends without usage", _CREATE, "usage"),
     "garbled_usage": Kind("the run ends with a usage object of the wrong types", _CREATE, "usage"),
     "complete_after_cancel": Kind(
@@ -113,11 +132,33 @@ FAULTS: dict[str, Kind] = {
         {"add": "output tokens, default 100"},
         True,
     ),
-    "poll_after_ms": Kind("replies carry openai-poll-after-ms", CALLS, "header", {"ms": "default 1000"}),
+    "poll_after_ms": Kind("replies carry openai-poll-after-ms", _RESPONSES, "header", {"ms": "default 1000"}),
     "gone": Kind("404: the run is not there (any more)", _READS, "reply"),
     "cancel_404": Kind("a cancel is answered 404 without effect", _CANCEL, "reply"),
     "cancel_409": Kind("a cancel is answered 409 without effect", _CANCEL, "reply"),
+    "file_unreadable": Kind(
+        "the run ends failed because a file or picture of its input cannot be read",
+        _CREATE,
+        "ending",
+        {"code": "default image_parse_error", "message": "the text"},
+    ),
+    "mcp_failed": Kind(
+        "the MCP calls of the run fail; the run does not",
+        _CREATE,
+        "tool",
+        {
+            "type": "http_error (default), mcp_protocol_error or mcp_tool_execution_error",
+            "code": "default 502",
+            "message": "the error's text",
+            "listing": "true: the server's tools cannot even be listed",
+        },
+    ),
+    "container_expired": Kind("the container is gone before its time, for good", _CONTAINERS, "reply"),
     "cancel_lost": Kind("a cancel is lost: no effect, no reply", _CANCEL, "reply", _HOW),
+    **STREAM_FAULTS,
+} | {
+    name: Kind(told, frozenset({"webhook"}), slot, parameters)
+    for name, (slot, told, parameters) in WEBHOOK_FAULTS.items()
 }
 
 
@@ -131,6 +172,13 @@ class Fault:
     match: Match
     rate: float
     values: Mapping[str, Any]
+    # Seconds from when it was put in the air; None is without end.
+    lasts: float | None = None
+    since: float = 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time has passed."""
+        return self.lasts is not None and now >= self.since + self.lasts
 
     @property
     def kind(self) -> Kind:
@@ -143,19 +191,24 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
     name = given.get("fault")
     if not isinstance(name, str) or name not in FAULTS:
         raise ValueError(f"unknown fault {name!r}; known: {', '.join(FAULTS)}")
-    own = {"fault", "times", "call", "match", "rate"}
+    own = {"fault", "times", "call", "match", "rate", "lasts"}
     values = {key: value for key, value in given.items() if key not in own}
     known = FAULTS[name].parameters
     for key in values:
         if key not in known:
             raise ValueError(f"fault {name}: unknown parameter {key!r}; known: {', '.join(known) or 'none'}")
     call = given.get("call")
-    if call is not None and call not in CALLS:
-        raise ValueError(f"fault {name}: unknown call {call!r}; known: {', '.join(sorted(CALLS))}")
+    meets = CALLS if FAULTS[name].calls <= CALLS else FAULTS[name].calls
+    if call is not None and call not in meets:
+        raise ValueError(f"fault {name}: unknown call {call!r}; known: {', '.join(sorted(meets))}")
     calls = FAULTS[name].calls if call is None else frozenset({str(call)})
-    return Fault(
-        name, read_times(given), calls, Match.read(given.get("match")), float(given.get("rate", 1.0)), values
-    )
+    if name == "revoke_key" and values.get("account", "revoked") not in STOPS:
+        raise ValueError(f"fault {name}: account must be one of {', '.join(STOPS)}")
+    # What lasts for a time meets every call in it, unless told how many.
+    lasts = None if given.get("lasts") is None else float(given["lasts"])
+    times = read_times({"times": None, **given} if lasts is not None else given)
+    match, rate = Match.read(given.get("match")), float(given.get("rate", 1.0))
+    return Fault(name, times, calls, match, rate, values, lasts)
 
 
 def read_times(given: Mapping[str, Any]) -> int | None:
@@ -169,26 +222,34 @@ def read_times(given: Mapping[str, Any]) -> int | None:
 class Weather:
     """The faults that wait for a call."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, now: Callable[[], float]) -> None:
         self._faults: list[Fault] = []
         self._chance = chance
+        self._now = now
 
     def add(self, fault: Fault) -> None:
         """Put a fault in the air."""
+        fault.since = self._now()
         self._faults.append(fault)
 
     def clear(self) -> None:
         """Clear sky."""
         self._faults.clear()
 
-    def meet(self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False) -> dict[str, Fault]:
+    def meet(
+        self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False, cursor: bool = False
+    ) -> dict[str, Fault]:
         """What this call meets, by slot; each fault it meets is used up once."""
         met: dict[str, Fault] = {}
         for fault in list(self._faults):
             kind = fault.kind
             if kind.slot not in slots or kind.slot in met or call not in fault.calls:
                 continue
-            if (kind.needs_ended and not ended) or not fault.match.meets(asked):
+            if kind.needs_tier not in (None, asked.body.get("service_tier")) or fault.is_over(self._now()):
+                continue
+            if (kind.needs_ended and not ended) or (kind.needs_cursor and not cursor):
+                continue
+            if not fault.match.meets(asked):
                 continue
             if fault.rate < 1.0 and self._chance.random() >= fault.rate:
                 continue
@@ -204,4 +265,5 @@ class Weather:
         return [
             {"fault": one.name, "times": one.times, "calls": sorted(one.calls), **one.values}
             for one in self._faults
+            if not one.is_over(self._now())
         ]

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from backlane.simulator.app import create_simulator
+from backlane.simulator.http_delivery import HttpDelivery
 from backlane.simulator.replies import TRANSPORT
 from backlane.simulator.switches import Switches
 from backlane.simulator.world import World
@@ -51,6 +52,17 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Polite(uvicorn.Server):
     """Stops on SIGTERM and SIGINT and lets the process end with its own exit code."""
 
+    def __init__(self, config: uvicorn.Config, world: World) -> None:
+        super().__init__(config)
+        self._world = world
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving, and send nothing more."""
+        self._world.webhooks.close()
+        await super().shutdown(sockets)
+        if isinstance(self._world.deliver, HttpDelivery):
+            await self._world.deliver.close()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Handle the signals while serving; from a thread there are none to handle."""
@@ -79,7 +91,7 @@ def _server(app: FastAPI) -> uvicorn.Server:
         date_header=False,
         server_header=False,
     )
-    return _Polite(config)
+    return _Polite(config, app.state.world)
 
 
 def serve(
@@ -89,10 +101,17 @@ def serve(
     seed: int = 0,
     clock: Literal["real", "virtual"] = "real",
     switches: Switches | None = None,
+    webhook_url: str | None = None,
+    webhook_secret: str | None = None,
     **changes: Any,
 ) -> int:
     """Run until stopped; the exit code. Says one line on stderr when ready or when it cannot start."""
-    app = create_simulator(seed=seed, clock=clock, switches=switches, **changes)
+    hook = {"webhook_url": webhook_url, "webhook_secret": webhook_secret}
+    try:
+        app = create_simulator(seed=seed, clock=clock, switches=switches, **hook, **changes)
+    except ValueError as error:
+        print(f"simulator: {error}", file=sys.stderr)
+        return 1
     try:
         listening = _listen(host, port)
     except OSError as error:
@@ -167,10 +186,13 @@ def running_simulator(
     clock: Literal["real", "virtual"] = "real",
     port: int = 0,
     switches: Switches | None = None,
+    webhook_url: str | None = None,
+    webhook_secret: str | None = None,
     **changes: Any,
 ) -> Generator[Running]:
     """A simulator on a free loopback port for as long as the block runs."""
-    app = create_simulator(seed=seed, clock=clock, switches=switches, **changes)
+    hook = {"webhook_url": webhook_url, "webhook_secret": webhook_secret}
+    app = create_simulator(seed=seed, clock=clock, switches=switches, **hook, **changes)
     listening = _listen("127.0.0.1", port)
     server = _server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -21,6 +21,7 @@ _COUNTED = {
 def stats_of(log: Sequence[Mapping[str, Any]], runs: Sequence[Run], now: float) -> dict[str, Any]:
     """Counts by call, runs by status, and every attempt that was bought more than once."""
     calls = [str(line["call"]) for line in log]
+    webhooks = [line for line in log if line["call"] == "webhook"]
     counts = {name: calls.count(call) for name, call in _COUNTED.items()}
     bought: dict[str, list[str]] = {}
     statuses: dict[str, int] = {}
@@ -33,7 +34,9 @@ def stats_of(log: Sequence[Mapping[str, Any]], runs: Sequence[Run], now: float) 
     twice = {attempt: ids for attempt, ids in sorted(bought.items()) if len(ids) > 1}
     return {
         **counts,
-        "calls": len(calls),
+        "calls": len(calls) - len(webhooks),
+        "webhook_attempts": sum(int(line["attempts"]) for line in webhooks),
+        "webhooks_delivered": sum(line["outcome"] == "delivered" for line in webhooks),
         "accepted": len(runs),
         "refused": counts["creates"] - len(runs),
         "lost_replies": sum(line["reply"] == "lost" for line in log),
@@ -42,6 +45,7 @@ def stats_of(log: Sequence[Mapping[str, Any]], runs: Sequence[Run], now: float) 
         "duplicate_runs": [
             {"backlane_attempt": attempt, "response_ids": ids} for attempt, ids in twice.items()
         ],
+        "open_streams": sum(line.get("stream_ended") == "open" for line in log),
         "in_flight": sum(count for status, count in statuses.items() if status not in TERMINAL),
         "deleted": sum(run.deleted for run in runs),
         "runs": statuses,

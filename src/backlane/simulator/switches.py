@@ -16,6 +16,9 @@ class Switches:
     speed: float = 1.0
     queued_seconds: tuple[float, float] = (0.1, 0.5)
     running_seconds: tuple[float, float] = (0.5, 3.0)
+    # The part of its completion window that a run takes, and of its wait in the queue if it continues another one.
+    window_share: tuple[float, float] = (0.1, 0.6)
+    continuation_share: float = 0.25
     # Seconds after its end that any run is kept; None keeps it for good.
     retention_seconds: float | None = None
     # Seconds after its end that a run with store=false can still be read.
@@ -34,8 +37,39 @@ class Switches:
     tokens_per_minute: int = 2_000_000
     # Refuse creates beyond requests_per_minute instead of only reporting the limit.
     enforce_limits: bool = False
+    # Tokens of all keys of the project together.
+    project_tokens_per_minute: int = 20_000_000
+    # What the account may do: a revoked key, a forbidden region and a stop for quota or billing refuse.
+    account: Literal["open", "revoked", "forbidden", "quota", "billing"] = "open"
     poll_after_ms: int | None = None
     retired_models: tuple[str, ...] = ()
+    # A webhook is given up on after so long. Its first retry waits so long, each further one twice as long,
+    # at most four hours.
+    webhook_retry_seconds: float = 5.0
+    webhook_give_up_seconds: float = 72 * 3600.0
+    webhook_timeout_seconds: float = 5.0
+    # Webhooks may leave this machine.
+    webhooks_anywhere: bool = False
+    # Seconds after its creation that a run's stream can be taken up again; None is always.
+    stream_seconds: float | None = 300.0
+    # About how many characters a delta of a stream holds.
+    delta_characters: int = 24
+    # The last event of a cancelled run's stream; "nothing" is an end without a word.
+    cancelled_stream: Literal["failed", "cancelled", "nothing"] = "failed"
+    # How a streaming create tells of a limit or an error of the server: by its status, or by a lone `error` event.
+    early_errors: Literal["status", "flat", "nested"] = "status"
+    # The most bytes of one upload, and of all files that one request brings.
+    file_bytes: int = 512 * 1024 * 1024
+    input_file_bytes: int = 50 * 1024 * 1024
+    # A file nobody can read: the create is refused, or the run fails.
+    unreadable_files: Literal["refuse", "fail"] = "refuse"
+    # Whether files uploaded as input may be downloaded again.
+    download_inputs: bool = True
+    # Minutes without use after which a container and its files are lost, and whether a look at it is a use.
+    container_minutes: float = 20.0
+    container_looks_count: bool = True
+    # Whether a follow-up may name a run that has not ended.
+    continue_unfinished: bool = False
 
 
 _ADAPTER = TypeAdapter(Switches)

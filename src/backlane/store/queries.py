@@ -76,6 +76,8 @@ RENEW_LEASE = (
     .where(jobs.c.id == bindparam("at_id"), jobs.c.lease_no == bindparam("at_lease_no"))
     .values(due_at=bindparam("until"))
 )
+# Keep a lease while a live stream is read: a worker that stops then was not stopped by this job.
+LISTEN_LEASE = RENEW_LEASE.values(lease_state="listening", leases_lost=0)
 # Hand a lease back at a drain: somebody else goes on at once.
 GIVE_BACK = (
     update(jobs)
@@ -114,6 +116,7 @@ GUARDED = (
     CLAIM_JOBS,
     TAKE_JOB,
     RENEW_LEASE,
+    LISTEN_LEASE,
     GIVE_BACK,
     END_LEASES,
     SET_RETRIED_AS,

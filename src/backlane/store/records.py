@@ -21,6 +21,8 @@ from backlane.store import queries
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.store.dialects import Dialect
 
+# Leases of jobs that are not thought to have stopped their worker.
+_UNSUSPECTED = frozenset({"free", "listening"})
 _GUARDS = frozenset({"id", "version", "lease_no"})
 _FIELDS = tuple(field.name for field in fields(Job) if field.name not in _GUARDS)
 
@@ -151,7 +153,10 @@ class JobRecords:
     def due(self, now: int, n: int) -> list[tuple[Due, bool]]:
         rows = self._all(self._dialect.claimable(queries.DUE_JOBS), now=now, n=n)
         return [
-            (Due(row["id"], row["lease_no"]), row["leases_lost"] > 0 or row["lease_state"] != "free")
+            (
+                Due(row["id"], row["lease_no"]),
+                row["leases_lost"] > 0 or row["lease_state"] not in _UNSUSPECTED,
+            )
             for row in rows
         ]
 

@@ -46,7 +46,10 @@ jobs = Table(
     Column("version", Integer, nullable=False, comment="guards every write"),
     Column("lease_no", Integer, nullable=False, comment="fences workers"),
     Column(
-        "lease_state", String(12), nullable=False, comment="free, held, or progressed (held, with a commit)"
+        "lease_state",
+        String(12),
+        nullable=False,
+        comment="free, held, progressed (held, with a commit), or listening (to a live stream)",
     ),
     Column("leases_lost", Integer, nullable=False, comment="leases lost in a row without a commit"),
     when_column("due_at", "when a worker should look again"),

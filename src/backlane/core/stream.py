@@ -1,0 +1,121 @@
+"""What a live stream of a provider's run says: a closed set of values, and the arithmetic of its cursor. Pure."""
+
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from backlane.core.outcome import Accepted, Failed, Finished
+
+# At most so much text is one `output.delta`, bytes of UTF-8.
+PIECE = 4_096
+# A stream that could not be taken up so often in a row, with nothing learned, is given up: looks go on.
+TRIES_IN_VAIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The stream names the run it is about."""
+
+    accepted: Accepted
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The run goes on, in this status of the provider's."""
+
+    status: str
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer's text."""
+
+    delta: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run ended; this is all of it, whatever was streamed before."""
+
+    outcome: Finished | Failed
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An event that means nothing to us, known or not."""
+
+    seq: int | None
+
+
+class Break(StrEnum):
+    """How a stream broke off."""
+
+    CUT = "cut"  # the connection ended in the middle
+    ENDED_EARLY = "ended_early"  # it ended in good order, without a last word
+    SILENT = "silent"  # nothing came for too long
+    GARBLED = "garbled"  # something came that nobody can read
+    GAP = "gap"  # an event is missing
+    TOO_LARGE = "too_large"  # one event is larger than is read
+    ERROR = "error"  # the provider told of an error of the stream
+    NO_STREAM = "no_stream"  # an ordinary reply came instead of a stream
+    UNAVAILABLE = "unavailable"  # it could not be taken up now
+    REFUSED = "refused"  # it cannot be taken up, not later either
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The stream is over, the run goes on. `message` is for operators and holds nothing a model wrote."""
+
+    kind: Break
+    message: str = ""
+
+
+StreamEvent = Began | Moved | Text | Ended | Noted | Broken
+# Closing it lets go of the connection; its last value is `Ended` or `Broken`.
+Events = AsyncGenerator[StreamEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A create that was accepted and streams: the run, the number of the event that named it, what follows."""
+
+    accepted: Accepted
+    seq: int | None
+    events: Events
+
+
+class Place(StrEnum):
+    """Where an event stands beside what is known."""
+
+    NEXT = "next"
+    OLD = "old"
+    GAP = "gap"
+
+
+def place_of(cursor: int | None, seq: int | None) -> Place:
+    """Whether an event is the next one, was had before, or comes after one that is missing.
+
+    Numbers rise by one; before anything is known, a stream begins at 0 (some begin at 1). An event
+    without a number is taken as the next.
+    """
+    if seq is None:
+        return Place.NEXT
+    expected = cursor + 1 if cursor is not None else (1 if seq == 1 else 0)
+    if seq == expected:
+        return Place.NEXT
+    return Place.OLD if seq < expected else Place.GAP
+
+
+def pieces(text: str, at_most: int = PIECE) -> Iterator[str]:
+    """The text in pieces of at most so many bytes; a character is never cut."""
+    start = 0
+    while start < len(text):
+        length = at_most
+        while length > 1 and len(text[start : start + length].encode(errors="replace")) > at_most:
+            length = length * 3 // 4
+        yield text[start : start + length]
+        start += length

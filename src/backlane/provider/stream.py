@@ -1,0 +1,166 @@
+"""A run's event stream: frames to stream values. It goes by an event's `type` and its `response`, never by a class.
+
+Nothing about an event's shape is trusted; one whose meaning is unknown is noted and changes nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from backlane.core.outcome import Accepted, Failed, Finished, Refused, Unknown
+from backlane.core.stream import Began, Break, Broken, Ended, Events, Moved, Noted, StreamEvent, Text
+from backlane.provider import reading, wire
+from backlane.provider.calling import EventStream
+from backlane.provider.replies import Reply, error_of, parse
+from backlane.provider.sse import Frames, FrameTooLarge
+
+# Longer than this many silences without an event, whatever else is sent to keep the connection open.
+_EVENTLESS = 10
+_DONE = b"[DONE]"
+
+
+class EventReader:
+    """Reads one connection's frames.
+
+    `response_id` is the run it must be about, `attempt_id` the attempt that the run must name; whichever
+    is not known is None.
+    """
+
+    def __init__(self, response_id: str | None = None, attempt_id: str | None = None) -> None:
+        self._response_id = response_id
+        self._attempt_id = attempt_id
+        self._commentary: set[int] = set()
+
+    def read(self, frame: bytes) -> StreamEvent:
+        """What one frame says."""
+        body = parse(frame)
+        kind: Any = cast(Mapping[str, Any], body).get("type") if isinstance(body, Mapping) else None
+        if not isinstance(kind, str):
+            return Broken(Break.GARBLED, "an event is no JSON object with a type")
+        event = cast(Mapping[str, Any], body)
+        seq = _number(event.get("sequence_number"))
+        if kind == "error":
+            found = error_of(event.get("error") if isinstance(event.get("error"), Mapping) else event)
+            return Broken(Break.ERROR, f"{found.code or found.kind}: {found.message}"[:300])
+        if isinstance(event.get("response"), Mapping):
+            return self._lifecycle(event["response"], seq)
+        if kind == "response.output_text.delta":
+            return self._text(event, seq)
+        if kind == "response.output_item.added":
+            self._remember(event)
+        return Noted(seq)
+
+    def _lifecycle(self, response: Any, seq: int | None) -> StreamEvent:
+        """An event that carries the run. Its status decides, not the event's name."""
+        named = wire.accepted(response, None, self._attempt_id)
+        if isinstance(named, Unknown):
+            return Broken(Break.GARBLED, named.message)
+        first = self._response_id is None
+        self._response_id = self._response_id or named.response_id
+        if named.response_id != self._response_id:
+            return Broken(Break.GARBLED, "an event names another run")
+        outcome = wire.observed(response, self._response_id, None)
+        if isinstance(outcome, Finished | Failed):
+            return Ended(outcome, seq)
+        return Began(named, seq) if first else Moved(named.status, seq)
+
+    def _text(self, event: Mapping[str, Any], seq: int | None) -> StreamEvent:
+        delta = event.get("delta")
+        if not isinstance(delta, str) or seq is None:
+            return Broken(Break.GARBLED, "a piece of text is none, or has no number")
+        if _number(event.get("output_index")) in self._commentary:
+            return Noted(seq)
+        return Text(reading.storable(delta), seq)
+
+    def _remember(self, event: Mapping[str, Any]) -> None:
+        item, index = event.get("item"), _number(event.get("output_index"))
+        phase: Any = cast(Mapping[str, Any], item).get("phase") if isinstance(item, Mapping) else None
+        if phase == "commentary" and index is not None:
+            self._commentary.add(index)
+
+
+def _number(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value < 2**31 else None
+
+
+async def read_events(
+    stream: EventStream, reader: EventReader, *, silence: float, frame_at_most: int
+) -> AsyncGenerator[StreamEvent]:
+    """The events of an open stream; the last one is `Ended` or `Broken`. `silence` is seconds."""
+    try:
+        if stream.is_packed:
+            yield Broken(Break.GARBLED, "the stream is packed although that was not asked for")
+            return
+        frames, loop = Frames(frame_at_most), asyncio.get_running_loop()
+        heard = loop.time()
+        async for chunk in stream.chunks():
+            if isinstance(chunk, Broken):
+                yield chunk
+                return
+            found = frames.feed(chunk)
+            if not found and loop.time() - heard > silence * _EVENTLESS:
+                yield Broken(Break.SILENT, "the connection is kept open and no event comes")
+                return
+            for frame in found:
+                heard = loop.time()
+                event = Broken(Break.ENDED_EARLY) if frame.strip() == _DONE else reader.read(frame)
+                yield event
+                if isinstance(event, Ended | Broken):
+                    return
+        yield Broken(Break.ENDED_EARLY, "the stream ended without a last word")
+    except FrameTooLarge:
+        yield Broken(Break.TOO_LARGE, f"one event has more than {frame_at_most} bytes")
+    finally:
+        await stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The run that a create's stream is about, the number of the event that named it, its end if it was that."""
+
+    accepted: Accepted
+    seq: int | None
+    ended: Ended | None = None
+
+
+async def named_run(events: Events) -> Named | Broken:
+    """Read a create's stream until it names its run."""
+    async for event in events:
+        match event:
+            case Began(accepted, seq):
+                return Named(accepted, seq)
+            case Ended(outcome, seq):
+                answer = outcome.answer
+                return Named(Accepted(answer.response_id, answer.status, ended=True), seq, event)
+            case Broken():
+                return event
+            case _:
+                continue
+    return Broken(Break.ENDED_EARLY, "the stream ended without a word")
+
+
+async def after(first: StreamEvent | None, rest: Events) -> AsyncGenerator[StreamEvent]:
+    """An event that was read already, then the rest."""
+    try:
+        if first is not None:
+            yield first
+            return
+        async for event in rest:
+            yield event
+    finally:
+        await rest.aclose()
+
+
+def not_taken_up(outcome: Reply | object) -> Broken:
+    """What it means that a run's stream could not be taken up."""
+    if isinstance(outcome, Reply):
+        if outcome.ok:
+            return Broken(Break.NO_STREAM, "an ordinary reply came instead of a stream")
+        passing = outcome.status in (408, 409, 429) or outcome.status >= 500
+        kind = Break.UNAVAILABLE if passing or outcome.status < 400 else Break.REFUSED
+        return Broken(kind, f"HTTP {outcome.status}")
+    if isinstance(outcome, Refused):
+        return Broken(Break.REFUSED, outcome.code)
+    return Broken(Break.UNAVAILABLE, "the connection could not be made or ended before a reply")

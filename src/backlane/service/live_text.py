@@ -1,0 +1,40 @@
+"""The text that followers of a live job have, kept equal to the answer: pieces as they come, voided, made good."""
+
+from dataclasses import replace
+
+from backlane.core.event import Event
+from backlane.core.job import Attempt, Job
+from backlane.core.outcome import Answer
+from backlane.core.storage import Transaction
+from backlane.core.stream import pieces
+from backlane.service.ports import Ports
+
+
+def deltas(text: str, now: int) -> list[Event]:
+    """The events that give this text to followers."""
+    return [Event("output.delta", now, "provider", {"text": piece}) for piece in pieces(text)]
+
+
+def voided(tx: Transaction, job: Job, attempt_id: str, now: int) -> list[Event]:
+    """The event that takes back what an earlier attempt wrote; none where nothing was streamed."""
+    if not job.live or not tx.streamed(job.id):
+        return []
+    return [Event("output.reset", now, "backlane", {"attempt": attempt_id, "reason": "next_attempt"})]
+
+
+def made_good(tx: Transaction, job: Job, attempt: Attempt, text: str, now: int) -> list[Event]:
+    """The events after which what was streamed joins to this text: what is missing, or all of it anew."""
+    if not job.live:
+        return []
+    streamed = tx.streamed(job.id)
+    if text.startswith(streamed):
+        return deltas(text[len(streamed) :], now)
+    data = {"attempt": attempt.id, "reason": "replaced"}
+    return [Event("output.reset", now, "backlane", data), *deltas(text, now)]
+
+
+async def with_streamed(ports: Ports, job: Job, answer: Answer) -> Answer:
+    """The answer of a run that ended badly; one without text has what was streamed of it."""
+    if not job.live or answer.status == "completed" or answer.text:
+        return answer
+    return replace(answer, text=await ports.store.read(lambda tx: tx.streamed(job.id)))

@@ -1,0 +1,35 @@
+"""A transaction's reads and writes for live text."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from backlane.core.ports import Due
+from backlane.core.storage import Row
+from backlane.store import queries, queries_live
+
+# At most so many jobs are asked for in one statement.
+_TOGETHER = 5_000
+
+
+class LiveRecords:
+    """The part of a transaction that is about live streams."""
+
+    if TYPE_CHECKING:
+
+        def _all(self, statement: Any, **values: Any) -> list[Row]: ...
+        def _changed(self, statement: Any, **values: Any) -> bool: ...
+
+    def streamed(self, job_id: str) -> str:
+        rows = self._all(queries_live.STREAMED, job_id=job_id)
+        return "".join(json.loads(row["data"] or "{}").get("text", "") for row in rows)
+
+    def newest_seqs(self, job_ids: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(job_ids), _TOGETHER):
+            rows = self._all(queries_live.NEWEST_SEQS, ids=list(job_ids[start : start + _TOGETHER]))
+            found.update({row["id"]: row["seq"] or 0 for row in rows})
+        return found
+
+    def listen(self, due: Due, until: int) -> bool:
+        return self._changed(queries.LISTEN_LEASE, at_id=due.job_id, at_lease_no=due.lease_no, until=until)
