@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
 from backlane.provider.openai import OpenAIProvider
 from backlane.service.carry import Carrier
@@ -41,8 +42,10 @@ class Service:
     carrier: Carrier
     pump: Pump
     engine: Embedded
+    hints: HintLoop
     _lock: WorkerLock | None = None
     _pumping: asyncio.Task[None] | None = None
+    _hinting: asyncio.Task[None] | None = None
     _prepared: bool = False
 
     async def start_worker(self, ended: Callable[[], None] | None = None) -> None:
@@ -53,6 +56,8 @@ class Service:
         self.lock_worker()
         if self.worker.exclusive:
             await self.carrier.take_over()
+            await self.hints.inbox.take_over()
+        self._hinting = asyncio.create_task(self.hints.run())
         self._pumping = asyncio.create_task(self._work())
         if ended is not None:
             self._pumping.add_done_callback(lambda _: ended())
@@ -87,11 +92,21 @@ class Service:
         """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything."""
         self.pump.stop()
         self.ports.streams.drain()
+        self.hints.stop()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
             await self.engine.close(grace)
+            await _ended(self._hinting, grace)
             await self.carrier.give_back()
         await self.provider.close()
         self.store.database.close()
         if self._lock is not None:
             self._lock.release()
+
+
+async def _ended(task: asyncio.Task[None] | None, grace: float) -> None:
+    """Wait for a task up to `grace` seconds, then stop it: what it was at comes again."""
+    if task is not None:
+        await asyncio.wait([task], timeout=grace)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

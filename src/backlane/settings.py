@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     openai_webhook_secret: SecretStr | None = Field(
         None,
         validation_alias="OPENAI_WEBHOOK_SECRET",
-        description="signs the provider's webhooks; several, apart by spaces or commas, while one is rotated",
+        description="what the provider signs webhooks with; several, apart by spaces or commas, during a rotation",
     )
 
     def webhook_secrets(self) -> tuple[str, ...]:

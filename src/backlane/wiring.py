@@ -14,10 +14,11 @@ from fastapi import FastAPI
 from typeid import TypeID
 
 from backlane.api.app import create_app
+from backlane.api.channels import Followers
 from backlane.api.context import Context
-from backlane.api.follow import Followers
 from backlane.core.ports import Types
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
 from backlane.errors import BacklaneError, SettingsError
 from backlane.outbound.folder import ArtifactFolder
@@ -29,6 +30,7 @@ from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.running import Service, ThisWorker
 from backlane.service.carry import Carrier
+from backlane.service.hints import Inbox
 from backlane.service.open_streams import OpenStreams
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates
@@ -142,18 +144,26 @@ def build(
     ids, worker = TimeOrderedIds(), ThisWorker()
     store = SqlStore(database, ids)
     wakers: list[Callable[[], None]] = []
+    hinted: list[Callable[[], None]] = []
     tell = log or _log
 
     def notify() -> None:
         for wake in wakers:
             wake()
 
-    given = {"types": types or load_app(settings.app), "log": tell, "notify": notify}
+    def noticed() -> None:
+        for wake in hinted:
+            wake()
+
+    loaded = types or load_app(settings.app)
+    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed}
     ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
     engine = Embedded(notify)
     pump = Pump(carrier, engine, ports.clock, slots=settings.slots, log=tell)
+    hints = HintLoop(Inbox(ports), ports.clock, log=tell)
     wakers.append(pump.wake)
+    hinted.append(hints.wake)
     return Service(
         settings=settings,
         ports=ports,
@@ -164,6 +174,7 @@ def build(
         carrier=carrier,
         pump=pump,
         engine=engine,
+        hints=hints,
     )
 
 
@@ -196,7 +207,7 @@ def _ports(
 
 def web(service: Service) -> FastAPI:
     """The web application over a built service."""
-    followers = Followers()
+    followers = Followers(service.ports)
     service.store.on_commit = followers.tell
 
     async def ready() -> None:
@@ -209,5 +220,6 @@ def web(service: Service) -> FastAPI:
         body_at_most=service.settings.body_at_most,
         ready=ready,
         estimates=Estimates(service.ports),
+        signatures=service.provider.door(),
     )
     return create_app(around)

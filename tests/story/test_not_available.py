@@ -24,14 +24,6 @@ class Money(BaseModel):
 def app_with_parts() -> App:
     app = App()
 
-    @app.job("with-tool", authority="read_only")
-    def with_tool(inputs: Note) -> Request:
-        return a_request(inputs)
-
-    @with_tool.tool
-    async def look_up(email: str) -> dict[str, str]:
-        return {}
-
     @app.job("with-action", authority="external_effect")
     def with_action(inputs: Note) -> Request:
         return a_request(inputs)
@@ -54,7 +46,6 @@ def app_with_parts() -> App:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("with-tool", "a tool"),
         ("with-action", "an action"),
         ("with-files", "file inputs"),
         ("by-batch", "batch"),

@@ -16,7 +16,6 @@ from tests.conftest import Place, settings_for
 from tests.story.acts import finished, script, seen, submitted, verified
 from tests.values import Note, a_request
 
-
 # Runs that do not take their window.
 QUICK: dict[str, Any] = {"queued_seconds": 0.01, "running_seconds": 0.05}
 

@@ -12,6 +12,7 @@ from backlane import errors
 STATUS: Mapping[type[errors.BacklaneError], int] = {
     errors.Malformed: 400,
     errors.TooLarge: 413,
+    errors.BadSignature: 400,
     errors.Unauthenticated: 401,
     errors.RoleRequired: 403,
     errors.NotFound: 404,

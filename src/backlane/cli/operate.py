@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from backlane.cli import hooks
 from backlane.cli.account_findings import account_findings
 from backlane.cli.keys import on_database
 from backlane.cli.printing import put, put_json, say
@@ -35,6 +36,7 @@ def doctor(
     *,
     verify: Annotated[bool, Parameter(negative=())] = False,
     restored: Annotated[bool, Parameter(negative=())] = False,
+    register_webhook: str | None = None,
     as_json: _Json = False,
 ) -> int:
     """Say what stands in the way, with the mend: backlane doctor --verify
@@ -43,10 +45,13 @@ def doctor(
     ----------
     verify: run the invariant checker over the whole database and its artifacts.
     restored: a backup was put in place: open jobs whose run is not known wait for a person.
+    register_webhook: this service's public address; the provider is asked to tell it of every end.
     as_json: print JSON.
     """
 
     async def work(built: "Service") -> int:
+        if register_webhook is not None:
+            return await hooks.register_webhook(built, register_webhook, as_json)
         if restored:
             return await _declare_restored(built, as_json)
         lines = await _findings(built)
@@ -110,6 +115,7 @@ _MENDS = {
     "account_retired": "give the workspace to another account in BACKLANE_ACCOUNTS_FILE, then restart",
     "no_provider_key": "put the account back into BACKLANE_ACCOUNTS_FILE, retired if it shall take no new runs",
     "task_design": "read the failed jobs' partial output and change the job type; a good end clears this",
+    "second_purchase": "see the job's attempts and the provider's log: something doubled a create on its way",
     "result_gone": "keep a worker running: results are kept for about ten minutes; this clears by itself",
 }
 
@@ -136,6 +142,7 @@ async def _findings(built: "Service") -> list[dict[str, str]]:
         )
     except BacklaneError as error:
         lines.append(_line("blocking", str(error)))
+    lines += await hooks.webhook_findings(built)
     incidents = await built.store.read(lambda tx: tx.incidents())
     for one in incidents:
         lines.append(

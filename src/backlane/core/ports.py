@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.notice import Notice
+from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
 from backlane.core.stream import Events, Streaming
 
 
@@ -79,6 +79,19 @@ class Provider(Protocol):
         ...
 
 
+class Signatures(Protocol):
+    """Knows the secrets that our accounts' events are signed with."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any account has a secret."""
+        ...
+
+    def notices(self, body: bytes, headers: Mapping[str, str], now: int) -> Sequence[Notice]:
+        """What these bytes tell, for each account whose secret signed them; empty for a forgery."""
+        ...
+
+
 class ArtifactStore(Protocol):
     """Bytes under their content address. A name is never part of a path."""
 
@@ -89,19 +102,6 @@ class ArtifactStore(Protocol):
     async def get(self, sha256: str) -> bytes:
         """The bytes. Raises StoreError if they are missing or do not hash to their name."""
         ...
-
-
-class Price(NamedTuple):
-    """What one attempt cost. `amount` is None where no price is known: unpriced, never zero."""
-
-    amount: Decimal | None
-    basis: str
-
-
-class Pricer(Protocol):
-    """Prices a run from its terminal object and the completion window it was bought with."""
-
-    def __call__(self, answer: Answer, at: int, window: str = "soonest") -> Price: ...
 
 
 class JobView(Protocol):

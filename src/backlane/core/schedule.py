@@ -42,18 +42,22 @@ def look_delay(
     chance: float,
     usual: Usual | None = None,
     *,
+    hinted: bool = False,
     window: int | None = None,
 ) -> int:
     """How long to wait before the next look at a run of this age.
 
     Nothing known: looks back off with the run's age (a fifth of it). Where it is known how long such runs
     take, the first look falls when the shortest have ended, and each later one is late by at most a tenth
-    of the run. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
+    of the run. Where the provider's events reach us (`hinted`), an end will be told: a look is only for
+    events that are lost. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
     the time a zero-retention account keeps a result. `chance` in [0, 1) spreads looks by 10 %.
     `window` is how long the provider may take for a cheaper run: looks are far apart until that is near.
     """
     spread = 0.95 + 0.1 * chance
-    if window is not None:
+    if hinted:
+        delay = int(_backstop(age, timings, usual) * spread)
+    elif window is not None:
         delay = _windowed_delay(age, timings, usual, window, spread)
     elif usual is None:
         delay = int(min(max(timings.look_first, age // 5), timings.look_max) * spread)
@@ -62,6 +66,12 @@ def look_delay(
     if hint is not None:
         delay = max(delay, min(hint, timings.retry_after_max))
     return min(delay, timings.retention // 2)
+
+
+def _backstop(age: int, timings: Timings, usual: Usual | None) -> int:
+    """The first look falls when nearly every run has long ended, later ones well before a result may be gone."""
+    first = MINUTE if usual is None else 2 * usual.p90 + timings.look_first
+    return max(first - age, timings.look_first) if age < first else timings.retention // 2
 
 
 def _learned_delay(age: int, timings: Timings, usual: Usual, spread: float) -> int:

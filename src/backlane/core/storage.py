@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_hooks import InboxTransaction
 from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
 from backlane.core.storage_tools import ToolTransaction
@@ -38,7 +39,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(LiveTransaction, ToolTransaction, LaneRecords, Protocol):
+class Transaction(InboxTransaction, LiveTransaction, ToolTransaction, LaneRecords, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

@@ -10,6 +10,7 @@ from backlane.core.outcome import NotSent, Refused, Unknown, When
 from backlane.core.stream import Break, Broken
 from backlane.errors import SettingsError
 from backlane.provider.replies import TRUNCATED, Reply
+from backlane.provider.webhooks import signing_key
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -228,6 +229,11 @@ def _check(name: str, account: Account) -> None:
         raise SettingsError(f"OPENAI_API_KEY: the key of account {name!r} has characters that no key has")
     if not is_url(account.base_url or _OPENAI_URL):
         raise SettingsError(f"OPENAI_BASE_URL: of account {name!r} must look like https://host/v1")
+    for secret in account.webhook_secrets:
+        try:
+            signing_key(secret)
+        except ValueError as error:
+            raise SettingsError(f"OPENAI_WEBHOOK_SECRET: a secret of account {name!r}: {error}") from None
 
 
 def _headers(raw: Any) -> dict[str, str]:

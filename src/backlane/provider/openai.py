@@ -27,8 +27,10 @@ from backlane.core.stream import Break, Broken, StreamEvent, Streaming
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls, EventStream
 from backlane.provider.pace import Pace, poll_after, retry_after
+from backlane.provider.registration import Registered, register
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
 from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, read_events
+from backlane.provider.webhooks import Door
 
 _NO_ID = Gone("that is not the id of a run")
 # How much of one event of a stream is read, bytes; a run that ends with more is looked at.
@@ -68,10 +70,19 @@ class OpenAIProvider:
         self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
         self._now = now
         self._pace = pace
+        self._webhook_secrets = {name: account.webhook_secrets for name, account in accounts.items()}
 
     def prepare(self) -> None:
         """Load the SDK and make the clients, so that the first call of a worker needs no files."""
         self._calls.prepare()
+
+    def door(self) -> Door:
+        """Where the accounts' signed events come in."""
+        return Door(self._webhook_secrets)
+
+    async def register_webhook(self, account: str, url: str) -> Registered | Refused | Unknown | NotSent:
+        """Make an endpoint at the provider that tells `url` of every end."""
+        return await register(self._calls, account, url, self._now())
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 from backlane.core.outcome import Answer
-from backlane.core.ports import Price
+from backlane.core.price import Price
 
 # USD per million tokens: input, cached input, output. Looked up before the price data.
 OVERRIDES: dict[str, tuple[Decimal, Decimal, Decimal]] = {

@@ -68,8 +68,10 @@ async def accepted(
 
 
 def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
-    window = window_of(held.job.window)
-    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual, window=window)
+    hinted, window = held.hinted, window_of(held.job.window)
+    return look_delay(
+        0, ports.timings, outcome.look_after, ports.chance(), held.usual, hinted=hinted, window=window
+    )
 
 
 def keep_accepted(

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backlane.core.accounts import Accounts
-from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Provider, Types, Worker
+from backlane.core.price import Pricer
 from backlane.core.schedule import Timings
 from backlane.core.storage import Store
 from backlane.service.health import Health
@@ -23,8 +24,9 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
-    `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
-    `streams` are the live streams this worker reads; `point` marks named places where a test may stop the process.
+    `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
+    events; `log` takes one line for operators; `streams` are the live streams this worker reads;
+    `point` marks named places where a test may stop the process.
     """
 
     store: Store
@@ -43,5 +45,6 @@ class Ports:
     health: Health = field(default_factory=Health)
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
+    noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +45,23 @@ async def read_events(
     job, rows = await ports.store.read(body)
     closed = closed_for(caller, job)
     return [event_view(row, closed) for row in rows], job.finished_at is not None and len(rows) < limit
+
+
+async def read_news(ports: Ports, job_id: str, after: int, limit: int) -> tuple[Job, list[Row]]:
+    """A job and a page of its events after a number, for many readers: whose sight allows it is still to be judged."""
+
+    def body(tx: Transaction) -> tuple[Job, list[Row]]:
+        job = tx.job(job_id)
+        if job is None:
+            raise NotFound()
+        return job, tx.events(job_id, after, limit)
+
+    return await ports.store.read(body)
+
+
+async def newest_seqs(ports: Ports, job_ids: Sequence[str]) -> dict[str, int]:
+    """The newest event's number of many jobs, in one question."""
+    return await ports.store.read(lambda tx: tx.newest_seqs(job_ids))
 
 
 async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:

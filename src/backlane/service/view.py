@@ -125,7 +125,8 @@ def _cost(job: Job, costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[s
         "estimated": None,
         "reserved": None,
         "settled": format(sum(priced, Decimal(0)), "f") if priced else None,
-        "unpriced": in_doubt(tuple(attempts), list(costs)),
+        "unpriced": in_doubt(tuple(attempts), list(costs))
+        + sum(bool(line["unpriced_parts"]) for line in costs),
         "basis": "; ".join(sorted({line["basis"] for line in costs})) or None,
         "simulated": job.simulated,
     }

@@ -132,6 +132,7 @@ inbox = Table(
     Column("webhook_id", String(200), nullable=False),
     Column("type", String(100), nullable=False),
     Column("response_id", String(200)),
+    Column("attempt_id", String(64), comment="whom its metadata names"),
     Column("state", String(20), nullable=False, comment="new, parked, applied or foreign"),
     Column("tries", Integer, nullable=False),
     Column("note", String(200), comment="what was made of it"),
@@ -139,6 +140,8 @@ inbox = Table(
     when_column("due_at", "when it is to be worked on (again)"),
     when_column("applied_at"),
     PrimaryKeyConstraint("provider_account", "webhook_id"),
+    Index("ix_inbox_newest", "provider_account", "received_at"),
+    Index("ix_inbox_response", "provider_account", "response_id"),
     Index(
         "ix_inbox_due",
         "due_at",

@@ -20,6 +20,7 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
+from backlane.store.tables_wire import inbox, tool_calls, turns
 from backlane.verify.evidence import Evidence, Row
 
 
@@ -46,6 +47,9 @@ def collect(
             "cost_lines": rows(cost_lines),
             "reviews": rows(reviews),
             "idempotency_keys": rows(idempotency_keys),
+            "inbox": rows(inbox),
+            "turns": rows(turns),
+            "tool_calls": rows(tool_calls),
             "restored_at": connection.execute(restores).scalar(),
         }
 

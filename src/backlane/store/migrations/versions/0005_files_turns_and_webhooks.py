@@ -20,6 +20,9 @@ def upgrade() -> None:
     _tool_calls()
     _turns()
     _attempts()
+    op.add_column(
+        "cost_lines", sa.Column("unpriced_parts", sa.String(200), comment="what has no known price")
+    )
 
 
 def _inbox() -> None:
@@ -29,6 +32,7 @@ def _inbox() -> None:
         sa.Column("webhook_id", sa.String(length=200), nullable=False),
         sa.Column("type", sa.String(length=100), nullable=False),
         sa.Column("response_id", sa.String(length=200), nullable=True),
+        sa.Column("attempt_id", sa.String(length=64), nullable=True, comment="whom its metadata names"),
         sa.Column("state", sa.String(length=20), nullable=False, comment="new, parked, applied or foreign"),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("note", sa.String(length=200), nullable=True, comment="what was made of it"),
@@ -46,6 +50,8 @@ def _inbox() -> None:
             postgresql_where=sa.text("due_at IS NOT NULL"),
             sqlite_where=sa.text("due_at IS NOT NULL"),
         )
+        batch_op.create_index("ix_inbox_newest", ["provider_account", "received_at"], unique=False)
+        batch_op.create_index("ix_inbox_response", ["provider_account", "response_id"], unique=False)
 
 
 def _lane_minutes() -> None:
@@ -277,6 +283,7 @@ def _attempts() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_column("cost_lines", "unpriced_parts")
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.drop_column("window")
         batch_op.drop_column("stray")

@@ -1,7 +1,7 @@
-"""The invariants of accounts, windows and held lanes (I31 to I33)."""
+"""The invariants of accounts, windows and held lanes (L1 to L3)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from backlane.core.health import HELD
@@ -12,7 +12,7 @@ _BESIDE = 1_000
 
 
 def marks_are_one(evidence: Evidence) -> Iterator[str]:
-    """I31: what a run cost is marked simulated exactly where its job is."""
+    """L1: what a run cost is marked simulated exactly where its job is."""
     marks = {job["id"]: job["simulated"] for job in evidence.jobs}
     for line in evidence.cost_lines:
         if line["simulated"] != marks.get(line["job_id"], line["simulated"]):
@@ -20,7 +20,7 @@ def marks_are_one(evidence: Evidence) -> Iterator[str]:
 
 
 def held_lanes_send_nothing(evidence: Evidence) -> Iterator[str]:
-    """I32: on a held lane nothing is sent but one run a try; on one that a person holds nothing at all."""
+    """L2: on a held lane nothing is sent but one run a try; on one that a person holds nothing at all."""
     attempts = {row["id"]: row for row in evidence.attempts}
     open_holds: dict[tuple[Any, ...], _Hold] = {}
     for event in sorted(evidence.events, key=_order):
@@ -69,7 +69,7 @@ def _order(event: Row) -> tuple[str, bool, int, str]:
 
 
 def windows_are_kept(evidence: Evidence) -> Iterator[str]:
-    """I33: a run is bought and priced by the completion window that its job asked for."""
+    """L3: a run is bought and priced by the completion window that its job asked for."""
     windows = {job["id"]: job["window"] for job in evidence.jobs}
     bought = {row["id"]: row["window"] for row in evidence.attempts}
     for row in evidence.attempts:
@@ -80,3 +80,10 @@ def windows_are_kept(evidence: Evidence) -> Iterator[str]:
         told = f"window {window}:" in line["basis"] if window != "soonest" else "window" not in line["basis"]
         if line["amount"] is not None and not told:
             yield f"{line['attempt_id']} has window {window} and was priced as {line['basis']!r}"
+
+
+LANE_INVARIANTS: dict[str, Callable[[Evidence], Iterator[str]]] = {
+    "L1": marks_are_one,
+    "L2": held_lanes_send_nothing,
+    "L3": windows_are_kept,
+}
