@@ -1,8 +1,8 @@
-"""Three job types: a digest with structured output, a report with citations, and a draft that people review."""
+"""Job types: a digest with structured output, a report with citations, a digest of files, a draft under review."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from backlane import App, CheckFailed, Request, Review, Sensitive
+from backlane import App, CheckFailed, File, Request, Review, Sensitive
 
 app = App()
 
@@ -74,6 +74,30 @@ def research_report(inputs: Text) -> Request:
 def report_summary(inputs: Text) -> str:
     """The title only."""
     return f"Report on {inputs.title!r}"
+
+
+class Papers(BaseModel):
+    """What lies on the table: PDFs, tables, pictures."""
+
+    question: str = "What do these papers say?"
+    attachments: list[File] = Field(min_length=1, max_length=10)
+
+
+@app.job("paper-digest", authority="read_only", useful_for="2h", max_cost="1.00")
+def paper_digest(inputs: Papers) -> Request:
+    """A digest of files that were sent in, in their own words."""
+    return Request(
+        model="gpt-6-luna",
+        instructions="Summarise the attached files. Quote each of them word for word.",
+        input=[inputs.question, *inputs.attachments],
+    )
+
+
+@paper_digest.summary
+def papers_summary(inputs: Papers) -> str:
+    """How many files; their names may be secret."""
+    count = len(inputs.attachments)
+    return f"Digest of {count} file{'' if count == 1 else 's'}"
 
 
 @app.job(

@@ -3,21 +3,26 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from backlane.asking import (
     ENDED,
     Ask,
+    FileHandle,
     JobHandle,
     Target,
+    awaited_pieces,
     content_request,
     events_request,
     is_done,
     job_request,
+    pieces,
     result_id,
     service_error,
     submit_request,
+    upload_request,
 )
 from backlane.errors import ServiceError, ServiceUnreachable, WaitTimeout
 
@@ -80,6 +85,16 @@ class Client:
         ask = submit_request(type, inputs, idempotency_key, wait, options)
         return JobHandle(self._patiently(lambda: self._send(ask).json(), 3))
 
+    def upload(
+        self, source: str | Path | bytes, *, name: str | None = None, media_type: str | None = None
+    ) -> FileHandle:
+        """Send in a file, a path or its bytes; its `id` is what a `File` input takes.
+
+        Raises ServiceError with the reason for one that the service does not take.
+        """
+        ask = upload_request(source, name, media_type)
+        return FileHandle(self._patiently(lambda: self._send(ask).json(), 3))
+
     def get(self, job_id: str) -> JobHandle:
         """One job, with its result's text once it has one."""
         return self._with_text(self._send(job_request(job_id)).json())
@@ -138,9 +153,10 @@ class Client:
     def _send(self, ask: Ask) -> "httpx2.Response":
         import httpx2
 
+        content = None if ask.content is None else pieces(ask.content)
         try:
             response = self._http.request(
-                ask.method, ask.path, json=ask.body, params=ask.query, headers=ask.headers
+                ask.method, ask.path, json=ask.body, content=content, params=ask.query, headers=ask.headers
             )
         except httpx2.TransportError as error:
             raise self._target.unreachable(error) from error
@@ -194,6 +210,12 @@ class AsyncClient:
         """Submit a job; see Client.submit."""
         ask = submit_request(type, inputs, idempotency_key, wait, options)
         return JobHandle(await self._patiently(ask, 3))
+
+    async def upload(
+        self, source: str | Path | bytes, *, name: str | None = None, media_type: str | None = None
+    ) -> FileHandle:
+        """Send in a file; see Client.upload."""
+        return FileHandle(await self._patiently(upload_request(source, name, media_type), 3))
 
     async def get(self, job_id: str) -> JobHandle:
         """One job, with its result's text once it has one."""
@@ -252,9 +274,10 @@ class AsyncClient:
     async def _send(self, ask: Ask) -> "httpx2.Response":
         import httpx2
 
+        content = None if ask.content is None else awaited_pieces(ask.content)
         try:
             response = await self._http.request(
-                ask.method, ask.path, json=ask.body, params=ask.query, headers=ask.headers
+                ask.method, ask.path, json=ask.body, content=content, params=ask.query, headers=ask.headers
             )
         except httpx2.TransportError as error:
             raise self._target.unreachable(error) from error

@@ -18,6 +18,7 @@ BacklaneError
     ├── Malformed           not JSON, or JSON this service does not take
     ├── TooLarge            over a declared size
     ├── BadSignature        an event that its sender did not sign
+    ├── UnsupportedMedia    a file of a kind that is not taken, or not the one it claims to be
     ├── Unauthenticated     no key, or one that is not valid now
     ├── RoleRequired        the key's role may not do this
     ├── NotFound            no such thing within sight
@@ -193,6 +194,17 @@ class BadSignature(Refusal):
     code = "bad-signature"
     title = "The signature does not hold"
     hint = "Send the bytes as they were signed; check the secret and both clocks."
+
+
+class UnsupportedMedia(Refusal):
+    """The file is of a kind that is not taken, or is not what it claims to be."""
+
+    code = "unsupported-media"
+    title = "That kind of file is not taken"
+    hint = "Send a file of a kind the detail lists, under its own media type and name."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, errors=[{"pointer": "/file", "detail": detail}])
 
 
 class Unauthenticated(Refusal):

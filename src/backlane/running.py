@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 from backlane.engine.embedded import Embedded
 from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
+from backlane.errors import BacklaneError
 from backlane.provider.openai import OpenAIProvider
 from backlane.service.carry import Carrier
+from backlane.service.forget_files import forget_files
 from backlane.service.ports import Ports
 from backlane.settings import Settings
 from backlane.store.dialects import sqlite_path
 from backlane.store.lock import WorkerLock
 from backlane.store.transaction import SqlStore
+
+# Between looks at what belongs to no job, milliseconds.
+_TIDY_EVERY = 2_000
 
 
 @dataclass(slots=True)
@@ -46,6 +51,7 @@ class Service:
     _lock: WorkerLock | None = None
     _pumping: asyncio.Task[None] | None = None
     _hinting: asyncio.Task[None] | None = None
+    _tidying: asyncio.Task[None] | None = None
     _prepared: bool = False
 
     async def start_worker(self, ended: Callable[[], None] | None = None) -> None:
@@ -59,6 +65,7 @@ class Service:
             await self.hints.inbox.take_over()
         self._hinting = asyncio.create_task(self.hints.run())
         self._pumping = asyncio.create_task(self._work())
+        self._tidying = asyncio.create_task(self._tidy())
         if ended is not None:
             self._pumping.add_done_callback(lambda _: ended())
 
@@ -71,6 +78,15 @@ class Service:
                 self.ports.log(f"the worker waits: {error.strerror}")
                 await self.ports.clock.sleep(1000)
         await self.pump.run()
+
+    async def _tidy(self) -> None:
+        """Work that belongs to no job: what fails is tried again at the next turn."""
+        while not self.pump.stopping:
+            try:
+                await forget_files(self.ports)
+            except (BacklaneError, OSError) as error:
+                self.ports.log(f"files at the provider are deleted later: {error}")
+            await self.ports.clock.sleep(_TIDY_EVERY)
 
     def worker_failure(self) -> BaseException | None:
         """What stopped the worker, if it did not stop because it was told to."""
@@ -88,6 +104,12 @@ class Service:
             self.store.database.require_whole()
             self.worker.exclusive = True
 
+    async def _stop_tidying(self) -> None:
+        """A delete that is cut off is asked for again at the next start."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
+
     async def drain(self, grace: float = 30.0) -> None:
         """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything."""
         self.pump.stop()
@@ -95,6 +117,7 @@ class Service:
         self.hints.stop()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
+            await self._stop_tidying()
             await self.engine.close(grace)
             await _ended(self._hinting, grace)
             await self.carrier.give_back()

@@ -17,6 +17,7 @@ from backlane.api.app import create_app
 from backlane.api.channels import Followers
 from backlane.api.context import Context
 from backlane.core.ports import Types
+from backlane.core.schedule import DAY, HOUR
 from backlane.engine.embedded import Embedded
 from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
@@ -38,6 +39,9 @@ from backlane.settings import Settings, read_secret
 from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
 from backlane.store.upgrade import require_current
+
+# Nobody writes to one half-written artifact for longer: what is older was left by a dead process.
+_HALF_WRITTEN = HOUR
 
 
 class SystemClock:
@@ -187,6 +191,7 @@ def _ports(
     provider = _provider(settings, accounts, clock.now, chance)
     artifacts = ArtifactFolder.from_url(settings.artifacts_url)
     artifacts.prepare()
+    artifacts.sweep((clock.now() - _HALF_WRITTEN) / 1000)
     ports = Ports(
         **given,
         store=store,
@@ -199,6 +204,10 @@ def _ports(
         worker=worker,
         accounts=accounts,
         delete_at_provider=settings.delete_at_provider,
+        upload_at_most=settings.upload_at_most,
+        file_inline_at_most=settings.file_inline_at_most,
+        files_inline_at_most=settings.files_inline_at_most,
+        provider_file_lifetime=int(settings.provider_file_days * DAY),
         timings=settings.timings(),
         streams=OpenStreams(max(1, settings.slots // 2)),
     )

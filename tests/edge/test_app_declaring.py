@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel, ConfigDict, RootModel
 
-from backlane import App, File, Request, Review
+from backlane import App, Request, Review
 from backlane.app import DeclaredJob
 from backlane.errors import CheckFailed, DeclarationError
 
@@ -264,16 +264,13 @@ def test_a_declared_job_is_still_its_function() -> None:
 
 
 def test_parts_that_cannot_run_yet_are_listed() -> None:
-    class WithFile(BaseModel):
-        papers: dict[str, list[File]] = {}
-
-    def with_file(inputs: WithFile) -> Request:
+    def plain(inputs: Tickets) -> Request:
         return Request(model="m", input="x")
 
-    job = App().job("digest", authority="low_risk_write")(with_file)
+    job = App().job("digest", authority="low_risk_write")(plain)
     job.tool(tool)
     job.action(action)
-    assert list(job.type.missing_parts) == ["an action", "file inputs"]
+    assert list(job.type.missing_parts) == ["an action"]
 
 
 def test_every_option_and_part_moves_the_version() -> None:

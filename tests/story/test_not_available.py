@@ -4,17 +4,12 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
-from backlane import App, File, Request
+from backlane import App, Request
 from backlane.core.storage import Search
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.values import Note, a_request
-
-
-class Pictures(BaseModel):
-    text: str
-    pictures: list[File] = []
 
 
 class Money(BaseModel):
@@ -32,10 +27,6 @@ def app_with_parts() -> App:
     async def pay(args: Money, *, key: str) -> Money:
         return args
 
-    @app.job("with-files", authority="read_only")
-    def with_files(inputs: Pictures) -> Request:
-        return Request(model="gpt-6-luna", input=[inputs.text, *inputs.pictures])
-
     @app.job("by-batch", authority="read_only", lanes=["batch", "interactive"])
     def by_batch(inputs: Note) -> Request:
         return a_request(inputs)
@@ -47,7 +38,6 @@ def app_with_parts() -> App:
     ("name", "reason"),
     [
         ("with-action", "an action"),
-        ("with-files", "file inputs"),
         ("by-batch", "batch"),
     ],
 )

@@ -162,12 +162,14 @@ async def test_an_event_hours_after_the_end_changes_nothing(hooked: Place) -> No
 async def test_what_an_event_claims_is_never_believed(hooked: Place) -> None:
     """It says failed, canceled, completed: the run goes on, and so does the job."""
     ana = await hooked.caller()
-    script(hooked, {"running_seconds": 1})
+    script(hooked, {"running_seconds": 3600})
     job = await submitted(hooked, ana)
     view = await seen(hooked, ana, job.id, lambda view: view["provider_response_id"])
     for number, kind in enumerate(["response.failed", "response.cancelled", "response.completed"]):
         await tell(hooked, view["provider_response_id"], f"wh_{number}", kind)
         await seen(hooked, ana, job.id, lambda view, n=number: calls(hooked, "retrieve") > n)
+    hooked.simulator.world.advance(3600)
+    await tell(hooked, view["provider_response_id"], "wh_last", "response.completed")
     view = await finished(hooked, ana, job)
     assert view["status"] == "completed"
     assert [one["state"] for one in view["attempts"]] == ["completed"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
+from backlane.cli.files import file_paths, submit_with_files
 from backlane.cli.printing import event_line, job_card, job_line, put, put_json, say
 from backlane.errors import SettingsError
 
@@ -89,7 +90,7 @@ def submit(
     type: the job type's name.
     input: one input as name=value; a repeated name makes a list.
     inputs: a JSON file with all inputs, or - for standard input.
-    file: a file input; not available in this version.
+    file: one file input as name=path; it is uploaded first. A repeated name makes a list.
     user: for whom; service keys and admins only.
     account: your own customer reference.
     max_cost: the most this job may cost, such as 0.50.
@@ -99,12 +100,12 @@ def submit(
     watch: print its events until it ends.
     as_json: print JSON.
     """
-    if file:
-        raise SettingsError("--file: file inputs are not available in this version; pass text with --input")
+    files = file_paths(file or [])
     given = {"user": user, "account": account, "max_cost": max_cost, "sensitive": sensitive or None}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     with _client() as client:
-        job = client.submit(type, _inputs(input or [], inputs), idempotency_key=idempotency_key, **options)
+        options["idempotency_key"] = idempotency_key
+        job = submit_with_files(client, type, _inputs(input or [], inputs), files, options)
         if watch:
             return _watch(client, job.id, as_json)
         if wait:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
 from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
@@ -39,7 +40,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(InboxTransaction, LiveTransaction, ToolTransaction, LaneRecords, Protocol):
+class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, LaneRecords, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

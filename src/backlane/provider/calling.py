@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from backlane.core.outcome import NotSent, Refused, Unknown, When
@@ -69,6 +69,22 @@ class EventStream:
     async def close(self) -> None:
         """Let go of the connection."""
         await self._response.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with one file, which is read piece by piece. `timeout` is for the whole call, seconds."""
+
+    fields: Mapping[str, Any]
+    filename: str
+    content: BinaryIO
+    media_type: str
+    timeout: float
+
+    def arguments(self) -> dict[str, Any]:
+        """What the SDK's client is called with; it writes the form."""
+        file = ("file", (self.filename, self.content, self.media_type))
+        return {"body": dict(self.fields), "files": [file]}
 
 
 class Calls:
@@ -149,7 +165,7 @@ class Calls:
         return client
 
     async def call(
-        self, name: str, method: str, path: str, content: bytes | None = None
+        self, name: str, method: str, path: str, content: bytes | Form | None = None
     ) -> Reply | Refused | Unknown | NotSent:
         """One request, never repeated. No reply is either proof that nothing was sent, or not knowing."""
         found = await self._ask(name, method, path, content, streams=False)
@@ -163,7 +179,7 @@ class Calls:
         return await self._ask(name, method, path, content, streams=True)
 
     async def _ask(
-        self, name: str, method: str, path: str, content: bytes | None, *, streams: bool
+        self, name: str, method: str, path: str, content: bytes | Form | None, *, streams: bool
     ) -> EventStream | Reply | Refused | Unknown | NotSent:
         account = self._accounts.get(name)
         if account is None or not account.api_key:
@@ -177,10 +193,14 @@ class Calls:
             return NotSent(f"this process cannot make a connection: {error.strerror}")
         given: dict[str, Any] = {} if content is None else {"content": content}
         options: dict[str, Any] = {"max_retries": 0}
+        timeout = self._timeout
         if streams:
             given["stream"], options["headers"] = True, {"Accept-Encoding": "identity"}
+        if isinstance(content, Form):
+            given, timeout = content.arguments(), max(self._timeout, content.timeout)
+            options["headers"] = {"Content-Type": "multipart/form-data"}
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(timeout):
                 return await _answer(_sender(client, method), path, account, {**given, "options": options})
         except openai.APIStatusError as error:
             return _reply(error.response, account)

@@ -15,6 +15,7 @@ from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequ
 from backlane.service.accept import keep_accepted
 from backlane.service.access import Caller, relation, visible
 from backlane.service.fail import fail
+from backlane.service.link import files_of, link_files
 from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
@@ -117,6 +118,7 @@ async def retry(
         # The work stays its first requester's, whoever asked for it again.
         job = replace(job, submitted_by=old.submitted_by, user=old.user)
         tx.insert_job(job, stored, first)
+        link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         now = ports.clock.now()
         tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backlane.core.accounts import Accounts
-from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Provider, Types, Worker
+from backlane.core.artifacts import ArtifactStore
+from backlane.core.ports import Chance, Clock, Ids, Provider, Types, Worker
 from backlane.core.price import Pricer
-from backlane.core.schedule import Timings
+from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
 from backlane.service.health import Health
 from backlane.service.open_streams import OpenStreams
@@ -41,6 +42,10 @@ class Ports:
     accounts: Accounts
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
+    upload_at_most: int = 50_000_000
+    file_inline_at_most: int = 256_000
+    files_inline_at_most: int = 1_000_000
+    provider_file_lifetime: int = 7 * DAY
     timings: Timings = field(default_factory=Timings)
     health: Health = field(default_factory=Health)
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))

@@ -20,6 +20,8 @@ from backlane.core.storage import Transaction
 from backlane.core.stream import Streaming
 from backlane.errors import InvalidRequest
 from backlane.service.accept import accepted, streaming
+from backlane.service.attach import attached
+from backlane.service.bring import CannotAttach, NotYet, forget_copies
 from backlane.service.conclude import conclude
 from backlane.service.continuation import continuation_of
 from backlane.service.fail import failed
@@ -32,6 +34,8 @@ from backlane.service.situate import Held
 from backlane.service.take_turns import forgotten, keep_turn, turned
 
 _ACTOR = "backlane"
+# A file that is gone is uploaded anew; if it is gone each time, somebody deletes it.
+_FILE_GONE_AT_MOST = 3
 
 
 async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
@@ -57,8 +61,11 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         return await placed_anew(ports, held, attempt)
     try:
         params = await turned(ports, held, attempt, await _build(ports, held))
-    except _CannotBuild as error:
+        files = await attached(ports, held, params)
+    except (_CannotBuild, CannotAttach) as error:
         return await failed(ports, held, error.code, detail=str(error))
+    if files is not None:
+        return await _await_files(ports, held, files)
     wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
     if wait > 0:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
@@ -66,7 +73,7 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     if sending is None:
         return None
     if not way.open:
-        return await put_off(ports, sending, way.until, Phase.INCIDENT, way.code)
+        return await put_off(ports, sending, way.until, Phase.INCIDENT, way.code, lane_held=True)
     ports.point("sending")
     params["metadata"] = {
         **(params.get("metadata") or {}),
@@ -90,6 +97,19 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     ports.health.note(attempt.provider_account, attempt.lane, outcome, sent_at, ports.clock.now())
     ports.point("answered")
     return await keep_create(ports, sending, attempt, outcome)
+
+
+async def _await_files(ports: Ports, held: Held, files: NotYet) -> Held | None:
+    """A file must be at the provider first; what a person must mend there holds the lane as a create's refusal does."""
+    if files.refusal is None:
+        return await put_off(ports, held, files.until, files.phase, files.code)
+    code, message, now = files.code, files.refusal.message, ports.clock.now()
+    place = held.job.provider_account, held.job.lane
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        return _waiting(job, now, hold_lane(tx, ports, place, code, message), files.phase, code)
+
+    return await conclude(ports, held, turn)
 
 
 class _CannotBuild(Exception):
@@ -171,7 +191,8 @@ async def keep_create(
 async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused) -> Held | None:
     now = ports.clock.now()
     anew = await forgotten(ports, attempt, outcome.code)
-    if outcome.when is When.NEVER and not anew:
+    file_gone = outcome.code == "file_gone" and _refused_as(held, "file_gone") < _FILE_GONE_AT_MOST
+    if outcome.when is When.NEVER and not (anew or file_gone):
         return await failed(
             ports,
             held,
@@ -184,6 +205,8 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         until = now if anew else now + delay
+        if file_gone:
+            forget_copies(tx, job)
         if outcome.when is When.INCIDENT:
             place = attempt.provider_account, attempt.lane
             until = hold_lane(tx, ports, place, outcome.code, outcome.message)
@@ -197,6 +220,10 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
         turn,
         fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.REFUSED, outcome.code, now),
     )
+
+
+def _refused_as(held: Held, code: str) -> int:
+    return sum(1 for one in held.attempts if one.state is AttemptState.REFUSED and one.code == code)
 
 
 async def _not_sent(ports: Ports, held: Held, attempt: Attempt, outcome: NotSent) -> Held | None:
@@ -227,13 +254,15 @@ def _waiting(job: Job, now: int, until: int, phase: Phase, code: str) -> tuple[J
     return replace(job, wait_until=until, tries=job.tries + 1, due_at=until), [told]
 
 
-async def put_off(ports: Ports, held: Held, until: int, phase: Phase, code: str) -> Held | None:
+async def put_off(
+    ports: Ports, held: Held, until: int, phase: Phase, code: str, *, lane_held: bool = False
+) -> Held | None:
     """Wait for capacity, or for a held lane, before a planned attempt is sent."""
     now = ports.clock.now()
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         at = min(until, max(job.useful_until, now))
-        if phase is Phase.INCIDENT:
+        if lane_held:
             at = still_held(tx, job, at, now)
         told: list[Event] = []
         if job.phase is not phase:

@@ -14,6 +14,7 @@ from backlane.service.access import Caller, closed_for, note_read, open_content,
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
+from backlane.service.upload import own_upload, require_reason, upload_artifact
 from backlane.service.view import artifact_view
 
 
@@ -81,7 +82,8 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
     """The metadata of a job's artifacts."""
 
     def body(tx: Transaction) -> tuple[Job, list[Row]]:
-        return visible(tx, caller, tx.job(job_id)), tx.artifacts(job_id)
+        job = visible(tx, caller, tx.job(job_id))
+        return job, [*tx.files_of([job_id])[job_id], *tx.artifacts(job_id)]
 
     job, rows = await ports.store.read(body)
     return [artifact_view(row, closed_for(caller, job), job.simulated) for row in rows]
@@ -90,14 +92,14 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
 async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
     """One artifact's metadata. Raises NotFound."""
 
-    def body(tx: Transaction) -> tuple[Job, Row]:
+    def body(tx: Transaction) -> dict[str, Any]:
         row = tx.artifact(artifact_id)
         if row is None:
-            raise NotFound()
-        return visible(tx, caller, tx.job(row["job_id"])), row
+            return artifact_view(upload_artifact(own_upload(tx, caller, artifact_id)), False)
+        job = visible(tx, caller, tx.job(row["job_id"]))
+        return artifact_view(row, closed_for(caller, job), job.simulated)
 
-    job, row = await ports.store.read(body)
-    return artifact_view(row, closed_for(caller, job), job.simulated)
+    return await ports.store.read(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +116,21 @@ class Content:
 async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Content:
     """An artifact's bytes, if the release gate and the caller's role allow it."""
 
-    def body(tx: Transaction) -> tuple[Job, Row]:
+    def body(tx: Transaction) -> tuple[bool, Row, bool]:
         row = tx.artifact(artifact_id)
         if row is None:
-            raise NotFound()
+            row = own_upload(tx, caller, artifact_id)
+            require_reason(caller, row, reason)
+            return row["submitted_by"] != caller.name, row, False
         job = visible(tx, caller, tx.job(row["job_id"]))
         if row["kind"] != "input":
             open_content(caller, job, reason)
-        return job, row
+        return job.gate != "none" or caller.role == "support", row, job.simulated
 
-    job, row = await ports.store.read(body)
-    if job.gate != "none" or caller.role == "support":
+    audited, row, simulated = await ports.store.read(body)
+    if audited:
         await ports.store.write(lambda tx: note_read(tx, ports, caller, "content.read", artifact_id, reason))
-    headers = {"Backlane-Simulated": "true"} if job.simulated else {}
+    headers = {"Backlane-Simulated": "true"} if simulated else {}
     return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row), headers)
 
 

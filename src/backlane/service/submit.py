@@ -12,12 +12,13 @@ from backlane.core import lifecycle
 from backlane.core.authority import gate_for
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase, Status
-from backlane.core.lane import Window, against_window, chosen, verdicts
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
 from backlane.errors import IdempotencyConflict, InvalidRequest, NotAvailable, RoleRequired
 from backlane.service.access import Caller
+from backlane.service.choose_lane import Choice, Wanted, choose
+from backlane.service.link import files_of, link_files
 from backlane.service.outputs import sha256_hex
 from backlane.service.ports import Ports
 
@@ -67,12 +68,14 @@ async def submit(
         if known is not None:
             return known, False
     job, inputs, first = prepare(ports, caller, submission)
+    files = files_of(ports, job, inputs)
 
     def body(tx: Transaction) -> tuple[Job, bool]:
         known = None if key is None else _known(tx, caller, key, body_hash)
         if known is not None:
             return known, False
         tx.insert_job(job, inputs, first)
+        link_files(tx, caller, job, files)
         if key is not None and not tx.use_key(_key_row(caller, key, body_hash, job)):
             raise _TakenMeanwhile
         return job, True
@@ -130,25 +133,10 @@ def prepare(
     inputs = job_type.read_inputs(submission.inputs)
     now = ports.clock.now()
     times = _times(job_type, submission, now)
-    account = ports.accounts.of(caller.workspace_name)
-    if account is None:
-        raise NotAvailable("This workspace has no provider account; an operator must give it one.")
-    window = submission.window or job_type.window
-    against = _against(job_type, inputs, submission, window, times)
-    rows = verdicts(
-        job_type.lanes,
-        submission.lane,
-        window=window,
-        against=against,
-        background=account.background,
-    )
-    lane = chosen(rows)
-    if lane is None:
-        reasons = "; ".join(f"{row['lane']}: {row['reason']}" for row in rows)
-        raise NotAvailable(f"No lane can take this job: {reasons}.", lane_reasons=rows)
+    wanted = Wanted(submission.lane, submission.window, _live(job_type, submission))
+    choice = choose(ports, caller, job_type, inputs, wanted, times)
     stored = json.dumps(submission.inputs, ensure_ascii=False)
-    job = _job(ports, caller, submission, job_type, now, lane=lane, rows=rows)
-    job = replace(job, window=window, provider_account=account.name, simulated=account.simulated)
+    job = _job(ports, caller, submission, job_type, now, choice=choice)
     gate = _gate(job_type, inputs, submission, lineage)
     job = replace(
         job,
@@ -158,40 +146,12 @@ def prepare(
         summary=job_type.summarize(inputs),
         retry_of=lineage.retry_of.id if lineage else None,
     )
-    data = {"type": job.type, "lane": lane, "retry_of": job.retry_of}
+    data = {"type": job.type, "lane": job.lane, "retry_of": job.retry_of}
     job, submitted = lifecycle.apply(
         job, Command.SUBMIT, now, phase=Phase.READY, actor=caller.name, data=data
     )
-    chosen_lane = Event("lane.chosen", now, "backlane", {"lane": lane, "reason": _reason(rows, lane)})
+    chosen_lane = Event("lane.chosen", now, "backlane", {"lane": job.lane, "reason": choice.reason})
     return job, stored, [submitted, chosen_lane]
-
-
-def _against(
-    job_type: JobType,
-    inputs: Any,
-    submission: Submission,
-    window: str,
-    times: Mapping[str, int | None],
-) -> str | None:
-    """What speaks against the completion window that was asked for or declared."""
-    if window == Window.SOONEST:
-        return None
-    try:
-        tier = job_type.build(inputs).get("service_tier")
-    except Exception:
-        tier = None  # a type that cannot build its request fails when it is to be sent, and says so
-    return against_window(
-        window,
-        start=times["due_at"] or 0,
-        useful_until=times["useful_until"] or 0,
-        deadline=times["deadline"],
-        live=_live(job_type, submission),
-        service_tier=tier,
-    )
-
-
-def _reason(rows: list[dict[str, str]], lane: str) -> str:
-    return next(row["reason"] for row in rows if row["lane"] == lane)
 
 
 def _gate(job_type: JobType, inputs: Any, submission: Submission, lineage: Lineage | None) -> Gate:
@@ -251,8 +211,7 @@ def _job(
     job_type: JobType,
     now: int,
     *,
-    lane: str,
-    rows: list[dict[str, str]],
+    choice: Choice,
 ) -> Job:
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
@@ -271,12 +230,15 @@ def _job(
         due_at=now,
         useful_until=now,
         created_at=now,
-        lane=lane,
+        lane=choice.lane,
+        window=choice.window,
+        provider_account=choice.account.name,
+        simulated=choice.account.simulated,
         live=_live(job_type, submission),
         priority=submission.priority,
         max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
         metadata=dict(submission.metadata or {}),
-        lane_reasons=rows,
+        lane_reasons=choice.rows,
     )
 
 
@@ -284,8 +246,7 @@ def _job(
 _FRESH: dict[str, Any] = {
     "status": Status.QUEUED, "phase": Phase.READY, "gate": Gate.NONE, "review_state": "not_required",
     "version": 1, "lease_no": 0, "lease_state": "free", "leases_lost": 0, "tries": 0,
-    "provider": "openai", "provider_account": "", "simulated": False, "window": "soonest", "held": False,
-    "summary": "", "inputs_digest": "",
+    "provider": "openai", "held": False, "summary": "", "inputs_digest": "",
     **dict.fromkeys(
         (
             "provider_response_id", "wait_until", "deadline", "ends_as", "cancel_asked_at", "failure", "started_at",

@@ -35,9 +35,10 @@ class Around:
 def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
     """Read everything around these jobs."""
     ids = [job.id for job in jobs]
+    files, outputs = tx.files_of(ids), tx.artifacts_of(ids)
     return Around(
         tx.attempts_of(ids),
-        tx.artifacts_of(ids),
+        {job_id: [*files[job_id], *outputs[job_id]] for job_id in ids},
         tx.cost_lines_of(ids),
         tx.reviews_of(ids),
         tx.changes(ids),
@@ -99,7 +100,7 @@ def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, 
     }
 
 
-def artifact_view(row: Row, closed: bool, simulated: bool) -> dict[str, Any]:
+def artifact_view(row: Row, closed: bool, simulated: bool = False) -> dict[str, Any]:
     """An artifact's metadata; a closed one shows that it exists, not how large or what it holds."""
     hidden = closed and row["kind"] != "input"
     # A model names the files it writes, and the tools it calls.

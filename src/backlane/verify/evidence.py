@@ -29,6 +29,9 @@ class Evidence:
     inbox: Sequence[Row] = ()
     turns: Sequence[Row] = ()
     tool_calls: Sequence[Row] = ()
+    uploads: Sequence[Row] = ()
+    job_files: Sequence[Row] = ()
+    provider_files: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     submits: Sequence[Row] | None = None

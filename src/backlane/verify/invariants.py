@@ -10,6 +10,7 @@ from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
@@ -267,6 +268,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
     **TOOL_INVARIANTS,
+    **FILE_INVARIANTS,
     **LANE_INVARIANTS,
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
@@ -279,6 +281,7 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I19": ("provider_log", "judged from our rows only; the provider's truth log was not given"),
     "I20": ("provider_log", "needs the provider's truth log"),
     "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
+    **FILE_NEEDS,
 }
 
 
