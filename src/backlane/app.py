@@ -253,5 +253,6 @@ def _options(name: str, given: dict[str, Any], review: Review | None) -> Options
         review_quorum=read_count(name, "review quorum", reviewing.quorum),
         respond_within=None if within is None else milliseconds(name, "respond_within", within),
         separate=reviewing.separate,
+        escalation=tuple(reviewing.escalate_to),
         reviewed=review is not None,
     )

@@ -31,12 +31,15 @@ class Review:
     """Who reviews a type's jobs: the role, how many approvals, within what time ("4h").
 
     `separate=False` lets the requester decide on their own job; not for `external_effect`.
+    When nobody answers within `respond_within` it is handed on to the roles in `escalate_to`, each with that
+    time anew; when the last has not answered the job ends failed. Nobody's silence ever approves.
     """
 
     role: str = "reviewer"
     quorum: int = 1
     respond_within: str | timedelta | None = None
     separate: bool = True
+    escalate_to: Sequence[str] = ()
 
 
 P = ParamSpec("P")
@@ -225,6 +228,10 @@ def read_review(type_name: str, authority: str, review: Review | None) -> Review
         raise DeclarationError(type_name, "review must be a Review(…)")
     read_flag(type_name, "review separate", given.separate)
     one_of(type_name, "review role", given.role, ["reviewer", "admin"])
+    if not isinstance(cast(Any, given.escalate_to), list | tuple):
+        raise DeclarationError(type_name, "review escalate_to must be a list of roles")
+    for role in given.escalate_to:
+        one_of(type_name, "review escalate_to", role, ["reviewer", "admin"])
     if not given.separate and authority == Authority.EXTERNAL_EFFECT:
         raise DeclarationError(type_name, "separate=False is not possible for external_effect")
     return given

@@ -119,6 +119,16 @@ class BuiltType:
         return self.options.review_quorum
 
     @property
+    def review_separate(self) -> bool:
+        """Whether the requester is kept from deciding on their own job."""
+        return self.options.separate
+
+    @property
+    def escalation(self) -> Sequence[str]:
+        """The roles a review is handed on to, one after the other, when nobody answers."""
+        return self.options.escalation
+
+    @property
     def respond_within(self) -> int | None:
         """How long reviewers have, in milliseconds."""
         return self.options.respond_within

@@ -28,6 +28,7 @@ class Options:
     review_quorum: int
     respond_within: int | None
     separate: bool
+    escalation: tuple[str, ...]
     reviewed: bool
 
 

@@ -88,7 +88,7 @@ def test_commands_are_imperative_and_never_name_an_event() -> None:
 def test_the_gate_has_no_way_around_it() -> None:
     assert target(Command.FINISH_UNREVIEWED, Status.RUNNING) is Status.COMPLETED
     leads_to_completed = [row for row in TABLE.values() if Status.COMPLETED in row.moves.values()]
-    assert leads_to_completed == [TABLE[Command.FINISH_UNREVIEWED]]
+    assert leads_to_completed == [TABLE[Command.FINISH_UNREVIEWED], TABLE[Command.APPROVE]]
     with pytest.raises(NotAllowed):
         target(Command.FINISH_UNREVIEWED, Status.NEEDS_REVIEW)
 
@@ -112,7 +112,7 @@ def test_allowed_is_computed_for_the_caller() -> None:
     doubtful = a_job(status=Status.NEEDS_REVIEW, phase=Phase.SUBMISSION_UNKNOWN)
     assert allowed(doubtful, frozenset({"requester"})) == ["cancel"]
     assert "resolve" in allowed(doubtful, frozenset({"operator"}))
-    assert set(VERBS) == {"cancel", "retry", "resolve"}
+    assert set(VERBS) == {"cancel", "approve", "reject", "retry", "resolve"}
 
 
 def test_a_status_is_assigned_only_in_the_lifecycle() -> None:

@@ -95,7 +95,9 @@ async def test_a_gated_job_is_never_completed_unreviewed(
     view = await finished(working, ana, job)
     assert (view["status"], view["phase"]) == ("needs_review", phase)
     assert view["review"]["state"] == "pending"
-    assert view["review"]["payload_hash"].startswith("sha256:")
+    assert view["review"]["payload_hash"] is None
+    shown = await read_job(working.service.ports, olga, job.id)
+    assert shown["review"]["payload_hash"].startswith("sha256:")
     result = next(row for row in view["artifacts"] if row["kind"] == "result")
     assert (result["bytes"], result["sha256"]) == (None, None)
     assert view["attempts"][0]["usage"] == {}

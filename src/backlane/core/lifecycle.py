@@ -26,6 +26,8 @@ class Command(StrEnum):
     REQUEUE = "requeue"
     OPEN_REVIEW = "open_review"
     FINISH_UNREVIEWED = "finish_unreviewed"
+    APPROVE = "approve"
+    RECHECK = "recheck"
     REQUEST_CANCEL = "request_cancel"
     CONFIRM_CANCELED = "confirm_canceled"
     BEGIN_EXPIRY = "begin_expiry"
@@ -115,6 +117,18 @@ TABLE: Mapping[Command, Row] = MappingProxyType(
             "job.completed",
             "the answer is stored and no review was asked",
         ),
+        Command.APPROVE: Row(
+            _to(Status.COMPLETED, Status.NEEDS_REVIEW, Status.RUNNING),
+            _ENDED,
+            "job.completed",
+            "a person approved exactly what was shown, and it is released",
+        ),
+        Command.RECHECK: Row(
+            _to(Status.RUNNING, Status.NEEDS_REVIEW),
+            frozenset({Phase.CHECK}),
+            "job.phase_changed",
+            "a reviewer's edited version is checked before it is released",
+        ),
         Command.REQUEST_CANCEL: Row(
             _stay(*_OPEN),
             frozenset({Phase.CANCELING}),
@@ -152,7 +166,10 @@ class Verb:
     not_phases: frozenset[Phase] = frozenset()
 
 
-# Who: "requester" is the job's own submitter, "operator" includes admins.
+_DECIDED_IN = frozenset({Phase.OUTPUT, Phase.ACTION, Phase.SENSITIVE, Phase.SAMPLED})
+_DECISION = Verb(frozenset({Status.NEEDS_REVIEW}), frozenset({"reviewer"}), phases=_DECIDED_IN)
+# Who: "requester" is the job's own submitter, "operator" includes admins, "reviewer" is whoever may
+# decide the open review: its role, duties separated.
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "cancel": Verb(
@@ -160,6 +177,8 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             frozenset({"requester", "operator"}),
             not_phases=frozenset({Phase.EFFECT_UNKNOWN}),
         ),
+        "approve": _DECISION,
+        "reject": _DECISION,
         "retry": Verb(TERMINAL, frozenset({"requester", "operator"})),
         "resolve": Verb(
             frozenset({Status.NEEDS_REVIEW}),

@@ -154,6 +154,13 @@ class JobType(Protocol):
     @property
     def respond_within(self) -> int | None: ...
     @property
+    def review_separate(self) -> bool: ...
+    @property
+    def escalation(self) -> Sequence[str]:
+        """The roles a review is handed on to, one after the other, when nobody answers."""
+        ...
+
+    @property
     def reviewed(self) -> bool:
         """Whether the declaration itself asks for a review."""
         ...

@@ -27,6 +27,7 @@ class Situation:
     sender_gone: bool = False
     answer_kept: bool = False
     incident_until: int | None = None
+    respond_by: int | None = None  # of the open review
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,11 @@ class AskPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOn:
+    """Nobody decided the review in time: the next in the chain is asked, or it ends. Silence approves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """End the job as failed."""
 
@@ -121,6 +127,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | Adopt | AskPerson | Fail | BeginExpiry
+    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | Adopt | AskPerson | HandOn | Fail | BeginExpiry
     | End | Wait
 )  # fmt: skip

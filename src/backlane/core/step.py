@@ -11,6 +11,7 @@ from backlane.core.situation import (
     Check,
     End,
     Fail,
+    HandOn,
     Look,
     MarkUnknown,
     Plan,
@@ -154,7 +155,8 @@ _NEXT_REASON = {
 def _open(situation: Situation, now: int) -> Step:
     job, attempt = situation.job, situation.attempt
     if job.status is Status.NEEDS_REVIEW:
-        return Wait(None)
+        due = situation.respond_by
+        return HandOn() if due is not None and now >= due else Wait(due)
     if attempt is not None:
         if attempt.state is AttemptState.ACCEPTED:
             at = attempt.look_at or 0

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from backlane.core.job import Gate, Job, Status
+from backlane.core.review import is_requester, may_decide
 from backlane.core.schedule import DAY, MINUTE
 from backlane.core.storage import Transaction
 from backlane.errors import (
@@ -39,6 +40,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "jobs.resolve": frozenset({"operator", "admin"}),
         "artifacts.read": frozenset(ROLES),
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
+        "reviews.decide": frozenset(ROLES),
     }
 )
 
@@ -53,6 +55,7 @@ class Caller:
     kind: str
     role: str
     key_id: str
+    may_decide: bool = True
 
     @property
     def sees_everything(self) -> bool:
@@ -106,7 +109,8 @@ async def authenticate(ports: Ports, header: str | None) -> Caller:
         # A disk that is full must not keep people from reading.
         with suppress(StoreError):
             await ports.store.write(lambda tx: tx.touch_key(row["id"], now))
-    return Caller(row["workspace"], row["workspace_name"], row["name"], row["kind"], row["role"], row["id"])
+    who = (row["workspace"], row["workspace_name"], row["name"], row["kind"], row["role"], row["id"])
+    return Caller(*who, may_decide=bool(row["may_decide"]))
 
 
 def require(caller: Caller, permission: str) -> None:
@@ -116,14 +120,23 @@ def require(caller: Caller, permission: str) -> None:
         raise RoleRequired(f"This needs the role {needed}; yours is {caller.role}.")
 
 
-def relation(caller: Caller, job: Job) -> frozenset[str]:
-    """What the caller is to the job, in the lifecycle table's words."""
+def relation(caller: Caller, job: Job, review: Mapping[str, Any] | None = None) -> frozenset[str]:
+    """What the caller is to the job and its newest review, in the lifecycle table's words."""
     found: set[str] = set()
     if job.submitted_by == caller.name:
         found.add("requester")
     if caller.role in ("operator", "admin"):
         found.add("operator")
+    if review is not None and decides(caller, job, review):
+        found.add("reviewer")
     return frozenset(found)
+
+
+def decides(caller: Caller, job: Job, review: Mapping[str, Any]) -> bool:
+    """Whether this caller may decide this review now, claims left aside."""
+    apart = review["separate"] and is_requester(job.submitted_by, job.user, caller.name)
+    allowed = caller.kind != "service" or caller.may_decide
+    return review["state"] == "pending" and may_decide(review, caller.role) and allowed and not apart
 
 
 def visible(tx: Transaction, caller: Caller, job: Job | None) -> Job:
@@ -134,7 +147,9 @@ def visible(tx: Transaction, caller: Caller, job: Job | None) -> Job:
         return job
     if caller.role == "reviewer":
         reviews = tx.reviews_of([job.id])[job.id]
-        if any(review["role"] == caller.role for review in reviews):
+        handed_on = tx.escalations(job.id) if reviews else []
+        roles = [*(one["role"] for one in reviews), *(one["from_role"] for one in handed_on)]
+        if caller.role in roles:
             return job
     raise NotFound()
 
@@ -145,16 +160,31 @@ def released(job: Job) -> bool:
 
 
 def closed_for(caller: Caller, job: Job) -> bool:
-    """Whether the release gate stands between this caller and the job's outputs."""
-    return not released(job) and (job.submitted_by == caller.name or caller.role == "submitter")
+    """Whether the release gate stands between this caller and what the job's run wrote."""
+    whole = job.gate is Gate.NONE or (released(job) and job.released != "edited")
+    return not whole and (job.submitted_by == caller.name or caller.role == "submitter")
 
 
-def open_content(caller: Caller, job: Job, reason: str | None) -> None:
-    """Raises unless the caller may read what the job's run wrote."""
-    if closed_for(caller, job):
+def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
+    """Whether the gate stands before one artifact: an approved edit releases only the edited version."""
+    if artifact["kind"] in ("input", "reviewer_notes"):
+        return False
+    if released(job) and artifact["edited_by"] is not None:
+        return False
+    return closed_for(caller, job)
+
+
+def open_content(caller: Caller, job: Job, artifact: Mapping[str, Any], reason: str | None) -> None:
+    """Raises unless the caller may read this artifact's content."""
+    if closed_artifact(caller, job, artifact):
         if job.finished_at is None:
             raise AwaitingReview("This job's output is being reviewed.")
         raise NotReleased("This job ended without its output being released.")
+    require_reason(caller, job, reason)
+
+
+def require_reason(caller: Caller, job: Job, reason: str | None) -> None:
+    """Raises RoleRequired if support reads somebody's content without saying why."""
     if caller.role == "support" and job.submitted_by != caller.name and not reason:
         raise RoleRequired("Support reads contents only with a reason: add ?reason=…, it is audited.")
 

@@ -16,6 +16,7 @@ from backlane.core.situation import (
     Check,
     End,
     Fail,
+    HandOn,
     Look,
     MarkUnknown,
     Plan,
@@ -30,6 +31,7 @@ from backlane.service.alert import type_missing
 from backlane.service.check import run_checks
 from backlane.service.conclude import conclude
 from backlane.service.fail import drop_planned, failed
+from backlane.service.hand_on import hand_on
 from backlane.service.observe import cancel_run, look
 from backlane.service.ports import Ports
 from backlane.service.purchase import mark_unknown, plan, send
@@ -75,6 +77,8 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
             return await _adopt(ports, held, attempt)
         case AskPerson(attempt):
             return await _ask_person(ports, held, attempt)
+        case HandOn():
+            return await hand_on(ports, held)
         case Fail(code):
             return await failed(ports, held, code)
         case BeginExpiry():

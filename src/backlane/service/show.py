@@ -3,17 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from backlane.core.event import closed_data
 from backlane.core.job import Job
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound, StoreError
-from backlane.service.access import Caller, closed_for, note_read, open_content, visible
+from backlane.service.access import Caller, closed_for, note_read, open_content, require_reason, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
-from backlane.service.read import read_cursor, write_cursor
 from backlane.service.view import artifact_view
 
 
@@ -52,8 +51,7 @@ async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | N
 
     def body(tx: Transaction) -> str:
         job = visible(tx, caller, tx.job(job_id))
-        if caller.role == "support" and job.submitted_by != caller.name:
-            open_content(caller, replace(job, submitted_by=""), reason)
+        require_reason(caller, job, reason)
         note_read(tx, ports, caller, "inputs.read", job_id, reason)
         return tx.inputs(job_id)
 
@@ -67,7 +65,7 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
         return visible(tx, caller, tx.job(job_id)), tx.artifacts(job_id)
 
     job, rows = await ports.store.read(body)
-    return [artifact_view(row, closed_for(caller, job)) for row in rows]
+    return [artifact_view(caller, job, row) for row in rows]
 
 
 async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
@@ -80,7 +78,7 @@ async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[
         return visible(tx, caller, tx.job(row["job_id"])), row
 
     job, row = await ports.store.read(body)
-    return artifact_view(row, closed_for(caller, job))
+    return artifact_view(caller, job, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: s
             raise NotFound()
         job = visible(tx, caller, tx.job(row["job_id"]))
         if row["kind"] != "input":
-            open_content(caller, job, reason)
+            open_content(caller, job, row, reason)
         return job, row
 
     job, row = await ports.store.read(body)
@@ -126,41 +124,3 @@ async def artifact_content(ports: Ports, artifact_id: str) -> bytes:
     if row is None:
         raise NotFound()
     return await _bytes(ports, row)
-
-
-def review_view(row: Row) -> dict[str, Any]:
-    """A Review of the public contract."""
-    return {
-        "id": row["id"],
-        "object": "review",
-        "job": row["job_id"],
-        "kind": row["kind"],
-        "state": row["state"],
-        "role": row["role"],
-        "quorum": row["quorum"],
-        "payload": json.loads(row["payload"]),
-        "payload_hash": row["payload_hash"],
-        "opened_at": moment(row["opened_at"]),
-        "respond_by": moment(row["respond_by"]),
-        "claim": None,
-        "decisions": [],
-        "escalations": [],
-        "allowed": [],
-    }
-
-
-async def list_reviews(
-    ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
-) -> dict[str, Any]:
-    """A page of reviews: reviewers see their role's, operators and admins all."""
-    wanted = dict(filters)
-    if caller.role == "reviewer":
-        if wanted.get("role", "reviewer") != "reviewer":
-            return {"data": [], "next_cursor": None}
-        wanted["role"] = "reviewer"
-    after = str(read_cursor(secret, caller, "reviews", cursor)[0]) if cursor is not None else None
-    rows = await ports.store.read(lambda tx: tx.reviews(caller.workspace, wanted, after, limit + 1))
-    following = (
-        write_cursor(secret, caller, "reviews", [rows[limit - 1]["id"]]) if len(rows) > limit else None
-    )
-    return {"data": [review_view(row) for row in rows[:limit]], "next_cursor": following}

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from backlane.core.duration import Usual
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, newest_of
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Status, newest_of
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
 from backlane.core.situation import Situation
@@ -63,11 +63,18 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
         incident_until=None if incident is None else incident["probe_at"],
+        respond_by=_respond_by(tx, job),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"
         situation = replace(situation, max_attempts=job_type.max_attempts, rebuy=rebuy)
     return Held(job, job.lease_no, attempts, situation, job_type, usual_for(tx, job, newest))
+
+
+def _respond_by(tx: Transaction, job: Job) -> int | None:
+    """Until when the open review is to be decided."""
+    review = tx.open_review(job.id) if job.status is Status.NEEDS_REVIEW else None
+    return None if review is None else review["respond_by"]
 
 
 def _accepted(attempts: tuple[Attempt, ...]) -> int:

@@ -10,7 +10,7 @@ from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, Job
 from backlane.core.storage import Row, Transaction
-from backlane.service.access import Caller, closed_for, relation
+from backlane.service.access import Caller, closed_artifact, closed_for, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on
 from backlane.service.ports import Ports
 from backlane.service.situate import in_doubt
@@ -83,14 +83,15 @@ def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, 
     }
 
 
-def artifact_view(row: Row, closed: bool) -> dict[str, Any]:
+def artifact_view(caller: Caller, job: Job, row: Row) -> dict[str, Any]:
     """An artifact's metadata; a closed one shows that it exists, not how large or what it holds."""
-    hidden = closed and row["kind"] != "input"
+    hidden = closed_artifact(caller, job, row)
     return {
         "id": row["id"],
         "object": "artifact",
         "job": row["job_id"],
-        "name": row["name"],
+        # A file's name was chosen by the model; the other names are ours.
+        "name": "file" if hidden and row["kind"] == "file" else row["name"],
         "kind": row["kind"],
         "media_type": row["media_type"],
         "bytes": None if hidden else row["bytes"],
@@ -125,14 +126,15 @@ def _timing(job: Job, changes: Sequence[Change], job_type_budget: int | None, no
     }
 
 
-def _review(review: Row | None, job: Job) -> dict[str, Any]:
+def _review(review: Row | None, job: Job, closed: bool) -> dict[str, Any]:
     if review is None:
         return {"id": None, "state": job.review_state, "kind": None, "payload_hash": None, "respond_by": None}
     return {
         "id": review["id"],
         "state": review["state"] if review["kind"] != "submission_unknown" else job.review_state,
         "kind": review["kind"],
-        "payload_hash": review["payload_hash"],
+        # A digest of what is closed is closed.
+        "payload_hash": None if closed else review["payload_hash"],
         "respond_by": moment(review["respond_by"]),
     }
 
@@ -156,7 +158,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
     allowed = lifecycle.allowed(
-        job, relation(caller, job), job_type.who_may_cancel if job_type else "requester"
+        job, relation(caller, job, review), job_type.who_may_cancel if job_type else "requester"
     )
     attempts, costs = around.attempts[job.id], around.costs[job.id]
     cost = _cost(costs, attempts)
@@ -176,8 +178,8 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         },
         "outcome": outcome(job, cost=cost["settled"], partial=partial, allowed=allowed, review=review),
         "failure": job.failure,
-        "review": _review(review, job),
-        "artifacts": [artifact_view(row, closed) for row in around.artifacts[job.id]],
+        "review": _review(review, job, closed),
+        "artifacts": [artifact_view(caller, job, row) for row in around.artifacts[job.id]],
         "actions": [],
         "cost": cost,
         "timing": _timing(job, around.changes[job.id], job_type.latency_budget if job_type else None, now),

@@ -16,7 +16,6 @@ from backlane.store.tables import (
     job_inputs,
     jobs,
     lanes,
-    reviews,
 )
 
 # A new job, its inputs, an attempt, events: each made once, so that no submit builds a statement.
@@ -247,23 +246,6 @@ DURATIONS_OF = (
         durations.c.type.in_(bindparam("types", expanding=True)),
     )
     .order_by(durations.c.updated_at.desc())
-)
-
-# The open review of a job.
-OPEN_REVIEW = select(reviews).where(reviews.c.job_id == bindparam("job_id"), reviews.c.state == "pending")
-# The newest reviews of several jobs, newest last.
-REVIEWS_OF = (
-    select(reviews)
-    .where(reviews.c.job_id.in_(bindparam("ids", expanding=True)))
-    .order_by(reviews.c.job_id, reviews.c.id)
-)
-# One review.
-REVIEW = select(reviews).where(reviews.c.id == bindparam("review_id"))
-# End a review that is still open.
-CLOSE_REVIEW = (
-    update(reviews)
-    .where(reviews.c.id == bindparam("at_id"), reviews.c.state == "pending")
-    .values(state=bindparam("to_state"), closed_at=bindparam("now"))
 )
 
 # The open incident of a provider account's lane.
