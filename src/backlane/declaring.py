@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from pydantic import BaseModel, RootModel, TypeAdapter
 
 from backlane.core.authority import Authority
+from backlane.core.case import OPENERS
 from backlane.core.lane import Lane
 from backlane.core.schedule import DAY, HOUR, MINUTE, SECOND
 from backlane.errors import DeclarationError
@@ -191,6 +192,22 @@ def read_flag(type_name: str, option: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise DeclarationError(type_name, f"{option} must be True or False, not {value!r}")
     return value
+
+
+def read_cases(type_name: str, table: Any) -> tuple[tuple[str, bool], ...]:
+    """Which ends open a case by themselves: words this service knows, each yes or no."""
+    if not isinstance(table, Mapping):
+        raise DeclarationError(type_name, 'cases must be a dict such as {"expired": True}')
+    rules = cast(Mapping[Any, Any], table)
+    for word, opens in rules.items():
+        if word not in OPENERS:
+            raise DeclarationError(
+                type_name,
+                f"cases: {word!r} is no end that could open one: name expired, effect_unknown, "
+                "submission_unknown, a failure's cause or its code",
+            )
+        read_flag(type_name, f"cases {word!r}", opens)
+    return tuple(sorted(cast(Mapping[str, bool], rules).items()))
 
 
 def read_output_model(type_name: str, output: Any) -> None:

@@ -30,6 +30,7 @@ class Options:
     separate: bool
     escalation: tuple[str, ...]
     reviewed: bool
+    cases: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ async def test_a_retry_is_a_new_job_made_once_with_a_gate_no_looser(working: Pla
     ports = working.service.ports
     with pytest.raises(NotAllowed) as refused:
         await control.retry(ports, ana, job.id)
-    assert refused.value.extra["allowed"] == ["cancel"]
+    assert refused.value.extra["allowed"] == ["cancel", "escalate"]
     await control.cancel(ports, ana, job.id, None)
     first, new = await control.retry(ports, ana, job.id)
     again, newer = await control.retry(ports, ana, job.id)
@@ -184,7 +184,7 @@ async def test_only_operators_cancel_where_the_type_says_so(working: Place) -> N
     ana, olga = await working.caller(), await working.caller("olga", "operator")
     script(working, {"running_seconds": 100})
     job = await submitted(working, ana, "locked")
-    assert (await read_job(working.service.ports, ana, job.id))["allowed"] == []
+    assert (await read_job(working.service.ports, ana, job.id))["allowed"] == ["escalate"]
     with pytest.raises(RoleRequired):
         await control.cancel(working.service.ports, ana, job.id, None)
     await control.cancel(working.service.ports, olga, job.id, None)

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import MutableHeaders
 
 from backlane import __version__
-from backlane.api import jobs, outputs, problems, reviews, verbs
+from backlane.api import audit, cases, jobs, marks, outputs, problems, reviews, verbs
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
 
@@ -36,6 +36,9 @@ def create_app(
     app.state.context = around
     app.include_router(jobs.router)
     app.include_router(verbs.router)
+    app.include_router(marks.router)
+    app.include_router(cases.router)
+    app.include_router(audit.router)
     app.include_router(outputs.router)
     app.include_router(reviews.router)
     problems.install(app)

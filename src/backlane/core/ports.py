@@ -161,6 +161,11 @@ class JobType(Protocol):
         ...
 
     @property
+    def cases(self) -> Mapping[str, bool]:
+        """Which ends open a case by themselves, where the type says otherwise than the default."""
+        ...
+
+    @property
     def reviewed(self) -> bool:
         """Whether the declaration itself asks for a review."""
         ...

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_case import CaseStorage
 from backlane.core.storage_review import ReviewStorage
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(ReviewStorage, Protocol):
+class Transaction(CaseStorage, ReviewStorage, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

@@ -25,6 +25,8 @@ from backlane.errors import (
 )
 from backlane.service.ports import Ports
 
+# Who acts without a person: nobody may bear these names, or an actor would not be who it seems.
+NOBODYS_NAMES = frozenset({"backlane", "system", "provider", "policy", "command-line"})
 ROLES = ("submitter", "reviewer", "support", "operator", "admin")
 KEY_LIFETIME = 90 * DAY
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -41,6 +43,9 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "artifacts.read": frozenset(ROLES),
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
         "reviews.decide": frozenset(ROLES),
+        "cases.read": frozenset(ROLES),
+        "cases.change": frozenset({"support", "operator", "admin"}),
+        "audit.read": frozenset({"admin"}),
     }
 )
 
@@ -127,6 +132,8 @@ def relation(caller: Caller, job: Job, review: Mapping[str, Any] | None = None) 
         found.add("requester")
     if caller.role in ("operator", "admin"):
         found.add("operator")
+    if caller.role == "reviewer":
+        found.add("onlooker")
     if review is not None and decides(caller, job, review):
         found.add("reviewer")
     return frozenset(found)
@@ -217,6 +224,19 @@ class NewKey:
     expires_at: int
 
 
+def _place(tx: Transaction, ports: Ports, name: str) -> dict[str, Any]:
+    """The workspace of this name, made if there is none."""
+    found = tx.workspace(name)
+    if found is not None:
+        return found
+    now = ports.clock.now()
+    place = {"id": ports.ids.new("ws"), "name": name, "created_at": now}
+    tx.insert_workspace(place)
+    line = {"workspace": place["id"], "at": now, "actor": "command-line", "action": "workspace.created"}
+    tx.audit({**line, "subject": place["id"], "data": {"name": name}})
+    return place
+
+
 def make_key(
     tx: Transaction,
     ports: Ports,
@@ -233,11 +253,12 @@ def make_key(
     for pointer, value in (("/workspace", workspace), ("/name", name)):
         if not value.strip() or len(value) > 100 or not value.isprintable():
             raise InvalidRequest([(pointer, "must be 1 to 100 printable characters")])
+    if name.strip().lower() in NOBODYS_NAMES:
+        raise InvalidRequest(
+            [("/name", f"{name!r} is what the service itself is called in events; take another")]
+        )
     now = ports.clock.now()
-    place = tx.workspace(workspace)
-    if place is None:
-        place = {"id": ports.ids.new("ws"), "name": workspace, "created_at": now}
-        tx.insert_workspace(place)
+    place = _place(tx, ports, workspace)
     kind = "service" if service else "person"
     person = tx.principal(str(place["id"]), name)
     if person is None:
@@ -261,6 +282,7 @@ def make_key(
         "last_used_at": None,
     }
     tx.insert_key(row)
-    subject = {"workspace": place["id"], "at": now, "actor": "command-line", "action": "key.created"}
-    tx.audit({**subject, "subject": row["id"], "data": {"name": name, "role": role, "kind": kind}})
+    line = {"workspace": place["id"], "at": now, "actor": "command-line"}
+    data = {"name": name, "role": role, "kind": kind}
+    tx.audit({**line, "action": "key.created", "subject": row["id"], "data": data})
     return NewKey(row["id"], key, workspace, name, role, row["expires_at"])

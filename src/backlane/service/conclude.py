@@ -8,6 +8,7 @@ from backlane.core.job import Job
 from backlane.core.storage import Transaction
 from backlane.errors import StoreError
 from backlane.service.alert import judge_end
+from backlane.service.open_case import follow_up
 from backlane.service.ports import Ports
 from backlane.service.situate import Held, situate
 
@@ -47,6 +48,7 @@ async def conclude(
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
         if saved.status is not current.status:
             judge_end(tx, ports, saved)
+            follow_up(tx, ports, saved)
         return situate(tx, ports, saved) if hold else None
 
     result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))

@@ -32,6 +32,7 @@ from backlane.errors import (
 from backlane.service.access import Caller, visible
 from backlane.service.edit import Edited, edited, kept_edit
 from backlane.service.fail import fail
+from backlane.service.open_case import follow_up
 from backlane.service.outputs import add_outputs, store_output
 from backlane.service.ports import Ports
 from backlane.service.release import decided_release
@@ -75,6 +76,8 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
             after, told = _carry_out(tx, ports, caller, job, review=review, answer=answer, edit=edit)
             noted = [] if notes is None else add_outputs(tx, ports, job, [notes], attempt_id=None, now=now)
             saved = tx.save(job, after, [*noted, *told])
+            if saved.status is not job.status:
+                follow_up(tx, ports, saved)
             _audit(tx, ports, caller, review, answer, {"job": job.id, "status": saved.status})
 
         await ports.store.write(body)

@@ -103,6 +103,8 @@ SET_RETRIED_AS = (
     )
     .values(retried_as=bindparam("retried_as_id"), version=jobs.c.version + 1)
 )
+# Mark a job beside its life: archived, held, its case. Nothing is decided by these, so the version stays.
+MARK_JOB = update(jobs).where(jobs.c.id == bindparam("at_id"), jobs.c.version == bindparam("at_version"))
 # When the next job is due.
 NEXT_DUE = select(func.min(jobs.c.due_at)).where(jobs.c.due_at.is_not(None))
 # Every statement that changes a job, for the test that reads the guards.
@@ -116,6 +118,7 @@ GUARDED = (
     GIVE_BACK,
     END_LEASES,
     SET_RETRIED_AS,
+    MARK_JOB,
 )
 
 # What was submitted for a job.

@@ -15,6 +15,7 @@ from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import JobRecords, job_of
+from backlane.store.records_case import CaseRecords
 from backlane.store.records_review import ReviewRecords
 from backlane.store.searching import NEWEST_ENDS, job_search
 from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes
@@ -22,7 +23,7 @@ from backlane.store.tables import answers, artifacts, cost_lines, durations, ide
 T = TypeVar("T")
 
 
-class Records(ReviewRecords, JobRecords):
+class Records(CaseRecords, ReviewRecords, JobRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
@@ -154,6 +155,8 @@ class Records(ReviewRecords, JobRecords):
         return self._insert_once(idempotency_keys, row)
 
     def audit(self, line: Mapping[str, Any]) -> None:
+        # Two writers of one chain come one after the other.
+        self._one(self._dialect.lock_row(queries_people.WORKSPACE_LOCK), workspace=line["workspace"])
         last = self._one(queries_people.LAST_AUDIT, workspace=line["workspace"]) or {
             "seq": 0,
             "chain": GENESIS,
