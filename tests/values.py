@@ -115,7 +115,20 @@ def small_app() -> App:
         return a_request(inputs)
 
     add_reviewed_types(app)
+    add_looked_after_types(app)
     return app
+
+
+def add_looked_after_types(app: App) -> None:
+    """Types whose bad ends open a case by themselves."""
+
+    @app.job("promised", authority="read_only", useful_for="1s", cases={"expired": True})
+    def promised(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    @app.job("watched", authority="draft", cases={"review": True, "invalid_output": True})
+    def watched(inputs: Note) -> Request:
+        return a_request(inputs)
 
 
 def add_reviewed_types(app: App) -> None:

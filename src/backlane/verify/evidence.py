@@ -26,6 +26,10 @@ class Evidence:
     cost_lines: Sequence[Row]
     reviews: Sequence[Row]
     idempotency_keys: Sequence[Row]
+    audit: Sequence[Row] = ()
+    keys: Sequence[Row] = ()
+    cases: Sequence[Row] = ()
+    notes: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     submits: Sequence[Row] | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
+from backlane.verify import invariants_case
 from backlane.verify.evidence import Evidence, Report, Row
 
 Finding = Iterator[str]
@@ -257,6 +258,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
+    **invariants_case.INVARIANTS,
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {
