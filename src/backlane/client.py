@@ -19,6 +19,7 @@ from backlane.asking import (
     service_error,
     submit_request,
 )
+from backlane.asking_case import AsyncCaring, Caring
 from backlane.errors import ServiceError, ServiceUnreachable, WaitTimeout
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _TRIES = 40
 _PAUSE = 0.25
 
 
-class Client:
+class Client(Caring):
     """The blocking client. Use it as a context manager.
 
     `url` and `api_key` default to BACKLANE_URL and BACKLANE_API_KEY. Raises ServiceError for an answer
@@ -165,7 +166,7 @@ def _passing(error: ServiceError) -> bool:
     return isinstance(error, ServiceUnreachable) or error.status in (502, 503)
 
 
-class AsyncClient:
+class AsyncClient(AsyncCaring):
     """The same for asyncio. Use it as an async context manager."""
 
     def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
