@@ -14,6 +14,7 @@ from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import INVARIANTS, check
 from tests.conftest import Place
 from tests.story.acts import fault, finished, submitted
+from tests.verify.spoils_case import SPOILS_OF_CASES, look_after
 
 Spoil = Callable[[dict[str, Any]], None]
 
@@ -27,6 +28,7 @@ async def evidence_of(working: Place) -> Evidence:
     lost = await finished(working, ana, await submitted(working, ana))
     draft = await finished(working, ana, await submitted(working, ana, "draft"))
     assert (done["status"], lost["phase"], draft["phase"]) == ("completed", "submission_unknown", "output")
+    await look_after(working, done["id"])
     submits = [
         {"key": job["id"], "body_hash": "h", "job": job["id"], "outcome": "ok"} for job in (done, lost, draft)
     ]
@@ -178,6 +180,7 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("I08", lose_event), ("I08", alter_event), ("I08", alter_actor), ("I08", follower_saw_double),
     ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),
     ("I29", damage),
+    *SPOILS_OF_CASES,
 ]  # fmt: skip
 
 

@@ -70,10 +70,10 @@ def _heads(evidence: Evidence) -> Finding:
     heads = {(row["job_id"], row["seq"]): row["chain"] for row in evidence.events}
     for row in evidence.audit:
         data = _data(row)
-        if "event_chain" not in data or data["event_seq"] == 0:
+        if "event_chain" not in data or data.get("event_seq") == 0:
             continue
-        if heads.get((data["job"], data["event_seq"])) != data["event_chain"]:
-            yield f"{row['id']}: {data['job']} had another event {data['event_seq']} when {row['actor']} acted"
+        if heads.get((data.get("job"), data.get("event_seq"))) != data["event_chain"]:
+            yield f"{row['id']}: {data.get('job')} had another event {data.get('event_seq')} when {row['actor']} acted"
 
 
 def _deeds(evidence: Evidence) -> Finding:
@@ -94,8 +94,8 @@ def _deeds(evidence: Evidence) -> Finding:
 def _subject(event: Row) -> str:
     data = _data(event)
     if event["type"].startswith("review."):
-        return data["review"]
-    return data["case"] if event["type"].startswith("case.") else event["job_id"]
+        return str(data.get("review"))
+    return str(data.get("case")) if event["type"].startswith("case.") else str(event["job_id"])
 
 
 def _keys(evidence: Evidence) -> Finding:
@@ -125,16 +125,16 @@ def _cases_of(job: Row, cases: list[Row], told: list[Row]) -> Finding:
     if sum(case["state"] == "open" for case in cases) > 1:
         yield f"{job['id']} has more than one open case"
     known = {case["id"] for case in cases}
-    named = [_data(row)["case"] for row in told if row["type"] == "case.opened"]
+    named = [str(_data(row).get("case")) for row in told if row["type"] == "case.opened"]
     if job["case_id"] != (named[-1] if named else None):
         yield f"{job['id']} names case {job['case_id']}, the one opened last is {named[-1] if named else None}"
     if known != set(named):
         yield f"{job['id']} has cases {sorted(known)}, its events tell of {sorted(set(named))}"
     for case in cases:
         states = [
-            _data(row)["state"]
+            _data(row).get("state")
             for row in told
-            if row["type"].startswith("case.") and _data(row)["case"] == case["id"]
+            if row["type"].startswith("case.") and _data(row).get("case") == case["id"]
         ]
         alternating = all(state == ("open", "closed")[n % 2] for n, state in enumerate(states))
         if not alternating or not states or states[-1] != case["state"]:
@@ -157,7 +157,7 @@ def _marks_of(job: Row, told: list[Row]) -> Finding:
 
 def _end_of(job: Row, told: list[Row]) -> Finding:
     """An ended job is still what its last change said: when, and why."""
-    retried = [_data(row)["retried_as"] for row in told if row["type"] == "job.retried"]
+    retried = [_data(row).get("retried_as") for row in told if row["type"] == "job.retried"]
     if retried != ([] if job["retried_as"] is None else [job["retried_as"]]):
         yield f"{job['id']} was retried as {job['retried_as']}, its events say {retried}"
     last = next((row for row in reversed(told) if "after" in _data(row)), None)
@@ -171,7 +171,7 @@ def _end_of(job: Row, told: list[Row]) -> Finding:
 
 
 def _notes(evidence: Evidence) -> Finding:
-    told = {_data(row)["note"] for row in evidence.events if row["type"] == "job.noted"}
+    told = {str(_data(row).get("note")) for row in evidence.events if row["type"] == "job.noted"}
     known = {row["id"] for row in evidence.notes}
     for missing in sorted(told ^ known):
         yield f"{missing} is {'told of and not there' if missing in told else 'there and not told of'}"
