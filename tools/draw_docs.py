@@ -51,6 +51,10 @@ def lifecycle() -> Iterator[str]:
         only = "".join(f" (phase `{phase}`)" for phase in sorted(rule.phases or ()))
         never = ", ".join(f"`{phase}`" for phase in sorted(rule.not_phases)) or "—"
         yield f"| {verb} | {', '.join(sorted(rule.who))} | {statuses}{only} | {never} | {rule.mark or '—'} |"
+    yield (
+        "\nWho: the requester is who submitted the job, operators include admins, a reviewer is whoever may decide "
+        "the open review (its role, duties separated), an onlooker a reviewer who has the job in sight."
+    )
     yield "\n## Events\n"
     yield "The closed list of event types: " + ", ".join(f"`{name}`" for name in EVENT_TYPES) + ".\n"
     yield (

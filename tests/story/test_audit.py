@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from typing import Any
 
 from backlane.core.event import Event
 from backlane.outbound.folder import ArtifactFolder
@@ -138,3 +139,36 @@ async def test_a_deed_without_its_line_shows(working: Place) -> None:
     folder = ArtifactFolder.from_url(working.settings.artifacts_url)
     found = {name for name, _ in check(collect(working.service.store.database, folder.read)).violations}
     assert found == {"I30", "C01"}
+
+
+async def test_a_read_of_what_the_gate_closes_is_a_line_and_an_open_one_is_none(working: Place) -> None:
+    ana = await working.caller()
+    plain = await finished(working, ana, await submitted(working, ana))
+    draft = await finished(working, ana, await submitted(working, ana, "draft"))
+    result = next(row["id"] for row in draft["artifacts"] if row["kind"] == "result")
+    async with asking(working, "rita", "reviewer") as rita, asking(working) as requester:
+        await requester.get(f"/jobs/{plain['id']}/events")
+        await requester.get(f"/jobs/{draft['id']}/events")
+        await rita.get(f"/jobs/{draft['id']}/events")
+        await rita.get(f"/jobs/{draft['id']}/events?after=100")
+        await rita.get(f"/artifacts/{result}/content")
+    async with asking(working, "sue", "support") as sue, asking(working, "root", "admin") as root:
+        assert (await sue.get(f"/jobs/{plain['id']}/inputs")).status_code == 403
+        await sue.get(f"/jobs/{plain['id']}/inputs?reason=ticket+7")
+        lines = (await root.get("/audit?limit=200")).json()["data"]
+        reads = [
+            (one["actor"], one["action"], one["subject"]) for one in lines if one["action"].endswith(".read")
+        ]
+        assert reads == [
+            ("rita", "events.read", draft["id"]),
+            ("rita", "content.read", result),
+            ("sue", "inputs.read", plain["id"]),
+            ("root", "audit.read", place_of(lines)),
+        ]
+        assert next(one for one in lines if one["action"] == "inputs.read")["data"]["reason"] == "ticket 7"
+    verified(working)
+
+
+def place_of(lines: list[dict[str, Any]]) -> str:
+    """The workspace whose log this is."""
+    return next(one["subject"] for one in lines if one["action"] == "workspace.created")

@@ -1,5 +1,6 @@
 """Every row of the control verbs: who may, from where, and what it leads to. Each is allowed and refused once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from backlane.core.storage import Search
 from backlane.errors import InvalidRequest, NotAllowed, NotFound, RoleRequired
 from backlane.service import control
 from backlane.service.access import Caller
+from backlane.service.decide import Decided, decide
 from backlane.service.escalate import escalate
 from backlane.service.mark import archive, hold, unarchive, unhold
 from backlane.service.ports import Ports
@@ -228,4 +230,39 @@ async def test_a_legal_hold_is_put_and_lifted_by_operators_whatever_the_status(w
     assert (await read_job(ports, who["ana"], draft["id"]))["phase"] == "output"
     await control.cancel(ports, who["ana"], running.id, None)
     await finished(working, who["ana"], running)
+    verified(working)
+
+
+async def test_an_escalation_and_a_decision_at_once_leave_one_outcome(working: Place) -> None:
+    who, ports = await people(working), working.service.ports
+    for _ in range(3):
+        job = await submitted(working, who["ana"], "draft")
+        view = await finished(working, who["ana"], job)
+        review = await read_review(ports, who["rita"], view["review"]["id"])
+        answer = Decided(decision="approve", payload_hash=review["payload_hash"])
+        both = await asyncio.gather(
+            ask_for_help(ports, who["ana"], job.id),
+            decide(ports, who["rita"], review["id"], answer),
+            ask_for_help(ports, who["olga"], job.id),
+            return_exceptions=True,
+        )
+        assert all(one is None or isinstance(one, str | NotAllowed | RoleRequired) for one in both), both
+        after = await read_review(ports, who["root"], review["id"])
+        # Whoever was handed the review must be asked anew; a decision that came first stands.
+        assert (after["role"], after["state"]) in (("admin", "pending"), ("reviewer", "approved"))
+        assert len(after["decisions"]) == (after["state"] == "approved")
+    verified(working)
+
+
+async def test_why_a_review_was_escalated_is_closed_to_whom_its_output_is(working: Place) -> None:
+    who, ports = await people(working), working.service.ports
+    job = await submitted(working, who["ana"], "draft")
+    view = await finished(working, who["ana"], job)
+    await escalate(ports, who["rita"], job.id, "canary-7d: it quotes a secret")
+    ana_as_admin = await working.caller("ana", "admin")
+    for caller in (who["ana"], ana_as_admin):
+        seen = [await read_job(ports, caller, job.id), await events_of(working, caller, job.id)]
+        assert "canary-7d" not in str(seen)
+    assert "canary-7d" not in str(await read_review(ports, ana_as_admin, view["review"]["id"]))
+    assert "canary-7d" in str(await read_review(ports, who["root"], view["review"]["id"]))
     verified(working)

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from backlane.core.event import closed_data
-from backlane.core.job import Job
+from backlane.core.job import Gate, Job
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound, StoreError
 from backlane.service.access import Caller, closed_for, note_read, open_content, require_reason, visible
@@ -44,6 +44,21 @@ async def read_events(
     job, rows = await ports.store.read(body)
     closed = closed_for(caller, job)
     return [event_view(row, closed) for row in rows], job.finished_at is not None and len(rows) < limit
+
+
+async def note_events_read(
+    ports: Ports, caller: Caller, job_id: str, page: Sequence[Mapping[str, Any]]
+) -> None:
+    """One audit line, if what the release gate closes to others was in these events."""
+    if not any(event["data"] != closed_data(event["data"]) for event in page):
+        return
+
+    def body(tx: Transaction) -> None:
+        job = visible(tx, caller, tx.job(job_id))
+        if job.gate is not Gate.NONE and not closed_for(caller, job):
+            note_read(tx, ports, caller, "events.read", job_id, None)
+
+    await ports.store.write(body)
 
 
 async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:

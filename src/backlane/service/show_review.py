@@ -41,7 +41,7 @@ def review_view(
         "respond_by": moment(row["respond_by"]),
         "claim": {"by": row["claimed_by"], "until": moment(row["claimed_until"])} if live else None,
         "decisions": [_decision(one, closed) for one in decided],
-        "escalations": [_escalation(one) for one in handed if one["review_id"] == row["id"]],
+        "escalations": [_escalation(one, closed) for one in handed if one["review_id"] == row["id"]],
         "allowed": _allowed(caller, job, row, now),
     }
 
@@ -62,12 +62,13 @@ def _decision(row: Row, closed: bool) -> dict[str, Any]:
     }
 
 
-def _escalation(row: Row) -> dict[str, Any]:
+def _escalation(row: Row, closed: bool) -> dict[str, Any]:
     return {
         "by": row["actor"],
         "from_role": row["from_role"],
         "to_role": row["to_role"],
-        "reason": row["reason"],
+        # A colleague's words may quote what is closed.
+        "reason": None if closed else row["reason"],
         "at": moment(row["at"]),
     }
 
