@@ -55,7 +55,7 @@ async def note_events_read(
 
     def body(tx: Transaction) -> None:
         job = visible(tx, caller, tx.job(job_id))
-        if job.gate is not Gate.NONE and not closed_for(caller, job):
+        if job.gate is not Gate.NONE:
             note_read(tx, ports, caller, "events.read", job_id, None)
 
     await ports.store.write(body)
