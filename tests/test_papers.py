@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backlane.cli.main import app as command_line
+from backlane.core.case import OPENS_BY_DEFAULT
 from backlane.core.job import Status
 from backlane.core.lane import Lane
 from tests.conftest import Place
@@ -63,7 +64,7 @@ def test_every_command_in_the_papers_exists() -> None:
 
 async def test_the_calling_page_lists_the_routes_that_are_served(place: Place) -> None:
     page = (ROOT / "docs" / "calling.md").read_text()
-    listed = set(re.findall(r"`(GET|POST) (/[\w/{}]+)`", page))
+    listed = set(re.findall(r"`(GET|POST|PATCH) (/[\w/{}-]+)`", page))
     paths = place.app().openapi()["paths"]
     served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert listed == served
@@ -77,6 +78,13 @@ def test_snippets_that_declare_job_types_run(page: str) -> None:
             exec(compile(body, page, "exec"), {"__name__": "snippet"})
             ran += 1
     assert ran == 1
+
+
+def test_the_supporting_page_tells_the_defaults_of_what_opens_a_case() -> None:
+    page = (ROOT / "docs" / "supporting.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)`.*? \| (yes|no) \|", page, re.MULTILINE))
+    assert {word: told.get(word) == "yes" for word in OPENS_BY_DEFAULT} == dict(OPENS_BY_DEFAULT)
+    assert {word for word, opens in told.items() if opens == "yes"} <= OPENS_BY_DEFAULT.keys()
 
 
 def test_links_lead_somewhere() -> None:

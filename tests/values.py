@@ -114,4 +114,35 @@ def small_app() -> App:
     def locked(inputs: Note) -> Request:
         return a_request(inputs)
 
+    add_reviewed_types(app)
+    add_looked_after_types(app)
     return app
+
+
+def add_looked_after_types(app: App) -> None:
+    """Types whose bad ends open a case by themselves."""
+
+    @app.job("promised", authority="read_only", useful_for="1s", cases={"expired": True})
+    def promised(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    @app.job("watched", authority="draft", cases={"review": True, "invalid_output": True})
+    def watched(inputs: Note) -> Request:
+        return a_request(inputs)
+
+
+def add_reviewed_types(app: App) -> None:
+    """Types whose reviews differ: two approvals and a chain, and one where the requester may decide."""
+
+    @app.job("pair", authority="draft", review=Review(quorum=2, respond_within="1h", escalate_to=("admin",)))
+    def pair(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    @pair.check
+    def no_bad_themes(result: Digest, job: Any) -> None:
+        if "bad" in result.themes:
+            raise CheckFailed("a bad theme")
+
+    @app.job("memo", authority="draft", review=Review(separate=False))
+    def memo(inputs: Note) -> Request:
+        return Request(model="gpt-6-luna", instructions="Write a memo.", input=inputs.text)

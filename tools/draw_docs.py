@@ -12,12 +12,12 @@ from backlane.core.failure import MEANINGS
 from backlane.core.job import Status
 from backlane.core.lifecycle import TABLE, TERMINAL, VERBS
 from backlane.settings import Settings
-from backlane.store import people, tables, tables_wire
+from backlane.store import people, tables, tables_case, tables_review, tables_wire
 from backlane.store.columns import metadata
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 # Importing the rooms is what fills the metadata.
-ROOMS = (people.__name__, tables.__name__, tables_wire.__name__)
+ROOMS = tuple(room.__name__ for room in (people, tables, tables_case, tables_review, tables_wire))
 NOTE = "<!-- Drawn by `make docs`; change the code, not this page. -->\n"
 
 
@@ -45,12 +45,16 @@ def lifecycle() -> Iterator[str]:
     terminal = ", ".join(f"`{status}`" for status in Status if status in TERMINAL)
     yield f"\nTerminal, computed as what nothing leads out of: {terminal}.\n"
     yield "## What people may do\n"
-    yield "| verb | who | while it is | but not in phase |\n|---|---|---|---|"
+    yield "| verb | who | while it is | but not in phase | and only if it is |\n|---|---|---|---|---|"
     for verb, rule in VERBS.items():
         statuses = ", ".join(f"`{status}`" for status in Status if status in rule.statuses)
         only = "".join(f" (phase `{phase}`)" for phase in sorted(rule.phases or ()))
         never = ", ".join(f"`{phase}`" for phase in sorted(rule.not_phases)) or "—"
-        yield f"| {verb} | {', '.join(sorted(rule.who))} | {statuses}{only} | {never} |"
+        yield f"| {verb} | {', '.join(sorted(rule.who))} | {statuses}{only} | {never} | {rule.mark or '—'} |"
+    yield (
+        "\nWho: the requester is who submitted the job, operators include admins, a reviewer is whoever may decide "
+        "the open review (its role, duties separated), an onlooker a reviewer who has the job in sight."
+    )
     yield "\n## Events\n"
     yield "The closed list of event types: " + ", ".join(f"`{name}`" for name in EVENT_TYPES) + ".\n"
     yield (

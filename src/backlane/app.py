@@ -1,6 +1,6 @@
 """How users declare job types. Every fault in a declaration is raised at import, naming the type and the fault."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
@@ -15,6 +15,7 @@ from backlane.declaring import (
     one_of,
     plain,
     read_action,
+    read_cases,
     read_count,
     read_flag,
     read_lanes,
@@ -222,11 +223,12 @@ class App:
         if_invalid: str = "fail",
         who_may_cancel: str = "requester",
         review: Review | None = None,
+        cases: Mapping[str, bool] | None = None,
         output: type[BaseModel] | None = None,
     ) -> Callable[[Callable[[M], Request]], DeclaredJob[M]]:
         """Declare a job type on a function from its inputs (a pydantic model) to a Request.
 
-        Durations are "30m" or timedeltas, `max_cost` a decimal string in USD. Raises DeclarationError.
+        Durations are "30m" or timedeltas, `max_cost` USD as "0.50", `cases` what opens one. Raises DeclarationError.
         """
         self._refuse_twice(read_name(name))
         given = {
@@ -236,8 +238,7 @@ class App:
             "max_tool_calls": max_tool_calls, "if_unknown": if_unknown, "if_invalid": if_invalid,
             "who_may_cancel": who_may_cancel,
         }  # fmt: skip
-        options = _options(name, given, review)
-
+        options = _options(name, given, review, cases or {})
         read_output_model(name, output)
 
         def declare(function: Callable[[M], Request]) -> DeclaredJob[M]:
@@ -261,7 +262,7 @@ def _built(
     return built
 
 
-def _options(name: str, given: dict[str, Any], review: Review | None) -> Options:
+def _options(name: str, given: dict[str, Any], review: Review | None, cases: Mapping[str, bool]) -> Options:
     """The declared options, each checked."""
     one_of(name, "authority", given["authority"], [str(one) for one in Authority])
     one_of(name, "if_unknown", given["if_unknown"], ["ask", "rebuy"])
@@ -288,5 +289,7 @@ def _options(name: str, given: dict[str, Any], review: Review | None) -> Options
         review_quorum=read_count(name, "review quorum", reviewing.quorum),
         respond_within=None if within is None else milliseconds(name, "respond_within", within),
         separate=reviewing.separate,
+        escalation=tuple(reviewing.escalate_to),
         reviewed=review is not None,
+        cases=read_cases(name, cases),
     )

@@ -28,6 +28,7 @@ from backlane.asking import (
     submit_request,
     upload_request,
 )
+from backlane.asking_case import AsyncCaring, Caring
 from backlane.errors import ServiceError, WaitTimeout
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _PAUSE = 0.25
 
 
-class Client:
+class Client(Caring):
     """The blocking client. Use it as a context manager.
 
     `url` and `api_key` default to BACKLANE_URL and BACKLANE_API_KEY. Raises ServiceError for an answer
@@ -191,7 +192,7 @@ class Client:
             time.sleep(_PAUSE)
 
 
-class AsyncClient:
+class AsyncClient(AsyncCaring):
     """The same for asyncio. Use it as an async context manager."""
 
     def __init__(self, url: str | None = None, api_key: str | None = None) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from pydantic import BaseModel, RootModel, TypeAdapter
 
 from backlane.core.authority import Authority
+from backlane.core.case import OPENERS
 from backlane.core.lane import WINDOWS, Lane, Window
 from backlane.core.schedule import DAY, HOUR, MINUTE, SECOND
 from backlane.errors import DeclarationError
@@ -32,12 +33,15 @@ class Review:
     """Who reviews a type's jobs: the role, how many approvals, within what time ("4h").
 
     `separate=False` lets the requester decide on their own job; not for `external_effect`.
+    When nobody answers within `respond_within` it is handed on to the roles in `escalate_to`, each with that
+    time anew; when the last has not answered the job ends failed. Nobody's silence ever approves.
     """
 
     role: str = "reviewer"
     quorum: int = 1
     respond_within: str | timedelta | None = None
     separate: bool = True
+    escalate_to: Sequence[str] = ()
 
 
 P = ParamSpec("P")
@@ -226,6 +230,22 @@ def read_window(type_name: str, given: Mapping[str, Any]) -> str:
     return window
 
 
+def read_cases(type_name: str, table: Any) -> tuple[tuple[str, bool], ...]:
+    """Which ends open a case by themselves: words this service knows, each yes or no."""
+    if not isinstance(table, Mapping):
+        raise DeclarationError(type_name, 'cases must be a dict such as {"expired": True}')
+    rules = cast(Mapping[Any, Any], table)
+    for word, opens in rules.items():
+        if word not in OPENERS:
+            raise DeclarationError(
+                type_name,
+                f"cases: {word!r} is no end that could open one: name expired, effect_unknown, "
+                "submission_unknown, a failure's cause or its code",
+            )
+        read_flag(type_name, f"cases {word!r}", opens)
+    return tuple(sorted(cast(Mapping[str, bool], rules).items()))
+
+
 def read_output_model(type_name: str, output: Any) -> None:
     if output is not None and not _is_model(output):
         raise DeclarationError(type_name, "output must be a pydantic model")
@@ -261,6 +281,10 @@ def read_review(type_name: str, authority: str, review: Review | None) -> Review
         raise DeclarationError(type_name, "review must be a Review(…)")
     read_flag(type_name, "review separate", given.separate)
     one_of(type_name, "review role", given.role, ["reviewer", "admin"])
+    if not isinstance(cast(Any, given.escalate_to), list | tuple):
+        raise DeclarationError(type_name, "review escalate_to must be a list of roles")
+    for role in given.escalate_to:
+        one_of(type_name, "review escalate_to", role, ["reviewer", "admin"])
     if not given.separate and authority == Authority.EXTERNAL_EFFECT:
         raise DeclarationError(type_name, "separate=False is not possible for external_effect")
     return given

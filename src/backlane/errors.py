@@ -21,12 +21,17 @@ BacklaneError
     ├── UnsupportedMedia    a file of a kind that is not taken, or not the one it claims to be
     ├── Unauthenticated     no key, or one that is not valid now
     ├── RoleRequired        the key's role may not do this
+    ├── SeparationOfDuties  the requester may not decide this
     ├── NotFound            no such thing within sight
     ├── InvalidRequest      fields are missing, unknown or wrong
     ├── NotAllowed          the job's status does not allow this verb
     ├── NotAvailable        a part this job needs does not exist yet
     ├── IdempotencyConflict the key was used with another body
     ├── NotThisAttempt      a provider run belongs to something else
+    ├── StalePayload        not the version that waits for a decision now
+    ├── AlreadyDecided      the review has its decision, or this person's
+    ├── Claimed             another reviewer is looking at it
+    ├── ReviewExpired       the time to decide is over
     ├── AwaitingReview      content is closed until the review is decided
     └── NotReleased         content stays closed: the job ended unreleased
 """
@@ -296,3 +301,43 @@ class NotReleased(Refusal):
     code = "not-released"
     title = "Not released"
     hint = "This content was never released; retry the job or ask the reviewer."
+
+
+class SeparationOfDuties(Refusal):
+    """The person who asked for a job cannot decide its review."""
+
+    code = "separation-of-duties"
+    title = "Somebody else must decide this"
+    hint = "Ask another person with the review's role."
+
+
+class StalePayload(Refusal):
+    """The decision names another version than the one that waits."""
+
+    code = "stale-payload"
+    title = "That version is not the current one"
+    hint = "Read the review again and decide on its payload_hash."
+
+
+class AlreadyDecided(Refusal):
+    """The review has its outcome, or this person has decided on this version."""
+
+    code = "already-decided"
+    title = "Already decided"
+    hint = "Read the review; a decision is made once."
+
+
+class Claimed(Refusal):
+    """Another reviewer has claimed the review and their time is not over."""
+
+    code = "claimed"
+    title = "Somebody else is looking at it"
+    hint = "Wait, or decide with take_over and a reason."
+
+
+class ReviewExpired(Refusal):
+    """Nobody decided the review in time."""
+
+    code = "review-expired"
+    title = "The review expired"
+    hint = "Retry the job for a new review."

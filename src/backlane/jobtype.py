@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, cast
@@ -148,9 +148,24 @@ class BuiltType:
         return self.options.review_quorum
 
     @property
+    def review_separate(self) -> bool:
+        """Whether the requester is kept from deciding on their own job."""
+        return self.options.separate
+
+    @property
+    def escalation(self) -> Sequence[str]:
+        """The roles a review is handed on to, one after the other, when nobody answers."""
+        return self.options.escalation
+
+    @property
     def respond_within(self) -> int | None:
         """How long reviewers have, in milliseconds."""
         return self.options.respond_within
+
+    @property
+    def cases(self) -> Mapping[str, bool]:
+        """Which ends open a case by themselves, where the type says otherwise than the default."""
+        return dict(self.options.cases)
 
     @property
     def reviewed(self) -> bool:

@@ -32,7 +32,9 @@ class Options:
     review_quorum: int
     respond_within: int | None
     separate: bool
+    escalation: tuple[str, ...]
     reviewed: bool
+    cases: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_commands_are_imperative_and_never_name_an_event() -> None:
 def test_the_gate_has_no_way_around_it() -> None:
     assert target(Command.FINISH_UNREVIEWED, Status.RUNNING) is Status.COMPLETED
     leads_to_completed = [row for row in TABLE.values() if Status.COMPLETED in row.moves.values()]
-    assert leads_to_completed == [TABLE[Command.FINISH_UNREVIEWED]]
+    assert leads_to_completed == [TABLE[Command.FINISH_UNREVIEWED], TABLE[Command.APPROVE]]
     with pytest.raises(NotAllowed):
         target(Command.FINISH_UNREVIEWED, Status.NEEDS_REVIEW)
 
@@ -105,14 +106,41 @@ def test_verbs_are_allowed_where_the_contract_says(status: Status) -> None:
 
 def test_allowed_is_computed_for_the_caller() -> None:
     job = a_job()
-    assert allowed(job, frozenset({"requester"})) == ["cancel"]
-    assert allowed(job, frozenset({"requester"}), "operator") == []
-    assert allowed(job, frozenset({"operator"}), "operator") == ["cancel"]
+    assert allowed(job, frozenset({"requester"})) == ["cancel", "escalate"]
+    assert allowed(job, frozenset({"requester"}), "operator") == ["escalate"]
+    assert allowed(job, frozenset({"operator"}), "operator") == ["cancel", "escalate", "hold"]
+    assert allowed(job, frozenset({"onlooker"})) == ["escalate"]
     assert allowed(job, frozenset()) == []
     doubtful = a_job(status=Status.NEEDS_REVIEW, phase=Phase.SUBMISSION_UNKNOWN)
-    assert allowed(doubtful, frozenset({"requester"})) == ["cancel"]
+    assert allowed(doubtful, frozenset({"requester"})) == ["cancel", "escalate"]
     assert "resolve" in allowed(doubtful, frozenset({"operator"}))
-    assert set(VERBS) == {"cancel", "retry", "resolve"}
+    verbs = {
+        "cancel",
+        "approve",
+        "reject",
+        "retry",
+        "resolve",
+        "escalate",
+        "archive",
+        "unarchive",
+        "hold",
+        "release",
+    }
+    assert set(VERBS) == verbs
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_what_stands_beside_a_status_decides_which_of_two_verbs_is_left(status: Status) -> None:
+    plain, archived, held = in_status(status), replace(in_status(status), archived_at=NOW), a_job(held=True)
+    ends = ["archive"] if status in TERMINAL else []
+    assert [verb for verb in allowed(plain, frozenset({"requester"})) if "archive" in verb] == ends
+    back = ["unarchive"] if status in TERMINAL else []
+    assert [verb for verb in allowed(archived, frozenset({"operator"})) if "archive" in verb] == back
+    assert "hold" in allowed(plain, frozenset({"operator"}))
+    assert "release" not in allowed(plain, frozenset({"operator"}))
+    assert allowed(held, frozenset({"operator"}))[-1] == "release"
+    assert not {"hold", "release"} & set(allowed(plain, frozenset({"requester", "onlooker"})))
+    assert allows("escalate", status, plain.phase) == (status not in (Status.COMPLETED, Status.CANCELED))
 
 
 def test_a_status_is_assigned_only_in_the_lifecycle() -> None:

@@ -95,7 +95,9 @@ async def test_a_gated_job_is_never_completed_unreviewed(
     view = await finished(working, ana, job)
     assert (view["status"], view["phase"]) == ("needs_review", phase)
     assert view["review"]["state"] == "pending"
-    assert view["review"]["payload_hash"].startswith("sha256:")
+    assert view["review"]["payload_hash"] is None
+    shown = await read_job(working.service.ports, olga, job.id)
+    assert shown["review"]["payload_hash"].startswith("sha256:")
     result = next(row for row in view["artifacts"] if row["kind"] == "result")
     assert (result["bytes"], result["sha256"]) == (None, None)
     assert view["attempts"][0]["usage"] == {}
@@ -166,7 +168,7 @@ async def test_a_retry_is_a_new_job_made_once_with_a_gate_no_looser(working: Pla
     ports = working.service.ports
     with pytest.raises(NotAllowed) as refused:
         await control.retry(ports, ana, job.id)
-    assert refused.value.extra["allowed"] == ["cancel"]
+    assert refused.value.extra["allowed"] == ["cancel", "escalate"]
     await control.cancel(ports, ana, job.id, None)
     first, new = await control.retry(ports, ana, job.id)
     again, newer = await control.retry(ports, ana, job.id)
@@ -182,7 +184,7 @@ async def test_only_operators_cancel_where_the_type_says_so(working: Place) -> N
     ana, olga = await working.caller(), await working.caller("olga", "operator")
     script(working, {"running_seconds": 100})
     job = await submitted(working, ana, "locked")
-    assert (await read_job(working.service.ports, ana, job.id))["allowed"] == []
+    assert (await read_job(working.service.ports, ana, job.id))["allowed"] == ["escalate"]
     with pytest.raises(RoleRequired):
         await control.cancel(working.service.ports, ana, job.id, None)
     await control.cancel(working.service.ports, olga, job.id, None)

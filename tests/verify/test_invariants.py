@@ -16,6 +16,7 @@ from backlane.verify.invariants_files import FILE_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS
 from tests.conftest import Place
 from tests.story.acts import fault, finished, script, submitted
+from tests.verify.spoils_case import SPOILS_OF_CASES, look_after
 
 Spoil = Callable[[dict[str, Any]], None]
 
@@ -32,6 +33,7 @@ async def evidence_of(working: Place) -> Evidence:
     lost = await finished(working, ana, await submitted(working, ana))
     draft = await finished(working, ana, await submitted(working, ana, "draft"))
     assert (done["status"], lost["phase"], draft["phase"]) == ("completed", "submission_unknown", "output")
+    await look_after(working, done["id"])
     submits = [
         {"key": job["id"], "body_hash": "h", "job": job["id"], "outcome": "ok"}
         for job in (done, turned, lost, draft)
@@ -338,6 +340,7 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("T2", forget_turn), ("T2", go_on_from_itself), ("T2", go_on_from_nothing),
     ("T2", go_on_from_another_response), ("T2", send_another_turn),
     ("T3", go_on_from_a_failed_run), ("T3", forget_a_turns_cost),
+    *SPOILS_OF_CASES,
 ]  # fmt: skip
 
 

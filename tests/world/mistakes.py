@@ -1,7 +1,6 @@
 """Planted mistakes: each is one thing a tired programmer might do. A quiet harness is no evidence."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,28 +22,8 @@ from backlane.store.database import Database
 from backlane.store.records import JobRecords
 from backlane.store.tables import jobs
 from backlane.store.transaction import Records
-
-Undo = Callable[[], None]
-
-
-def swap(before: Any, after: Any) -> list[Undo]:
-    """Put one function in the place of another, wherever the product has it under a name."""
-    undo: list[Undo] = []
-    for name, module in list(sys.modules.items()):
-        if name.startswith("backlane."):
-            for key, value in list(vars(module).items()):
-                if value is before:
-                    setattr(module, key, after)
-                    undo.append(lambda module=module, key=key: setattr(module, key, before))
-    assert undo, before
-    return undo
-
-
-def put(owner: Any, name: str, after: Any) -> list[Undo]:
-    """Put something in the place of one attribute."""
-    before = owner.__dict__[name]
-    setattr(owner, name, after)
-    return [lambda: setattr(owner, name, before)]
+from tests.world.mistakes_case import MISTAKES_OF_CASES
+from tests.world.planting import Undo, put, swap
 
 
 def send_before_commit() -> list[Undo]:
@@ -324,6 +303,7 @@ MISTAKES: dict[str, Callable[[], list[Undo]]] = {
         follow_no_ended_job,
         everybody_tries_a_held_lane,
         price_a_simulated_run_as_a_real_one,
+        *MISTAKES_OF_CASES,
     )
 }
 

@@ -21,6 +21,7 @@ from backlane.verify.collect import collect
 from backlane.verify.evidence import Report
 from backlane.verify.invariants import check
 from tests.values import small_app
+from tests.world.care import Caretaker
 from tests.world.demon import Demon
 from tests.world.people import Operator, Requester
 from tests.world.process import Process
@@ -199,6 +200,7 @@ class SimulatedWorld:
             chance = random.Random(f"{self.seed}:operator-{number}")
             operators.append(Operator(self, self.callers[number], chance))
             people.append(loop.create_task(operators[-1].live()))
+            people.append(loop.create_task(Caretaker(self, self.callers[number], chance).live()))
         demon = loop.create_task(Demon(self, self._chance).live())
         await asyncio.sleep(weather.storm)
         self.storming = False

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import MutableHeaders
 
 from backlane import __version__
-from backlane.api import files, hooks, jobs, lanes, outputs, problems, verbs
+from backlane.api import audit, cases, files, hooks, jobs, lanes, marks, outputs, problems, reviews, verbs
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
 
@@ -36,10 +36,14 @@ def create_app(
     app.state.context = around
     app.include_router(jobs.router)
     app.include_router(verbs.router)
+    app.include_router(marks.router)
+    app.include_router(cases.router)
+    app.include_router(audit.router)
     app.include_router(outputs.router)
     app.include_router(lanes.router)
     app.include_router(hooks.router)
     app.include_router(files.router)
+    app.include_router(reviews.router)
     problems.install(app)
     _install_health(app)
     app.add_middleware(EveryRequest, log=around.ports.log)

@@ -53,7 +53,7 @@ async def post_file(request: Request, caller: Annotated[Caller, Depends(Permit("
         told = file_name(request.headers.get("content-disposition", ""))
         incoming = Incoming(name or told, kind, _chunks(request))
     row = await upload(ports, caller, incoming)
-    view = artifact_view(upload_artifact(row), closed=False)
+    view = artifact_view(caller, None, upload_artifact(row))
     return JSONResponse(view, 201, {"Location": f"/v1/artifacts/{row['id']}"})
 
 

@@ -184,12 +184,15 @@ async def get_events(
     around, asked = context(request), query(request, EventQuery)
     if "text/event-stream" not in request.headers.get("accept", ""):
         page, _ = await show.read_events(around.ports, caller, job_id, asked.after, asked.limit)
+        await show.note_events_read(around.ports, caller, job_id, page)
         following = page[-1]["seq"] if len(page) == asked.limit else None
         return JSONResponse({"data": page, "next_cursor": None if following is None else str(following)})
     await read.read_raw(around.ports, caller, job_id)
     last = request.headers.get("last-event-id", "")
     after = int(last) if last.isdigit() and len(last) < 10 else asked.after
     header = request.headers.get("authorization", "")
+    page, _ = await show.read_events(around.ports, caller, job_id, after, 200)
+    await show.note_events_read(around.ports, caller, job_id, page)
     events = stream_events(around.ports, around.followers, caller, job_id, after, header=header)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)

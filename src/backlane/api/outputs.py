@@ -1,32 +1,18 @@
-"""The routes of artifacts and reviews. Content is served as a download, never as a page of ours."""
+"""The routes of artifacts. Content is served as a download, never as a page of ours."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field, StringConstraints
 
 from backlane.api.context import Permit, context
 from backlane.api.jobs import ReasonQuery
-from backlane.api.reading import Body, query
-from backlane.errors import InvalidRequest
+from backlane.api.reading import query
 from backlane.service import show
 from backlane.service.access import Caller
 
 router = APIRouter(prefix="/v1", tags=["outputs"])
-
-
-class ReviewQuery(Body):
-    """The filters of GET /v1/reviews."""
-
-    state: str | None = None
-    kind: str | None = None
-    role: str | None = None
-    job: str | None = None
-    mine: Literal["false"] | None = None
-    limit: int = Field(50, ge=1, le=200)
-    cursor: Annotated[str, StringConstraints(max_length=500)] | None = None
 
 
 @router.get("/jobs/{job_id}/artifacts")
@@ -89,18 +75,3 @@ def _range(request: Request, size: int, tag: str) -> tuple[int, int] | None:
         return (max(0, size - int(end)), size - 1) if int(end) and size else (1, 0)
     last = min(int(end), size - 1) if end else size - 1
     return int(start), last
-
-
-@router.get("/reviews")
-async def get_reviews(
-    request: Request, caller: Annotated[Caller, Depends(Permit("reviews.read"))]
-) -> Response:
-    """What waits for a decision, oldest first."""
-    around, asked = context(request), query(request, ReviewQuery)
-    if asked.mine is not None and asked.mine != "false":
-        raise InvalidRequest([("?mine", "is not available in this version")])
-    filters = asked.model_dump(include={"state", "kind", "role", "job"}, exclude_none=True)
-    page = await show.list_reviews(
-        around.ports, caller, filters, asked.cursor, asked.limit, secret=around.secret
-    )
-    return JSONResponse(page)

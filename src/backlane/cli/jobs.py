@@ -19,7 +19,8 @@ _Json = Annotated[bool, Parameter(name="--json", negative=())]
 _GOOD = ("completed", "needs_review")
 
 
-def _client() -> "Client":
+def client_here() -> "Client":
+    """A client for BACKLANE_URL and BACKLANE_API_KEY."""
     from backlane.client import Client
 
     return Client()
@@ -106,7 +107,7 @@ def submit(
     given = {"user": user, "account": account, "max_cost": max_cost}
     flags = {"sensitive": sensitive, "live": live}
     options: dict[str, Any] = {name: value for name, value in {**given, **flags}.items() if value}
-    with _client() as client:
+    with client_here() as client:
         options["idempotency_key"] = idempotency_key
         job = submit_with_files(client, type, _inputs(input or [], inputs), files, options)
         if watch:
@@ -132,6 +133,7 @@ def list_jobs(
     user: str | None = None,
     account: str | None = None,
     q: str | None = None,
+    archived: Annotated[bool, Parameter(negative=())] = False,
     limit: int = 50,
     cursor: str | None = None,
     as_json: _Json = False,
@@ -145,13 +147,16 @@ def list_jobs(
     user: only jobs for this user.
     account: only jobs of this customer reference.
     q: search ids, provider ids, users and summaries.
+    archived: the archived ones instead.
     limit: at most so many.
     cursor: where the former page ended.
     as_json: print JSON.
     """
     filters = {"status": status, "type": type, "user": user, "account": account, "q": q, "cursor": cursor}
     query = {name: value for name, value in filters.items() if value is not None} | {"limit": str(limit)}
-    with _client() as client:
+    if archived:
+        query["archived"] = "true"
+    with client_here() as client:
         page = client.request("GET", "/v1/jobs", query=query)
     if as_json:
         put_json(page)
@@ -176,7 +181,7 @@ def show(job_id: str, *, as_json: _Json = False) -> int:
     job_id: the job's id.
     as_json: print JSON.
     """
-    with _client() as client:
+    with client_here() as client:
         job = client.get(job_id)
     _ended(job, as_json=as_json)
     return 0
@@ -190,7 +195,7 @@ def watch(job_id: str, *, as_json: _Json = False) -> int:
     job_id: the job's id.
     as_json: print each event as JSON, one per line.
     """
-    with _client() as client:
+    with client_here() as client:
         return _watch(client, job_id, as_json)
 
 
@@ -223,8 +228,8 @@ def cancel(job_id: str, *, reason: str | None = None, as_json: _Json = False) ->
     reason: kept with the event.
     as_json: print JSON.
     """
-    with _client() as client:
-        return _changed(client.cancel(job_id, reason), as_json)
+    with client_here() as client:
+        return changed(client.cancel(job_id, reason), as_json)
 
 
 def retry(job_id: str, *, as_json: _Json = False) -> int:
@@ -235,8 +240,8 @@ def retry(job_id: str, *, as_json: _Json = False) -> int:
     job_id: the ended job's id.
     as_json: print JSON.
     """
-    with _client() as client:
-        return _changed(client.retry(job_id), as_json)
+    with client_here() as client:
+        return changed(client.retry(job_id), as_json)
 
 
 def resolve(
@@ -259,11 +264,12 @@ def resolve(
     """
     options = {"provider_response_id": provider_response_id, "notes": notes}
     known = {name: value for name, value in options.items() if value is not None}
-    with _client() as client:
-        return _changed(client.resolve(job_id, choice, **known), as_json)
+    with client_here() as client:
+        return changed(client.resolve(job_id, choice, **known), as_json)
 
 
-def _changed(job: "JobHandle", as_json: bool) -> int:
+def changed(job: "JobHandle", as_json: bool) -> int:
+    """Print a job that a verb was used on."""
     if as_json:
         put_json(dict(job.data))
     else:
@@ -279,7 +285,7 @@ def reviews(*, state: str | None = "pending", as_json: _Json = False) -> int:
     state: pending, or another state of a review.
     as_json: print JSON.
     """
-    with _client() as client:
+    with client_here() as client:
         page = client.request("GET", "/v1/reviews", query={"state": state} if state else {})
     if as_json:
         put_json(page)

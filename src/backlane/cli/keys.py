@@ -116,10 +116,10 @@ def revoke(key_id: str) -> int:
     ----------
     key_id: the key's id, as `keys list` shows it.
     """
+    from backlane.service.revoke import revoke_key
 
     async def work(built: "Service") -> int:
-        now = built.ports.clock.now()
-        if not await built.store.write(lambda tx: tx.revoke_key(key_id, now)):
+        if not await built.store.write(lambda tx: revoke_key(tx, built.ports, key_id, "command-line")):
             raise ServiceError(f"there is no live key {key_id!r}; see 'backlane keys list'", status=404)
         say(f"revoked {key_id}")
         return 0

@@ -8,7 +8,7 @@ import sys
 
 import cyclopts
 
-from backlane.cli import jobs, keys, lanes, operate, run_service
+from backlane.cli import bulk, care, export, jobs, keys, lanes, operate, run_service
 from backlane.cli.printing import say
 from backlane.errors import BacklaneError, Refusal, ServiceError, ServiceUnreachable, SettingsError
 
@@ -32,11 +32,20 @@ for command in (
     jobs.retry,
     jobs.resolve,
     jobs.reviews,
+    care.escalate,
+    care.archive,
+    care.unarchive,
+    care.hold,
+    care.release,
+    care.note,
+    care.cases,
+    bulk.bulk,
 ):
     app.command(command)
 app.command(jobs.list_jobs, name="jobs")
 app.command(keys.app)
 app.command(lanes.app)
+app.command(export.app)
 
 
 def exit_code(error: BacklaneError) -> int:

@@ -23,6 +23,12 @@ def put_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def put_line(value: Any) -> None:
+    """Data as one line of JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=True) + "\n")
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """One line of talk."""
     sys.stderr.write(clean(text) + "\n")

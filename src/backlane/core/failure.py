@@ -207,6 +207,7 @@ MEANINGS: dict[str, Meaning] = {
         human=True,
     ),
     "rejected": _m(Cause.REVIEW, "A reviewer rejected it.", _CHANGE_INPUT, again=True, human=False),
+    "review_expired": _m(Cause.REVIEW, "Nobody decided its review in time.", _AGAIN, again=True, human=False),
 }  # fmt: skip
 
 _POLICY_CODES = frozenset(

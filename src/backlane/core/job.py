@@ -142,6 +142,7 @@ class Job:
     case_id: str | None
     archived_at: int | None
     held: bool
+    released: str | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     lane_reasons: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 

@@ -4,7 +4,7 @@ Rule 1: a status is assigned only by `apply`. Rule 2: what is not in TABLE canno
 Sets of statuses, the buttons, the diagram and `allowed` are computed from here, never typed again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -26,6 +26,8 @@ class Command(StrEnum):
     REQUEUE = "requeue"
     OPEN_REVIEW = "open_review"
     FINISH_UNREVIEWED = "finish_unreviewed"
+    APPROVE = "approve"
+    RECHECK = "recheck"
     REQUEST_CANCEL = "request_cancel"
     CONFIRM_CANCELED = "confirm_canceled"
     BEGIN_EXPIRY = "begin_expiry"
@@ -115,6 +117,18 @@ TABLE: Mapping[Command, Row] = MappingProxyType(
             "job.completed",
             "the answer is stored and no review was asked",
         ),
+        Command.APPROVE: Row(
+            _to(Status.COMPLETED, Status.NEEDS_REVIEW, Status.RUNNING),
+            _ENDED,
+            "job.completed",
+            "a person approved exactly what was shown, and it is released",
+        ),
+        Command.RECHECK: Row(
+            _to(Status.RUNNING, Status.NEEDS_REVIEW),
+            frozenset({Phase.CHECK}),
+            "job.phase_changed",
+            "a reviewer's edited version is checked before it is released",
+        ),
         Command.REQUEST_CANCEL: Row(
             _stay(*_OPEN),
             frozenset({Phase.CANCELING}),
@@ -150,22 +164,45 @@ class Verb:
     who: frozenset[str]
     phases: frozenset[Phase] | None = None
     not_phases: frozenset[Phase] = frozenset()
+    mark: str | None = None  # a key of _MARKS: what stands beside the status
 
 
-# Who: "requester" is the job's own submitter, "operator" includes admins.
+# What stands beside a job's status, in words.
+_MARKS: Mapping[str, Callable[[Job], bool]] = MappingProxyType(
+    {
+        "archived": lambda job: job.archived_at is not None,
+        "not archived": lambda job: job.archived_at is None,
+        "held": lambda job: job.held,
+        "not held": lambda job: not job.held,
+    }
+)
+_DECIDED_IN = frozenset({Phase.OUTPUT, Phase.ACTION, Phase.SENSITIVE, Phase.SAMPLED})
+_DECISION = Verb(frozenset({Status.NEEDS_REVIEW}), frozenset({"reviewer"}), phases=_DECIDED_IN)
+_OWNERS = frozenset({"requester", "operator"})
+_OPERATOR = frozenset({"operator"})
+# Who: "requester" is the job's own submitter, "operator" includes admins, "reviewer" is whoever may
+# decide the open review: its role, duties separated; "onlooker" is a reviewer who has the job in sight
+# because it is or was under review for their role.
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "cancel": Verb(
             CANCELLABLE,
-            frozenset({"requester", "operator"}),
+            _OWNERS,
             not_phases=frozenset({Phase.EFFECT_UNKNOWN}),
         ),
-        "retry": Verb(TERMINAL, frozenset({"requester", "operator"})),
+        "approve": _DECISION,
+        "reject": _DECISION,
+        "retry": Verb(TERMINAL, _OWNERS),
         "resolve": Verb(
             frozenset({Status.NEEDS_REVIEW}),
-            frozenset({"operator"}),
+            _OPERATOR,
             phases=frozenset({Phase.SUBMISSION_UNKNOWN}),
         ),
+        "escalate": Verb(OPEN | {Status.FAILED, Status.EXPIRED}, _OWNERS | {"onlooker"}),
+        "archive": Verb(TERMINAL, _OWNERS, mark="not archived"),
+        "unarchive": Verb(TERMINAL, _OWNERS, mark="archived"),
+        "hold": Verb(frozenset(STATUSES), _OPERATOR, mark="not held"),
+        "release": Verb(frozenset(STATUSES), _OPERATOR, mark="held"),
     }
 )
 
@@ -178,10 +215,16 @@ def allows(verb: str, status: Status, phase: Phase | None) -> bool:
     return rule.phases is None or phase in rule.phases
 
 
+def open_to(verb: str, job: Job) -> bool:
+    """Whether this very job, with what stands beside its status, allows the verb, whoever asks."""
+    mark = VERBS[verb].mark
+    return allows(verb, job.status, job.phase) and (mark is None or _MARKS[mark](job))
+
+
 def allowed(job: Job, who: frozenset[str], who_may_cancel: str = "requester") -> list[str]:
     """The verbs this caller may use on this job now, in the table's order.
 
-    `who` holds what the caller is to the job: "requester", "operator", both or neither.
+    `who` holds what the caller is to the job, in the words of the table's "who".
     A type whose `who_may_cancel` is "operator" takes cancel from its requesters.
     """
     found: list[str] = []
@@ -189,7 +232,7 @@ def allowed(job: Job, who: frozenset[str], who_may_cancel: str = "requester") ->
         may = rule.who & who
         if verb == "cancel" and who_may_cancel == "operator":
             may = may & {"operator"}
-        if may and allows(verb, job.status, job.phase):
+        if may and open_to(verb, job):
             found.append(verb)
     return found
 

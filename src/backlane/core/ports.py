@@ -197,6 +197,18 @@ class JobType(Protocol):
     @property
     def respond_within(self) -> int | None: ...
     @property
+    def review_separate(self) -> bool: ...
+    @property
+    def escalation(self) -> Sequence[str]:
+        """The roles a review is handed on to, one after the other, when nobody answers."""
+        ...
+
+    @property
+    def cases(self) -> Mapping[str, bool]:
+        """Which ends open a case by themselves, where the type says otherwise than the default."""
+        ...
+
+    @property
     def reviewed(self) -> bool:
         """Whether the declaration itself asks for a review."""
         ...

@@ -32,6 +32,7 @@ class Situation:
     calls_open: int = 0
     incident_until: int | None = None
     stream_room: bool = False
+    respond_by: int | None = None  # of the open review
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,11 @@ class AskPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOn:
+    """Nobody decided the review in time: the next in the chain is asked, or it ends. Silence approves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """End the job as failed."""
 
@@ -140,6 +146,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | Fail
-    | BeginExpiry | End | Wait
+    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | HandOn
+    | Fail | BeginExpiry | End | Wait
 )  # fmt: skip

@@ -12,6 +12,7 @@ from backlane.core.situation import (
     End,
     Fail,
     Follow,
+    HandOn,
     Look,
     MarkUnknown,
     Plan,
@@ -160,7 +161,8 @@ _AFTER_A_RUN = frozenset({AttemptReason.PROVIDER_FAILED, AttemptReason.NEXT_TURN
 def _open(situation: Situation, now: int) -> Step:
     job, attempt = situation.job, situation.attempt
     if job.status is Status.NEEDS_REVIEW:
-        return Wait(None)
+        due = situation.respond_by
+        return HandOn() if due is not None and now >= due else Wait(due)
     if attempt is not None:
         if attempt.state is AttemptState.ACCEPTED:
             return _observe(situation, attempt, now)

@@ -8,10 +8,12 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_case import CaseStorage
 from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
 from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
+from backlane.core.storage_review import ReviewStorage
 from backlane.core.storage_tools import ToolTransaction
 
 T = TypeVar("T")
@@ -40,7 +42,16 @@ class Search:
     limit: int = 50
 
 
-class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, LaneRecords, Protocol):
+class Transaction(
+    CaseStorage,
+    ReviewStorage,
+    FileTransaction,
+    InboxTransaction,
+    LiveTransaction,
+    ToolTransaction,
+    LaneRecords,
+    Protocol,
+):
     """One transaction. Never call the outside from here."""
 
     # jobs
@@ -101,7 +112,10 @@ class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransa
         """Per job the newest event's number and time."""
         ...
 
-    def finished_checks(self, job_id: str, attempt_id: str) -> list[str]: ...
+    def finished_checks(self, job_id: str, result_id: str) -> list[str]:
+        """The checks that have looked at this result."""
+        ...
+
     def workspace_event(self, workspace: str, event: Event) -> None: ...
 
     # attempts
@@ -144,19 +158,11 @@ class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransa
         """Every kind of run of some types, the one that ended last first."""
         ...
 
-    # outputs and reviews
+    # outputs
     def insert_artifact(self, artifact: Mapping[str, Any]) -> None: ...
     def artifacts(self, job_id: str) -> list[Row]: ...
     def artifacts_of(self, job_ids: Sequence[str]) -> dict[str, list[Row]]: ...
     def artifact(self, artifact_id: str) -> Row | None: ...
-    def insert_review(self, review: Mapping[str, Any]) -> None: ...
-    def open_review(self, job_id: str) -> Row | None: ...
-    def reviews_of(self, job_ids: Sequence[str]) -> dict[str, list[Row]]: ...
-    def review(self, review_id: str) -> Row | None: ...
-    def reviews(
-        self, workspace: str, filters: Mapping[str, str], after: str | None, limit: int
-    ) -> list[Row]: ...
-    def close_review(self, review_id: str, state: str, now: int) -> bool: ...
 
     # incidents
     def newest_ends(self, workspace: str, type_name: str, n: int) -> list[Row]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from backlane.core.job import Gate, Job, Status
+from backlane.core.review import is_requester, may_decide
 from backlane.core.schedule import DAY, MINUTE
 from backlane.core.storage import Transaction
 from backlane.errors import (
@@ -24,6 +25,8 @@ from backlane.errors import (
 )
 from backlane.service.ports import Ports
 
+# Who acts without a person: nobody may bear these names, or an actor would not be who it seems.
+NOBODYS_NAMES = frozenset({"backlane", "system", "provider", "policy", "command-line"})
 ROLES = ("submitter", "reviewer", "support", "operator", "admin")
 KEY_LIFETIME = 90 * DAY
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -42,6 +45,10 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
         "lanes.read": frozenset({"support", "operator", "admin"}),
         "lanes.control": frozenset({"operator", "admin"}),
+        "reviews.decide": frozenset(ROLES),
+        "cases.read": frozenset(ROLES),
+        "cases.change": frozenset({"support", "operator", "admin"}),
+        "audit.read": frozenset({"admin"}),
     }
 )
 
@@ -56,6 +63,7 @@ class Caller:
     kind: str
     role: str
     key_id: str
+    may_decide: bool = True
 
     @property
     def sees_everything(self) -> bool:
@@ -109,7 +117,8 @@ async def authenticate(ports: Ports, header: str | None) -> Caller:
         # A disk that is full must not keep people from reading.
         with suppress(StoreError):
             await ports.store.write(lambda tx: tx.touch_key(row["id"], now))
-    return Caller(row["workspace"], row["workspace_name"], row["name"], row["kind"], row["role"], row["id"])
+    who = (row["workspace"], row["workspace_name"], row["name"], row["kind"], row["role"], row["id"])
+    return Caller(*who, may_decide=bool(row["may_decide"]))
 
 
 def require(caller: Caller, permission: str) -> None:
@@ -119,14 +128,25 @@ def require(caller: Caller, permission: str) -> None:
         raise RoleRequired(f"This needs the role {needed}; yours is {caller.role}.")
 
 
-def relation(caller: Caller, job: Job) -> frozenset[str]:
-    """What the caller is to the job, in the lifecycle table's words."""
+def relation(caller: Caller, job: Job, review: Mapping[str, Any] | None = None) -> frozenset[str]:
+    """What the caller is to the job and its newest review, in the lifecycle table's words."""
     found: set[str] = set()
     if job.submitted_by == caller.name:
         found.add("requester")
     if caller.role in ("operator", "admin"):
         found.add("operator")
+    if caller.role == "reviewer":
+        found.add("onlooker")
+    if review is not None and decides(caller, job, review):
+        found.add("reviewer")
     return frozenset(found)
+
+
+def decides(caller: Caller, job: Job, review: Mapping[str, Any]) -> bool:
+    """Whether this caller may decide this review now, claims left aside."""
+    apart = review["separate"] and is_requester(job.submitted_by, job.user, caller.name)
+    allowed = caller.kind != "service" or caller.may_decide
+    return review["state"] == "pending" and may_decide(review, caller.role) and allowed and not apart
 
 
 def visible(tx: Transaction, caller: Caller, job: Job | None) -> Job:
@@ -137,7 +157,9 @@ def visible(tx: Transaction, caller: Caller, job: Job | None) -> Job:
         return job
     if caller.role == "reviewer":
         reviews = tx.reviews_of([job.id])[job.id]
-        if any(review["role"] == caller.role for review in reviews):
+        handed_on = tx.escalations(job.id) if reviews else []
+        roles = [*(one["role"] for one in reviews), *(one["from_role"] for one in handed_on)]
+        if caller.role in roles:
             return job
     raise NotFound()
 
@@ -148,17 +170,32 @@ def released(job: Job) -> bool:
 
 
 def closed_for(caller: Caller, job: Job) -> bool:
-    """Whether the release gate stands between this caller and the job's outputs."""
-    return not released(job) and (job.submitted_by == caller.name or caller.role == "submitter")
+    """Whether the release gate stands between this caller and what the job's run wrote."""
+    whole = job.gate is Gate.NONE or (released(job) and job.released != "edited")
+    return not whole and (job.submitted_by == caller.name or caller.role == "submitter")
 
 
-def open_content(caller: Caller, job: Job, reason: str | None) -> None:
-    """Raises unless the caller may read what the job's run wrote."""
-    if closed_for(caller, job):
+def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
+    """Whether the gate stands before one artifact: an approved edit releases only the edited version."""
+    if artifact["kind"] in ("input", "reviewer_notes"):
+        return False
+    if released(job) and artifact["edited_by"] is not None:
+        return False
+    return closed_for(caller, job)
+
+
+def open_content(caller: Caller, job: Job, artifact: Mapping[str, Any], reason: str | None) -> None:
+    """Raises unless the caller may read this artifact's content."""
+    if closed_artifact(caller, job, artifact):
         if job.finished_at is None:
             raise AwaitingReview("This job's output is being reviewed.")
         raise NotReleased("This job ended without its output being released.")
-    if caller.role == "support" and job.submitted_by != caller.name and not reason:
+    require_reason(caller, job.submitted_by, reason)
+
+
+def require_reason(caller: Caller, submitted_by: str, reason: str | None) -> None:
+    """Raises RoleRequired if support reads what somebody else submitted, or got, without saying why."""
+    if caller.role == "support" and submitted_by != caller.name and not reason:
         raise RoleRequired("Support reads contents only with a reason: add ?reason=…, it is audited.")
 
 
@@ -190,6 +227,19 @@ class NewKey:
     expires_at: int
 
 
+def _place(tx: Transaction, ports: Ports, name: str) -> dict[str, Any]:
+    """The workspace of this name, made if there is none."""
+    found = tx.workspace(name)
+    if found is not None:
+        return found
+    now = ports.clock.now()
+    place = {"id": ports.ids.new("ws"), "name": name, "created_at": now}
+    tx.insert_workspace(place)
+    line = {"workspace": place["id"], "at": now, "actor": "command-line", "action": "workspace.created"}
+    tx.audit({**line, "subject": place["id"], "data": {"name": name}})
+    return place
+
+
 def make_key(
     tx: Transaction,
     ports: Ports,
@@ -206,11 +256,12 @@ def make_key(
     for pointer, value in (("/workspace", workspace), ("/name", name)):
         if not value.strip() or len(value) > 100 or not value.isprintable():
             raise InvalidRequest([(pointer, "must be 1 to 100 printable characters")])
+    if name.strip().lower() in NOBODYS_NAMES:
+        raise InvalidRequest(
+            [("/name", f"{name!r} is what the service itself is called in events; take another")]
+        )
     now = ports.clock.now()
-    place = tx.workspace(workspace)
-    if place is None:
-        place = {"id": ports.ids.new("ws"), "name": workspace, "created_at": now}
-        tx.insert_workspace(place)
+    place = _place(tx, ports, workspace)
     kind = "service" if service else "person"
     person = tx.principal(str(place["id"]), name)
     if person is None:
@@ -234,6 +285,7 @@ def make_key(
         "last_used_at": None,
     }
     tx.insert_key(row)
-    subject = {"workspace": place["id"], "at": now, "actor": "command-line", "action": "key.created"}
-    tx.audit({**subject, "subject": row["id"], "data": {"name": name, "role": role, "kind": kind}})
+    line = {"workspace": place["id"], "at": now, "actor": "command-line"}
+    data = {"name": name, "role": role, "kind": kind}
+    tx.audit({**line, "action": "key.created", "subject": row["id"], "data": data})
     return NewKey(row["id"], key, workspace, name, role, row["expires_at"])

@@ -17,6 +17,7 @@ from backlane.core.situation import (
     End,
     Fail,
     Follow,
+    HandOn,
     Look,
     MarkUnknown,
     Plan,
@@ -33,6 +34,7 @@ from backlane.service.check import run_checks
 from backlane.service.conclude import conclude
 from backlane.service.fail import drop_planned, failed
 from backlane.service.forget import forget_runs
+from backlane.service.hand_on import hand_on
 from backlane.service.incident import spread, still_held
 from backlane.service.observe import cancel_run, look
 from backlane.service.ports import Ports
@@ -87,6 +89,8 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
             return await _adopt(ports, held, attempt)
         case AskPerson(attempt):
             return await _ask_person(ports, held, attempt)
+        case HandOn():
+            return await hand_on(ports, held)
         case Fail(code):
             return await failed(ports, held, code)
         case BeginExpiry():

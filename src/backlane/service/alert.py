@@ -14,6 +14,7 @@ TYPES = "job-types"
 DESIGN = "task_design"
 GONE = "result_gone"
 SECOND = "second_purchase"
+ESCALATED = "escalated"
 
 
 def type_missing(tx: Transaction, ports: Ports, job: Job) -> None:
@@ -64,6 +65,17 @@ def judge_end(tx: Transaction, ports: Ports, job: Job) -> None:
     if is_design(codes):
         alike = f"the newest {ALIKE} jobs of type {job.type!r} that ended all failed with {codes[0]}"
         _raise(tx, ports, job, design, f"the task design is wrong: {alike}")
+
+
+def flag_job(tx: Transaction, ports: Ports, job: Job, reason: str) -> None:
+    """Say once that somebody wants an operator to look at this job; its end takes it back."""
+    _raise(tx, ports, job, (job.id, ESCALATED), f"{job.id} was escalated: {reason}")
+
+
+def unflag_job(tx: Transaction, ports: Ports, job: Job) -> None:
+    """The job has ended: nobody has to look at it any more."""
+    if tx.clear_incident(job.id, ESCALATED):
+        _alert(tx, ports, job, "alert.cleared", ESCALATED)
 
 
 def _code_of(failure: dict[str, Any] | None) -> str | None:

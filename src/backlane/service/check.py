@@ -41,10 +41,9 @@ class _Verdict:
 async def run_checks(ports: Ports, held: Held) -> Held | None:
     """Run the checks that have not finished yet, one after the other, then complete or open the review."""
     assert held.type is not None and held.attempt is not None
-    done = await ports.store.read(
-        lambda tx: tx.finished_checks(held.job.id, held.attempt.id if held.attempt else "")
-    )
-    text = await _result_text(ports, held)
+    newest = await _newest_result(ports, held)
+    done = await ports.store.read(lambda tx: tx.finished_checks(held.job.id, newest))
+    text = (await artifact_content(ports, newest)).decode()
     raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
     inputs = held.type.read_inputs(json.loads(raw))
     result = held.type.read_output(inputs, text)
@@ -58,17 +57,16 @@ async def run_checks(ports: Ports, held: Held) -> Held | None:
             return None
         async with renewed(ports, still):
             verdict = await _run(ports, check, result, view)
-        still = await _finish(ports, still, check, verdict)
+        still = await _finish(ports, still, check, verdict, newest)
         if still is None or not verdict.passed:
             return still
     return await _all_passed(ports, still)
 
 
-async def _result_text(ports: Ports, held: Held) -> str:
+async def _newest_result(ports: Ports, held: Held) -> str:
+    """The id of the result that counts: the run's, or the version a reviewer wrote."""
     rows = await ports.store.read(lambda tx: tx.artifacts(held.job.id))
-    newest = [row for row in rows if row["kind"] == "result"][-1]
-    content = await artifact_content(ports, newest["id"])
-    return content.decode()
+    return [row for row in rows if row["kind"] == "result"][-1]["id"]
 
 
 async def _begin(ports: Ports, held: Held, check: TypeCheck) -> Held | None:
@@ -94,7 +92,9 @@ async def _run(ports: Ports, check: TypeCheck, result: Any, view: View) -> _Verd
         return _Verdict(False, "check_error", f"{type(error).__name__}: {error}")
 
 
-async def _finish(ports: Ports, held: Held, check: TypeCheck, verdict: _Verdict) -> Held | None:
+async def _finish(
+    ports: Ports, held: Held, check: TypeCheck, verdict: _Verdict, result_id: str
+) -> Held | None:
     """Keep the check's report as evidence; a failed check ends the job."""
     now = ports.clock.now()
     report = {"check": check.name, "passed": verdict.passed, "report": verdict.report}
@@ -106,7 +106,7 @@ async def _finish(ports: Ports, held: Held, check: TypeCheck, verdict: _Verdict)
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         told = add_outputs(tx, ports, job, [output], attempt_id=attempt.id, now=now)
         verdict_word = "passed" if verdict.passed else "failed"
-        data = {"check": check.name, "attempt": attempt.id, "verdict": verdict_word}
+        data = {"check": check.name, "attempt": attempt.id, "artifact": result_id, "verdict": verdict_word}
         told.append(Event("check.finished", now, "backlane", data))
         if verdict.code is None:
             return job, told

@@ -9,6 +9,7 @@ from backlane.core.storage import Transaction
 from backlane.errors import StoreError
 from backlane.service.alert import judge_end
 from backlane.service.incident import keep_counts
+from backlane.service.open_case import follow_up
 from backlane.service.ports import Ports
 from backlane.service.situate import Held, situate
 
@@ -55,6 +56,7 @@ async def conclude(
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
         if saved.status is not current.status:
             judge_end(tx, ports, saved)
+            follow_up(tx, ports, saved)
         return situate(tx, ports, saved) if hold else None
 
     try:

@@ -11,29 +11,20 @@ from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Ph
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
-from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequired, ServiceError
+from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, ServiceError
 from backlane.service.accept import keep_accepted
-from backlane.service.access import Caller, relation, visible
+from backlane.service.access import Caller, visible
 from backlane.service.fail import fail
 from backlane.service.link import files_of, link_files
+from backlane.service.open_case import follow_up
+from backlane.service.permit import permit
 from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
 from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
+from backlane.service.witness import witness
 
 _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
-
-
-def _permit(ports: Ports, caller: Caller, job: Job, verb: str) -> None:
-    """Raises RoleRequired where the verb is others' to use, NotAllowed where the job's status forbids it."""
-    job_type = ports.types.get(job.type)
-    may = lifecycle.allowed(job, relation(caller, job), job_type.who_may_cancel if job_type else "requester")
-    if verb in may:
-        return
-    if lifecycle.allows(verb, job.status, job.phase) or not lifecycle.VERBS[verb].who & relation(caller, job):
-        raise RoleRequired(f"Your role may not {verb} this job.")
-    where = job.status if job.phase is None else f"{job.status}/{job.phase}"
-    raise NotAllowed(where, verb, may)
 
 
 async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Job:
@@ -43,7 +34,7 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
         job = visible(tx, caller, tx.job(job_id, lock=True))
         if job.phase is Phase.CANCELING and job.ends_as == "canceled":
             return job
-        _permit(ports, caller, job, "cancel")
+        permit(ports, caller, job, "cancel")
         now = ports.clock.now()
         attempts = tx.attempts(job_id)
         newest = newest_of(attempts)
@@ -51,7 +42,12 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
             after, told = _ask(job, now, caller, reason)
         else:
             after, told = _cancel_now(tx, job, newest, now, caller)
-        return tx.save(job, after, told)
+        saved = tx.save(job, after, told)
+        if saved.status is not job.status:
+            follow_up(tx, ports, saved)
+        if told:
+            witness(tx, ports, caller, "job.cancel", job_id, job=job_id)
+        return saved
 
     job = await ports.store.write(body)
     ports.notify()
@@ -95,7 +91,7 @@ async def retry(
 
     def body(tx: Transaction) -> tuple[Job, bool]:
         old = visible(tx, caller, tx.job(job_id, lock=True))
-        _permit(ports, caller, old, "retry")
+        permit(ports, caller, old, "retry")
         if old.retried_as is not None:
             known = tx.job(old.retried_as)
             assert known is not None
@@ -122,6 +118,7 @@ async def retry(
         assert tx.mark_retried(old, job.id)
         now = ports.clock.now()
         tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])
+        witness(tx, ports, caller, "job.retry", job_id, job=job_id, retried_as=job.id)
         return job, True
 
     made = await ports.store.write(body)
@@ -163,7 +160,11 @@ async def resolve(
         resolved = Event("job.resolved", now, caller.name, data)
         job, _ = close_open_review(tx, job, now, "approved")
         after, told = _resolved(tx, job, attempt, now, choice=choice, found=found, actor=caller.name)
-        return tx.save(job, after, [resolved, *told])
+        saved = tx.save(job, after, [resolved, *told])
+        if saved.status is not job.status:
+            follow_up(tx, ports, saved)
+        witness(tx, ports, caller, "job.resolve", job_id, job=job_id, choice=choice)
+        return saved
 
     job = await ports.store.write(body)
     ports.notify()
@@ -196,7 +197,7 @@ def _resolved(
 
 def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:
     job = visible(tx, caller, tx.job(job_id, lock=True))
-    _permit(ports, caller, job, "resolve")
+    permit(ports, caller, job, "resolve")
     attempts = tx.attempts(job_id)
     newest = newest_of(attempts)
     if job.status is not Status.NEEDS_REVIEW or newest is None or newest.state not in IN_DOUBT:

@@ -127,10 +127,14 @@ _WAITS = {
 }
 
 
+# What does not bring a job any further.
+_ASIDE = frozenset({"archive", "unarchive", "hold", "release"})
+
+
 def _next_steps(job: Job, allowed: Sequence[str]) -> list[str]:
     if job.failure is not None:
         return list(job.failure["next_steps"])
-    return list(allowed)
+    return [verb for verb in allowed if verb not in _ASIDE]
 
 
 def outcome(

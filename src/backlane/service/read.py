@@ -68,14 +68,20 @@ async def read_raw(ports: Ports, caller: Caller, job_id: str) -> Job:
     return await ports.store.read(lambda tx: visible(tx, caller, tx.job(job_id)))
 
 
+def within_sight(caller: Caller, search: Search) -> Search:
+    """The search, narrowed to what the caller may see."""
+    search = replace(search, workspace=caller.workspace)
+    if caller.sees_everything:
+        return search
+    role = caller.role if caller.role == "reviewer" else None
+    return replace(search, submitted_by=caller.name, reviewed_by=role)
+
+
 async def list_jobs(
     ports: Ports, caller: Caller, search: Search, cursor: str | None, secret: bytes
 ) -> dict[str, Any]:
     """A page of jobs within sight, newest first. Raises InvalidRequest for a foreign or broken cursor."""
-    search = replace(search, workspace=caller.workspace)
-    if not caller.sees_everything:
-        role = caller.role if caller.role == "reviewer" else None
-        search = replace(search, submitted_by=caller.name, reviewed_by=role)
+    search = within_sight(caller, search)
     if cursor is not None:
         at, last = read_cursor(secret, caller, "jobs", cursor)
         search = replace(search, after=(int(at), str(last)))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import rfc8785
@@ -11,7 +11,8 @@ from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Attempt, Gate, Job, Phase
 from backlane.core.lifecycle import Command
-from backlane.core.storage import Transaction
+from backlane.core.ports import JobType
+from backlane.core.storage import Row, Transaction
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 
@@ -23,20 +24,37 @@ def open_gate_review(
 ) -> tuple[Job, Sequence[Event]]:
     """Stop a finished run at its gate: the review row, its hash, and the withheld content."""
     phase = Phase.SENSITIVE if job.gate is Gate.SENSITIVE else Phase.OUTPUT
-    shown = [row for row in tx.artifacts(job.id) if row["kind"] != "input"]
+    shown = [row for row in tx.artifacts(job.id) if row["kind"] not in ("input", "reviewer_notes")]
     payload = {
         "job": job.id,
         "attempt": held.attempt.id if held.attempt else None,
         "policy_version": POLICY_VERSION,
         "artifacts": [{"id": row["id"], "sha256": row["sha256"]} for row in shown],
     }
-    role = held.type.review_role if held.type else "reviewer"
-    quorum = held.type.review_quorum if held.type else 1
-    within = held.type.respond_within if held.type else None
-    respond_by = min(now + within, job.useful_until) if within else job.useful_until
-    return _open(
-        tx, ports, job, now, phase=phase, asked=(role, quorum), payload=payload, respond_by=respond_by
-    )
+    asked = _asked_of(held)
+    respond_by = respond_until(held.type, job, now)
+    return _open(tx, ports, job, now, phase=phase, asked=asked, payload=payload, respond_by=respond_by)
+
+
+def respond_until(job_type: JobType | None, job: Job, now: int) -> int:
+    """Until when a review that is asked for now is to be decided: never later than the useful window."""
+    within = job_type.respond_within if job_type else None
+    return min(now + within, job.useful_until) if within else job.useful_until
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who is asked, how many of them, and whether the requester may be one."""
+
+    role: str = "reviewer"
+    quorum: int = 1
+    separate: bool = True
+
+
+def _asked_of(held: Held) -> _Asked:
+    if held.type is None:
+        return _Asked()
+    return _Asked(held.type.review_role, held.type.review_quorum, held.type.review_separate)
 
 
 def open_unknown_review(
@@ -55,7 +73,7 @@ def open_unknown_review(
         job,
         now,
         phase=Phase.SUBMISSION_UNKNOWN,
-        asked=("operator", 1),
+        asked=_Asked("operator"),
         payload=payload,
         respond_by=None,
     )
@@ -68,12 +86,12 @@ def _open(
     now: int,
     *,
     phase: Phase,
-    asked: tuple[str, int],
+    asked: _Asked,
     payload: dict[str, Any],
     respond_by: int | None,
 ) -> tuple[Job, Sequence[Event]]:
     body = rfc8785.dumps(payload)
-    role, quorum = asked
+    role = asked.role
     review = {
         "id": ports.ids.new("rev"),
         "workspace": job.workspace,
@@ -81,7 +99,8 @@ def _open(
         "kind": str(phase),
         "state": "pending",
         "role": role,
-        "quorum": quorum,
+        "quorum": asked.quorum,
+        "separate": asked.separate,
         "payload": body.decode(),
         "payload_hash": f"sha256:{hashlib.sha256(body).hexdigest()}",
         "respond_by": respond_by,
@@ -92,7 +111,7 @@ def _open(
     data = {"review": review["id"], "kind": review["kind"], "role": role}
     after, event = lifecycle.apply(job, Command.OPEN_REVIEW, now, phase=phase, actor="backlane", data=data)
     opened = Event("review.opened", now, "backlane", {**data, "payload_hash": review["payload_hash"]})
-    due_at = None if phase is Phase.SUBMISSION_UNKNOWN else job.useful_until
+    due_at = None if phase is Phase.SUBMISSION_UNKNOWN else respond_by or job.useful_until
     review_state = job.review_state if phase is Phase.SUBMISSION_UNKNOWN else "pending"
     return replace(after, review_state=review_state, due_at=due_at), [event, opened]
 
@@ -105,3 +124,20 @@ def close_open_review(tx: Transaction, job: Job, now: int, state: str) -> tuple[
     if review["kind"] != Phase.SUBMISSION_UNKNOWN:
         job = replace(job, review_state=state)
     return job, [Event("review.expired", now, "backlane", {"review": review["id"], "state": state})]
+
+
+def decided_release(job: Job, review: Row, now: int, *, actor: str) -> tuple[Job, Sequence[Event]]:
+    """Let what was approved out: whole, or the edited version only."""
+    after, event = lifecycle.apply(job, Command.APPROVE, now, actor=actor, data={"review": review["id"]})
+    edited = review["version"] > 1
+    told = Event("job.released", now, actor, {"review": review["id"], "edited": edited})
+    after = replace(after, released="edited" if edited else "whole", due_at=None)
+    return after, [event, told]
+
+
+def approved_review(tx: Transaction, job: Job) -> Row | None:
+    """The approval that stands for what this job holds now, if there is one."""
+    newest = next(iter(reversed(tx.reviews_of([job.id])[job.id])), None)
+    if newest is None or newest["state"] != "approved" or job.review_state != "approved":
+        return None
+    return newest

@@ -24,7 +24,7 @@ from backlane.service.late import looked_at_late
 from backlane.service.live_text import final, made_good, with_streamed
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
-from backlane.service.release import open_gate_review
+from backlane.service.release import approved_review, decided_release, open_gate_review
 from backlane.service.situate import Held
 from backlane.service.use_tools import budget_code, note_calls
 
@@ -190,6 +190,9 @@ def complete_or_review(
     if job.gate is Gate.NONE:
         after, event = lifecycle.apply(job, Command.FINISH_UNREVIEWED, now, actor="backlane")
         return replace(after, due_at=None), [event]
+    approval = approved_review(tx, job)
+    if approval is not None:
+        return decided_release(job, approval, now, actor="backlane")
     return open_gate_review(tx, ports, held, job, now)
 
 

@@ -3,18 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from backlane.core.event import closed_data
-from backlane.core.job import Job
+from backlane.core.job import Gate, Job
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound, StoreError
-from backlane.service.access import Caller, closed_for, note_read, open_content, visible
+from backlane.service.access import Caller, closed_for, note_read, open_content, require_reason, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
-from backlane.service.read import read_cursor, write_cursor
-from backlane.service.upload import own_upload, require_reason, upload_artifact
+from backlane.service.upload import own_upload, upload_artifact
 from backlane.service.view import artifact_view
 
 
@@ -65,13 +64,27 @@ async def newest_seqs(ports: Ports, job_ids: Sequence[str]) -> dict[str, int]:
     return await ports.store.read(lambda tx: tx.newest_seqs(job_ids))
 
 
+async def note_events_read(
+    ports: Ports, caller: Caller, job_id: str, page: Sequence[Mapping[str, Any]]
+) -> None:
+    """One audit line, if what the release gate closes to others was in these events."""
+    if not any(event["data"] != closed_data(event["data"]) for event in page):
+        return
+
+    def body(tx: Transaction) -> None:
+        job = visible(tx, caller, tx.job(job_id))
+        if job.gate is not Gate.NONE:
+            note_read(tx, ports, caller, "events.read", job_id, None)
+
+    await ports.store.write(body)
+
+
 async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:
     """What was submitted. Role-gated and audited."""
 
     def body(tx: Transaction) -> str:
         job = visible(tx, caller, tx.job(job_id))
-        if caller.role == "support" and job.submitted_by != caller.name:
-            open_content(caller, replace(job, submitted_by=""), reason)
+        require_reason(caller, job.submitted_by, reason)
         note_read(tx, ports, caller, "inputs.read", job_id, reason)
         return tx.inputs(job_id)
 
@@ -86,7 +99,7 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
         return job, [*tx.files_of([job_id])[job_id], *tx.artifacts(job_id)]
 
     job, rows = await ports.store.read(body)
-    return [artifact_view(row, closed_for(caller, job), job.simulated) for row in rows]
+    return [artifact_view(caller, job, row) for row in rows]
 
 
 async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
@@ -95,9 +108,9 @@ async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[
     def body(tx: Transaction) -> dict[str, Any]:
         row = tx.artifact(artifact_id)
         if row is None:
-            return artifact_view(upload_artifact(own_upload(tx, caller, artifact_id)), False)
+            return artifact_view(caller, None, upload_artifact(own_upload(tx, caller, artifact_id)))
         job = visible(tx, caller, tx.job(row["job_id"]))
-        return artifact_view(row, closed_for(caller, job), job.simulated)
+        return artifact_view(caller, job, row)
 
     return await ports.store.read(body)
 
@@ -120,12 +133,12 @@ async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: s
         row = tx.artifact(artifact_id)
         if row is None:
             row = own_upload(tx, caller, artifact_id)
-            require_reason(caller, row, reason)
+            require_reason(caller, row["submitted_by"], reason)
             return row["submitted_by"] != caller.name, row, False
         job = visible(tx, caller, tx.job(row["job_id"]))
         if row["kind"] != "input":
-            open_content(caller, job, reason)
-        return job.gate != "none" or caller.role == "support", row, job.simulated
+            open_content(caller, job, row, reason)
+        return job.gate is not Gate.NONE or caller.role == "support", row, job.simulated
 
     audited, row, simulated = await ports.store.read(body)
     if audited:
@@ -148,41 +161,3 @@ async def artifact_content(ports: Ports, artifact_id: str) -> bytes:
     if row is None:
         raise NotFound()
     return await _bytes(ports, row)
-
-
-def review_view(row: Row) -> dict[str, Any]:
-    """A Review of the public contract."""
-    return {
-        "id": row["id"],
-        "object": "review",
-        "job": row["job_id"],
-        "kind": row["kind"],
-        "state": row["state"],
-        "role": row["role"],
-        "quorum": row["quorum"],
-        "payload": json.loads(row["payload"]),
-        "payload_hash": row["payload_hash"],
-        "opened_at": moment(row["opened_at"]),
-        "respond_by": moment(row["respond_by"]),
-        "claim": None,
-        "decisions": [],
-        "escalations": [],
-        "allowed": [],
-    }
-
-
-async def list_reviews(
-    ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
-) -> dict[str, Any]:
-    """A page of reviews: reviewers see their role's, operators and admins all."""
-    wanted = dict(filters)
-    if caller.role == "reviewer":
-        if wanted.get("role", "reviewer") != "reviewer":
-            return {"data": [], "next_cursor": None}
-        wanted["role"] = "reviewer"
-    after = str(read_cursor(secret, caller, "reviews", cursor)[0]) if cursor is not None else None
-    rows = await ports.store.read(lambda tx: tx.reviews(caller.workspace, wanted, after, limit + 1))
-    following = (
-        write_cursor(secret, caller, "reviews", [rows[limit - 1]["id"]]) if len(rows) > limit else None
-    )
-    return {"data": [review_view(row) for row in rows[:limit]], "next_cursor": following}

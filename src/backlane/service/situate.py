@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from backlane.core.duration import Usual
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, newest_of
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Status, newest_of
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
 from backlane.core.situation import Situation
@@ -71,12 +71,19 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         calls_open=calls.count("called"),
         incident_until=max((row["probe_at"] for row in holds), default=None),
         stream_room=newest is not None and ports.streams.has_room(newest.id),
+        respond_by=_respond_by(tx, job),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"
         situation = replace(situation, max_attempts=job_type.max_attempts, rebuy=rebuy)
     usual, hinted = usual_for(tx, job, newest), hinted_for(tx, newest, ports.clock.now())
     return Held(job, job.lease_no, attempts, situation, job_type, usual, hinted)
+
+
+def _respond_by(tx: Transaction, job: Job) -> int | None:
+    """Until when the open review is to be decided."""
+    review = tx.open_review(job.id) if job.status is Status.NEEDS_REVIEW else None
+    return None if review is None else review["respond_by"]
 
 
 def _accepted(attempts: tuple[Attempt, ...]) -> int:

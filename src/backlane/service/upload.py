@@ -9,7 +9,7 @@ from typing import Any
 from backlane.core.artifacts import Draft
 from backlane.core.media import label
 from backlane.core.storage import Row, Transaction
-from backlane.errors import NotFound, RoleRequired, TooLarge
+from backlane.errors import NotFound, TooLarge
 from backlane.service.access import Caller, visible
 from backlane.service.examine import examine
 from backlane.service.ports import Ports
@@ -101,9 +101,3 @@ def _in_sight(tx: Transaction, caller: Caller, upload_id: str) -> bool:
             continue
         return True
     return False
-
-
-def require_reason(caller: Caller, row: Row, reason: str | None) -> None:
-    """Raises RoleRequired where support would read another's file without saying why."""
-    if caller.role == "support" and row["submitted_by"] != caller.name and not reason:
-        raise RoleRequired("Support reads contents only with a reason: add ?reason=…, it is audited.")

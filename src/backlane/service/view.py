@@ -11,7 +11,7 @@ from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, Job, Phase, newest_of
 from backlane.core.lane import kind_of
 from backlane.core.storage import Row, Transaction
-from backlane.service.access import Caller, closed_for, relation
+from backlane.service.access import Caller, closed_artifact, closed_for, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target
 from backlane.service.incident import holds_of
 from backlane.service.ports import Ports
@@ -100,9 +100,12 @@ def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, 
     }
 
 
-def artifact_view(row: Row, closed: bool, simulated: bool = False) -> dict[str, Any]:
-    """An artifact's metadata; a closed one shows that it exists, not how large or what it holds."""
-    hidden = closed and row["kind"] != "input"
+def artifact_view(caller: Caller, job: Job | None, row: Row) -> dict[str, Any]:
+    """An artifact's metadata; a closed one shows that it exists, not how large or what it holds.
+
+    `job` is None for a file that was sent in and read by itself: no gate stands before it.
+    """
+    hidden = job is not None and closed_artifact(caller, job, row)
     # A model names the files it writes, and the tools it calls.
     nameless = hidden and row["kind"] in ("file", "tool_output")
     return {
@@ -114,7 +117,7 @@ def artifact_view(row: Row, closed: bool, simulated: bool = False) -> dict[str, 
         "media_type": "application/octet-stream" if nameless else row["media_type"],
         "bytes": None if hidden else row["bytes"],
         "sha256": None if hidden else row["sha256"],
-        "simulated": simulated,
+        "simulated": job is not None and job.simulated,
         "created_at": moment(row["created_at"]),
     }
 
@@ -151,14 +154,15 @@ def _timing(
     }
 
 
-def _review(review: Row | None, job: Job) -> dict[str, Any]:
+def _review(review: Row | None, job: Job, closed: bool) -> dict[str, Any]:
     if review is None:
         return {"id": None, "state": job.review_state, "kind": None, "payload_hash": None, "respond_by": None}
     return {
         "id": review["id"],
         "state": review["state"] if review["kind"] != "submission_unknown" else job.review_state,
         "kind": review["kind"],
-        "payload_hash": review["payload_hash"],
+        # A digest of what is closed is closed.
+        "payload_hash": None if closed else review["payload_hash"],
         "respond_by": moment(review["respond_by"]),
     }
 
@@ -182,7 +186,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
     allowed = lifecycle.allowed(
-        job, relation(caller, job), job_type.who_may_cancel if job_type else "requester"
+        job, relation(caller, job, review), job_type.who_may_cancel if job_type else "requester"
     )
     attempts, costs = around.attempts[job.id], around.costs[job.id]
     cost = _cost(job, costs, attempts)
@@ -207,8 +211,8 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
             job, cost=cost["settled"], partial=partial, allowed=allowed, review=review, late=late
         ),
         "failure": job.failure,
-        "review": _review(review, job),
-        "artifacts": [artifact_view(row, closed, job.simulated) for row in around.artifacts[job.id]],
+        "review": _review(review, job, closed),
+        "artifacts": [artifact_view(caller, job, row) for row in around.artifacts[job.id]],
         "actions": [],
         "cost": cost,
         "timing": _timing(job, around.changes[job.id], budget, now, target=target),

@@ -117,7 +117,8 @@ POSTGRES = Dialect(
     connect=_postgres_engines,
     insert=postgres_insert,
     claimable=lambda statement: statement.with_for_update(skip_locked=True),
-    lock_row=lambda statement: statement.with_for_update(),
+    # Not FOR UPDATE: rows that only refer to the locked one may be written meanwhile.
+    lock_row=lambda statement: statement.with_for_update(key_share=True),
     # Several transactions commit at once here: the sequencer numbers events after their commit.
     feed_seq=lambda connection, workspace: None,
     exclusive=False,

@@ -16,7 +16,6 @@ from backlane.store.tables import (
     job_inputs,
     jobs,
     lanes,
-    reviews,
 )
 
 # A new job, its inputs, an attempt, events: each made once, so that no submit builds a statement.
@@ -106,6 +105,8 @@ SET_RETRIED_AS = (
     )
     .values(retried_as=bindparam("retried_as_id"), version=jobs.c.version + 1)
 )
+# Mark a job beside its life: archived, held, its case. Nothing is decided by these, so the version stays.
+MARK_JOB = update(jobs).where(jobs.c.id == bindparam("at_id"), jobs.c.version == bindparam("at_version"))
 # When the next job is due.
 NEXT_DUE = select(func.min(jobs.c.due_at)).where(jobs.c.due_at.is_not(None))
 # Every statement that changes a job, for the test that reads the guards.
@@ -120,6 +121,7 @@ GUARDED = (
     GIVE_BACK,
     END_LEASES,
     SET_RETRIED_AS,
+    MARK_JOB,
 )
 
 # What was submitted for a job.
@@ -250,23 +252,6 @@ DURATIONS_OF = (
         durations.c.type.in_(bindparam("types", expanding=True)),
     )
     .order_by(durations.c.updated_at.desc())
-)
-
-# The open review of a job.
-OPEN_REVIEW = select(reviews).where(reviews.c.job_id == bindparam("job_id"), reviews.c.state == "pending")
-# The newest reviews of several jobs, newest last.
-REVIEWS_OF = (
-    select(reviews)
-    .where(reviews.c.job_id.in_(bindparam("ids", expanding=True)))
-    .order_by(reviews.c.job_id, reviews.c.id)
-)
-# One review.
-REVIEW = select(reviews).where(reviews.c.id == bindparam("review_id"))
-# End a review that is still open.
-CLOSE_REVIEW = (
-    update(reviews)
-    .where(reviews.c.id == bindparam("at_id"), reviews.c.state == "pending")
-    .values(state=bindparam("to_state"), closed_at=bindparam("now"))
 )
 
 # The open incident of a provider account's lane.

@@ -42,6 +42,8 @@ REVOKE_KEY = (
 # When a key was last used.
 TOUCH_KEY = update(keys).where(keys.c.id == bindparam("at_id")).values(last_used_at=bindparam("now"))
 
+# The row that is locked before a line is added to a workspace's audit chain.
+WORKSPACE_LOCK = select(workspaces.c.id).where(workspaces.c.id == bindparam("workspace"))
 # The head of a workspace's audit chain.
 LAST_AUDIT = (
     select(audit.c.seq, audit.c.chain)

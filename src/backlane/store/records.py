@@ -203,9 +203,9 @@ class JobRecords:
         rows = self._all(queries.NEWEST_EVENTS, ids=list(job_ids))
         return {row["job_id"]: (row["seq"], row["at"]) for row in rows}
 
-    def finished_checks(self, job_id: str, attempt_id: str) -> list[str]:
+    def finished_checks(self, job_id: str, result_id: str) -> list[str]:
         told = [json.loads(row["data"] or "{}") for row in self._all(queries.CHECKS_FINISHED, job_id=job_id)]
-        return [data["check"] for data in told if data.get("attempt") == attempt_id]
+        return [data["check"] for data in told if data.get("artifact") == result_id]
 
     def workspace_event(self, workspace: str, event: Event) -> None:
         self._append(workspace, None, None, GENESIS, [event])

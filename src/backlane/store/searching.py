@@ -80,6 +80,7 @@ _REVIEW_FILTERS = {
     "kind": reviews.c.kind,
     "role": reviews.c.role,
     "job": reviews.c.job_id,
+    "claimed_by": reviews.c.claimed_by,
 }
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 
 from backlane.store.columns import id_column, job_column, metadata, when_column, workspace_column
@@ -61,6 +62,7 @@ jobs = Table(
     Column("provider_response_id", String(200), comment="of the newest accepted attempt"),
     Column("gate", String(20), nullable=False, comment="decided at submit: none, output or sensitive"),
     Column("review_state", String(20), nullable=False),
+    Column("released", String(10), comment="what a gated job's review released: whole, or edited only"),
     Column("inputs_digest", String(64), nullable=False, comment="sha256 of the stored inputs"),
     Column("priority", Integer, nullable=False),
     when_column("wait_until", "no attempt is made before"),
@@ -196,6 +198,7 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False, comment="the content's address"),
     Column("inline", LargeBinary, comment="small contents lie here, larger ones in the artifact store"),
+    Column("edited_by", String(200), comment="the reviewer who wrote this version"),
     when_column("created_at", required=True),
     Index("ix_artifacts_job_id", "job_id"),
     comment="Results, evidence, partials and reports.",
@@ -216,6 +219,15 @@ reviews = Table(
     when_column("respond_by"),
     when_column("opened_at", required=True),
     when_column("closed_at"),
+    Column(
+        "version", Integer, nullable=False, server_default="1", comment="rises with each edit of the payload"
+    ),
+    Column(
+        "separate", Boolean, nullable=False, server_default=true(), comment="the requester may not decide"
+    ),
+    Column("step", Integer, nullable=False, server_default="0", comment="how often it was handed on"),
+    Column("claimed_by", String(200), comment="who is looking at it; a courtesy"),
+    when_column("claimed_until"),
     Index("ix_reviews_job_id", "job_id"),
     Index(
         "uq_reviews_open",

@@ -15,18 +15,20 @@ from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import job_of
+from backlane.store.records_case import CaseRecords
 from backlane.store.records_files import FileRecords
 from backlane.store.records_hooks import InboxRecords
 from backlane.store.records_lanes import LaneRecords
 from backlane.store.records_live import LiveRecords
+from backlane.store.records_review import ReviewRecords
 from backlane.store.records_tools import ToolRecords
-from backlane.store.searching import NEWEST_ENDS, job_search, review_search
-from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes, reviews
+from backlane.store.searching import NEWEST_ENDS, job_search
+from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes
 
 T = TypeVar("T")
 
 
-class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords):
+class Records(CaseRecords, ReviewRecords, FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
@@ -84,7 +86,7 @@ class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords):
     def durations_of(self, workspace: str, types: Sequence[str]) -> list[Row]:
         return self._all(queries.DURATIONS_OF, workspace=workspace, types=list(types))
 
-    # outputs and reviews
+    # outputs
 
     def insert_artifact(self, artifact: Mapping[str, Any]) -> None:
         self._insert(artifacts, artifact)
@@ -97,24 +99,6 @@ class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords):
 
     def artifact(self, artifact_id: str) -> Row | None:
         return self._one(queries.ARTIFACT, artifact_id=artifact_id)
-
-    def insert_review(self, review: Mapping[str, Any]) -> None:
-        self._insert(reviews, review)
-
-    def open_review(self, job_id: str) -> Row | None:
-        return self._one(queries.OPEN_REVIEW, job_id=job_id)
-
-    def reviews_of(self, job_ids: Sequence[str]) -> dict[str, list[Row]]:
-        return self._by_job(queries.REVIEWS_OF, job_ids)
-
-    def review(self, review_id: str) -> Row | None:
-        return self._one(queries.REVIEW, review_id=review_id)
-
-    def reviews(self, workspace: str, filters: Mapping[str, str], after: str | None, limit: int) -> list[Row]:
-        return self._all(review_search(workspace, filters, after, limit))
-
-    def close_review(self, review_id: str, state: str, now: int) -> bool:
-        return self._changed(queries.CLOSE_REVIEW, at_id=review_id, to_state=state, now=now)
 
     # incidents
 
@@ -173,6 +157,8 @@ class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords):
         return self._insert_once(idempotency_keys, row)
 
     def audit(self, line: Mapping[str, Any]) -> None:
+        # Two writers of one chain come one after the other.
+        self._one(self._dialect.lock_row(queries_people.WORKSPACE_LOCK), workspace=line["workspace"])
         last = self._one(queries_people.LAST_AUDIT, workspace=line["workspace"]) or {
             "seq": 0,
             "chain": GENESIS,

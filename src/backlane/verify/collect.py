@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from backlane.errors import StoreError
 from backlane.service.restore import AUDITED_AS
 from backlane.store.database import Database
-from backlane.store.people import audit
+from backlane.store.people import audit, keys
 from backlane.store.tables import (
     artifacts,
     attempts,
@@ -20,6 +20,7 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
+from backlane.store.tables_case import cases, notes
 from backlane.store.tables_wire import inbox, job_files, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
 
@@ -53,6 +54,10 @@ def collect(
             "uploads": rows(uploads),
             "job_files": rows(job_files),
             "provider_files": rows(provider_files),
+            "audit": rows(audit),
+            "keys": rows(keys),
+            "cases": rows(cases),
+            "notes": rows(notes),
             "restored_at": connection.execute(restores).scalar(),
         }
 

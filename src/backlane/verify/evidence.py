@@ -32,6 +32,10 @@ class Evidence:
     uploads: Sequence[Row] = ()
     job_files: Sequence[Row] = ()
     provider_files: Sequence[Row] = ()
+    audit: Sequence[Row] = ()
+    keys: Sequence[Row] = ()
+    cases: Sequence[Row] = ()
+    notes: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     submits: Sequence[Row] | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
+from backlane.verify import invariants_case
 from backlane.verify.evidence import Evidence, Report, Row
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
@@ -272,6 +273,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     **FILE_INVARIANTS,
     **STREAM_INVARIANTS,
     **LANE_INVARIANTS,
+    **invariants_case.INVARIANTS,
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {

@@ -1,0 +1,51 @@
+"""Claims: a courtesy between reviewers, a quarter of an hour long. Deciding without one is allowed."""
+
+from backlane.core.event import Event
+from backlane.core.review import CLAIM_LASTS, RESOLVED_ONLY, claimed_by_another
+from backlane.core.storage import Transaction
+from backlane.errors import AlreadyDecided, Claimed, InvalidRequest, NotAllowed
+from backlane.service.access import Caller
+from backlane.service.decide import found, require_decider
+from backlane.service.ports import Ports
+
+
+async def claim(
+    ports: Ports, caller: Caller, review_id: str, *, take_over: bool = False, reason: str | None = None
+) -> None:
+    """Say that one is looking at a review; another's live claim is overridden only with a reason.
+
+    Raises NotFound, RoleRequired, SeparationOfDuties, Claimed, AlreadyDecided, NotAllowed, InvalidRequest.
+    """
+    if take_over and not (reason or "").strip():
+        raise InvalidRequest([("/reason", "is required to take a claim over")])
+
+    def body(tx: Transaction) -> None:
+        job, review = found(tx, caller, review_id)
+        if review["kind"] in RESOLVED_ONLY:
+            raise NotAllowed(job.status, "claim", ["resolve"])
+        require_decider(caller, job, review)
+        now = ports.clock.now()
+        holder = claimed_by_another(review, caller.name, now)
+        if holder is not None and not take_over:
+            raise Claimed(f"{holder} is looking at it; take it over with a reason, or wait.")
+        until = now + CLAIM_LASTS
+        if not tx.change_review(review_id, claimed_by=caller.name, claimed_until=until):
+            raise AlreadyDecided(f"This review is {review['state']}.")
+        data = {"review": review_id, "kind": review["kind"], "until": until}
+        if holder is not None:
+            data |= {"taken_from": holder, "why": (reason or "")[:500]}
+        tx.keep_events(job.id, [Event("review.claimed", now, caller.name, data)])
+
+    await ports.store.write(body)
+
+
+async def release_claim(ports: Ports, caller: Caller, review_id: str) -> None:
+    """Give one's own claim back; without one nothing changes. Raises NotFound, RoleRequired."""
+
+    def body(tx: Transaction) -> None:
+        job, review = found(tx, caller, review_id)
+        require_decider(caller, job, review)
+        if review["claimed_by"] == caller.name:
+            tx.change_review(review_id, claimed_by=None, claimed_until=None)
+
+    await ports.store.write(body)

@@ -1,0 +1,246 @@
+"""A person's decision on a review: bound to the bytes that were shown, made once, written with all it leads to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.event import Event
+from backlane.core.job import Job, Phase, Status
+from backlane.core.lifecycle import TERMINAL, Command
+from backlane.core.review import (
+    RESOLVED_ONLY,
+    Decision,
+    approvals,
+    claimed_by_another,
+    is_requester,
+    may_decide,
+)
+from backlane.core.storage import Row, Transaction
+from backlane.errors import (
+    AlreadyDecided,
+    Claimed,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Refusal,
+    ReviewExpired,
+    RoleRequired,
+    SeparationOfDuties,
+    StalePayload,
+)
+from backlane.service.access import Caller, visible
+from backlane.service.edit import Edited, edited, kept_edit
+from backlane.service.fail import fail
+from backlane.service.open_case import follow_up
+from backlane.service.outputs import add_outputs, store_output
+from backlane.service.ports import Ports
+from backlane.service.release import decided_release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What a reviewer answers. `payload_hash` names the version that was shown to them.
+
+    `edits` is the whole new value (with approve). `tell_requester` releases the notes with the decision.
+    """
+
+    decision: str
+    payload_hash: str
+    notes: str | None = None
+    reason_code: str | None = None
+    edits: Any = None
+    has_edits: bool = False
+    take_over: bool = False
+    tell_requester: bool = False
+
+
+async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) -> str:
+    """Decide a review; its id. The first of two wins, the other leaves an audit line and nothing else.
+
+    Raises NotFound, RoleRequired, SeparationOfDuties, StalePayload, AlreadyDecided, Claimed, ReviewExpired,
+    NotAllowed, InvalidRequest.
+    """
+    if answer.has_edits and answer.decision != Decision.APPROVE:
+        raise InvalidRequest([("/edits", "goes with decision approve, and only with it")])
+    try:
+        edit = await _edit(ports, caller, review_id, answer)
+        notes = None
+        if answer.notes and answer.tell_requester:
+            name, text = "reviewer-notes.md", answer.notes.encode()
+            notes = await store_output(ports, "reviewer_notes", name, "text/markdown", text)
+
+        def body(tx: Transaction) -> None:
+            now = ports.clock.now()
+            job, review = permitted(tx, ports, caller, review_id, answer)
+            after, told = _carry_out(tx, ports, caller, job, review=review, answer=answer, edit=edit)
+            noted = [] if notes is None else add_outputs(tx, ports, job, [notes], attempt_id=None, now=now)
+            saved = tx.save(job, after, [*noted, *told])
+            if saved.status is not job.status:
+                follow_up(tx, ports, saved)
+            _audit(tx, ports, caller, review, answer, {"job": job.id, "status": saved.status})
+
+        await ports.store.write(body)
+    except Refusal as refusal:
+        if not isinstance(refusal, NotFound):
+            await _audit_refusal(ports, caller, review_id, answer, refusal)
+        raise
+    ports.notify()
+    return review_id
+
+
+async def _edit(ports: Ports, caller: Caller, review_id: str, answer: Decided) -> Edited | None:
+    """The edited version, validated and stored; nothing is decided yet."""
+    if not answer.has_edits:
+        return None
+
+    def body(tx: Transaction) -> tuple[Job, str]:
+        job, _ = permitted(tx, ports, caller, review_id, answer)
+        return job, tx.inputs(job.id)
+
+    job, inputs = await ports.store.read(body)
+    return await edited(ports, job, inputs, answer.edits)
+
+
+def found(tx: Transaction, caller: Caller, review_id: str) -> tuple[Job, Row]:
+    """A review within sight and its job, locked. Raises NotFound."""
+    review = tx.review(review_id)
+    if review is None or review["workspace"] != caller.workspace:
+        raise NotFound
+    job = tx.job(review["job_id"], lock=True)
+    assert job is not None
+    current = tx.review(review_id)
+    assert current is not None
+    return visible(tx, caller, job), current
+
+
+def permitted(
+    tx: Transaction, ports: Ports, caller: Caller, review_id: str, answer: Decided
+) -> tuple[Job, Row]:
+    """The job and review, if this caller may decide it so now; raises what stands in the way."""
+    job, review = found(tx, caller, review_id)
+    if review["kind"] in RESOLVED_ONLY:
+        raise NotAllowed(job.status, answer.decision, ["resolve"])
+    require_decider(caller, job, review)
+    now = ports.clock.now()
+    if review["state"] != "pending":
+        if review["state"] == "expired" and job.status is not Status.CANCELED:
+            raise ReviewExpired("This review was closed before anybody decided it.")
+        raise AlreadyDecided(f"This review is {review['state']}.")
+    if job.status in TERMINAL or job.phase is Phase.CANCELING:
+        raise NotAllowed(job.phase or job.status, answer.decision)
+    if now >= job.useful_until or (review["respond_by"] is not None and now >= review["respond_by"]):
+        raise ReviewExpired("The time to decide this review is over.")
+    if answer.payload_hash != review["payload_hash"]:
+        raise StalePayload("This is not the version that waits for a decision now; look at it again.")
+    decided = tx.decisions(review_id)
+    if any(row["actor"] == caller.name and row["version"] == review["version"] for row in decided):
+        raise AlreadyDecided("You have decided on this version already; one person counts once.")
+    holder = claimed_by_another(review, caller.name, now)
+    if holder is not None and not answer.take_over:
+        raise Claimed(f"{holder} is looking at it; take it over with a reason, or wait.")
+    return job, review
+
+
+def require_decider(caller: Caller, job: Job, review: Row) -> None:
+    """Raises RoleRequired or SeparationOfDuties unless this caller may decide this review."""
+    if not may_decide(review, caller.role):
+        raise RoleRequired(f"This review is decided by the role {review['role']}; yours is {caller.role}.")
+    if caller.kind == "service" and not caller.may_decide:
+        raise RoleRequired("A service decides no reviews unless an admin allows it.")
+    if review["separate"] and is_requester(job.submitted_by, job.user, caller.name):
+        raise SeparationOfDuties("The person who asked for this job cannot decide its review.")
+
+
+def _carry_out(
+    tx: Transaction,
+    ports: Ports,
+    caller: Caller,
+    job: Job,
+    *,
+    review: Row,
+    answer: Decided,
+    edit: Edited | None,
+) -> tuple[Job, list[Event]]:
+    now = ports.clock.now()
+    told: list[Event] = []
+    if edit is not None:
+        review, told = kept_edit(tx, ports, caller, job, review, edit)
+    _keep(tx, ports, caller, review, answer)
+    data = {
+        "review": review["id"],
+        "kind": review["kind"],
+        "decision": answer.decision,
+        "edited": edit is not None,
+        "payload_hash": review["payload_hash"],
+        "revision": review["version"],
+    }
+    told.append(Event("review.decided", now, caller.name, data))
+    if answer.decision == Decision.REJECT:
+        tx.close_review(review["id"], "rejected", now)
+        after, event = fail(job, now, "rejected", actor=caller.name)
+        return replace(after, review_state="rejected"), [*told, event]
+    if len(approvals(tx.decisions(review["id"]), review["version"])) < review["quorum"]:
+        return replace(job, due_at=review["respond_by"] or job.useful_until), told
+    tx.close_review(review["id"], "approved", now)
+    after, more = _approved(tx, ports, caller, replace(job, review_state="approved"), review, now)
+    return after, [*told, *more]
+
+
+def _approved(
+    tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, now: int
+) -> tuple[Job, Sequence[Event]]:
+    """Release it; an edited version is checked again first, where the type has checks."""
+    job_type = ports.types.get(job.type)
+    if review["version"] > 1 and (job_type is None or job_type.checks):
+        after, event = lifecycle.apply(job, Command.RECHECK, now, phase=Phase.CHECK, actor=caller.name)
+        return replace(after, due_at=now), [event]
+    return decided_release(job, review, now, actor=caller.name)
+
+
+def _keep(tx: Transaction, ports: Ports, caller: Caller, review: Row, answer: Decided) -> None:
+    row = {
+        "id": ports.ids.new("dec"),
+        "workspace": caller.workspace,
+        "job_id": review["job_id"],
+        "review_id": review["id"],
+        "version": review["version"],
+        "payload_hash": review["payload_hash"],
+        "decision": answer.decision,
+        "actor": caller.name,
+        "role": caller.role,
+        "reason_code": answer.reason_code,
+        "notes": answer.notes,
+        "for_requester": answer.tell_requester,
+        "edited": answer.has_edits,
+        "at": ports.clock.now(),
+    }
+    tx.insert_decision(row)
+
+
+def _audit(
+    tx: Transaction, ports: Ports, caller: Caller, review: Row, answer: Decided, more: dict[str, Any]
+) -> None:
+    data = {
+        "role": caller.role,
+        "key": caller.key_id,
+        "payload_hash": answer.payload_hash,
+        "decision": answer.decision,
+        "reason_code": answer.reason_code,
+        "edited": answer.has_edits,
+        **more,
+    }
+    line = {"workspace": caller.workspace, "at": ports.clock.now(), "actor": caller.name}
+    tx.audit({**line, "action": "review.decided", "subject": review["id"], "data": data})
+
+
+async def _audit_refusal(
+    ports: Ports, caller: Caller, review_id: str, answer: Decided, refusal: Refusal
+) -> None:
+    data = {"role": caller.role, "key": caller.key_id, "decision": answer.decision, "code": refusal.code}
+
+    def body(tx: Transaction) -> None:
+        line = {"workspace": caller.workspace, "at": ports.clock.now(), "actor": caller.name}
+        tx.audit({**line, "action": "review.refused", "subject": review_id[:200], "data": data})
+
+    await ports.store.write(body)

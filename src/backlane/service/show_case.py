@@ -1,0 +1,70 @@
+"""Cases as a caller may see them: what went wrong in plain words, who looks after it, what was promised and noted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backlane.core.job import Job
+from backlane.core.storage import Row, Transaction
+from backlane.service.access import Caller
+from backlane.service.annotate import may_read, notes_for
+from backlane.service.change_case import found_case
+from backlane.service.describe import moment
+from backlane.service.ports import Ports
+from backlane.service.read import read_cursor, write_cursor
+
+
+def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, Any]:
+    """A Case of the public contract. Why it was opened is for colleagues, like a note."""
+    return {
+        "id": row["id"],
+        "object": "case",
+        "job": row["job_id"],
+        "job_status": job.status,
+        "retried_as": job.retried_as,
+        "state": row["state"],
+        "reason": row["reason"] if may_read(caller, job, row["opened_by"]) else None,
+        "failure": row["failure"],
+        "cause": row["cause"],
+        "code": row["code"],
+        "owner": row["owner"],
+        "promise": row["promise"],
+        "promise_by": moment(row["promise_by"]),
+        "opened_by": row["opened_by"],
+        "opened_at": moment(row["opened_at"]),
+        "closed_by": row["closed_by"],
+        "closed_at": moment(row["closed_at"]),
+        "notes": notes_for(tx, caller, job, row["id"]),
+    }
+
+
+async def read_case(ports: Ports, caller: Caller, case_id: str) -> dict[str, Any]:
+    """One case. Raises NotFound."""
+
+    def body(tx: Transaction) -> dict[str, Any]:
+        job, row = found_case(tx, caller, case_id)
+        return case_view(tx, caller, job, row)
+
+    return await ports.store.read(body)
+
+
+async def list_cases(
+    ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
+) -> dict[str, Any]:
+    """A page of cases, the newest first: of every job within sight of support, of one's own jobs for others."""
+    before = str(read_cursor(secret, caller, "cases", cursor)[0]) if cursor is not None else None
+    submitted_by = None if caller.sees_everything else caller.name
+
+    def body(tx: Transaction) -> tuple[list[dict[str, Any]], str | None]:
+        rows = tx.cases(caller.workspace, filters, submitted_by, before=before, limit=limit + 1)
+        last = rows[limit - 1]["id"] if len(rows) > limit else None
+        return [_listed(tx, caller, row) for row in rows[:limit]], last
+
+    views, last = await ports.store.read(body)
+    following = None if last is None else write_cursor(secret, caller, "cases", [last])
+    return {"data": views, "next_cursor": following}
+
+
+def _listed(tx: Transaction, caller: Caller, row: Row) -> dict[str, Any]:
+    job = tx.job(row["job_id"])
+    assert job is not None
+    return case_view(tx, caller, job, row)

@@ -1,0 +1,123 @@
+"""Reviews as a caller may see them: what is decided on, who decided what, what they may do now."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.job import Job
+from backlane.core.review import claimed_by_another
+from backlane.core.storage import Row, Transaction
+from backlane.errors import NotFound
+from backlane.service.access import Caller, closed_for, decides, visible
+from backlane.service.describe import moment
+from backlane.service.ports import Ports
+from backlane.service.read import read_cursor, write_cursor
+
+_DECISIONS = ("approve", "reject")
+
+
+def review_view(
+    ports: Ports, caller: Caller, job: Job, row: Row, decided: Sequence[Row], handed: Sequence[Row]
+) -> dict[str, Any]:
+    """A Review of the public contract. Its payload is closed to whom the job's outputs are closed."""
+    closed = closed_for(caller, job)
+    now = ports.clock.now()
+    live = row["claimed_by"] is not None and (row["claimed_until"] or 0) > now
+    return {
+        "id": row["id"],
+        "object": "review",
+        "job": row["job_id"],
+        "kind": row["kind"],
+        "state": row["state"],
+        "role": row["role"],
+        "quorum": row["quorum"],
+        "separate": row["separate"],
+        "version": row["version"],
+        "payload": None if closed else json.loads(row["payload"]),
+        "payload_hash": None if closed else row["payload_hash"],
+        "opened_at": moment(row["opened_at"]),
+        "closed_at": moment(row["closed_at"]),
+        "respond_by": moment(row["respond_by"]),
+        "claim": {"by": row["claimed_by"], "until": moment(row["claimed_until"])} if live else None,
+        "decisions": [_decision(one, closed) for one in decided],
+        "escalations": [_escalation(one, closed) for one in handed if one["review_id"] == row["id"]],
+        "allowed": _allowed(caller, job, row, now),
+    }
+
+
+def _decision(row: Row, closed: bool) -> dict[str, Any]:
+    hidden = closed and not row["for_requester"]
+    return {
+        "id": row["id"],
+        "decision": row["decision"],
+        "by": row["actor"],
+        "role": row["role"],
+        "version": row["version"],
+        "payload_hash": None if closed else row["payload_hash"],
+        "reason_code": row["reason_code"],
+        "notes": None if hidden else row["notes"],
+        "edited": row["edited"],
+        "at": moment(row["at"]),
+    }
+
+
+def _escalation(row: Row, closed: bool) -> dict[str, Any]:
+    return {
+        "by": row["actor"],
+        "from_role": row["from_role"],
+        "to_role": row["to_role"],
+        # A colleague's words may quote what is closed.
+        "reason": None if closed else row["reason"],
+        "at": moment(row["at"]),
+    }
+
+
+def _allowed(caller: Caller, job: Job, row: Row, now: int) -> list[str]:
+    """What this caller may do with the review now."""
+    if not decides(caller, job, row) or not lifecycle.allows("approve", job.status, job.phase):
+        return []
+    claim = "take_over" if claimed_by_another(row, caller.name, now) else "claim"
+    if row["claimed_by"] == caller.name and (row["claimed_until"] or 0) > now:
+        claim = "release_claim"
+    return [*_DECISIONS, claim]
+
+
+async def read_review(ports: Ports, caller: Caller, review_id: str) -> dict[str, Any]:
+    """One review. Raises NotFound."""
+
+    def body(tx: Transaction) -> dict[str, Any]:
+        row = tx.review(review_id)
+        if row is None or row["workspace"] != caller.workspace:
+            raise NotFound
+        job = visible(tx, caller, tx.job(row["job_id"]))
+        return review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
+
+    return await ports.store.read(body)
+
+
+async def list_reviews(
+    ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
+) -> dict[str, Any]:
+    """A page of reviews: reviewers see their role's, operators and admins all."""
+    wanted = dict(filters)
+    if caller.role == "reviewer":
+        if wanted.get("role", "reviewer") != "reviewer":
+            return {"data": [], "next_cursor": None}
+        wanted["role"] = "reviewer"
+    after = str(read_cursor(secret, caller, "reviews", cursor)[0]) if cursor is not None else None
+
+    def body(tx: Transaction) -> tuple[list[dict[str, Any]], str | None]:
+        rows = tx.reviews(caller.workspace, wanted, after, limit + 1)
+        last = rows[limit - 1]["id"] if len(rows) > limit else None
+        return [_listed(tx, ports, caller, row) for row in rows[:limit]], last
+
+    views, last = await ports.store.read(body)
+    following = None if last is None else write_cursor(secret, caller, "reviews", [last])
+    return {"data": views, "next_cursor": following}
+
+
+def _listed(tx: Transaction, ports: Ports, caller: Caller, row: Row) -> dict[str, Any]:
+    job = tx.job(row["job_id"])
+    assert job is not None
+    return review_view(ports, caller, job, row, tx.decisions(row["id"]), tx.escalations(job.id))
