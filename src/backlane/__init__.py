@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backlane.app import App
-    from backlane.client import AsyncClient, Client
+    from backlane.async_client import AsyncClient
+    from backlane.client import Client
     from backlane.declaring import Review
     from backlane.errors import BacklaneError, CheckFailed, ToolFailed
     from backlane.fields import File, Sensitive
@@ -30,7 +31,7 @@ _HOMES = {
     "App": "app",
     "Review": "declaring",
     "Client": "client",
-    "AsyncClient": "client",
+    "AsyncClient": "async_client",
     "BacklaneError": "errors",
     "CheckFailed": "errors",
     "ToolFailed": "errors",

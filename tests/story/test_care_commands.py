@@ -2,8 +2,8 @@
 
 import json
 
+from backlane import AsyncClient
 from backlane.cli.export import follows
-from backlane.client import AsyncClient
 from tests.conftest import Place
 from tests.story.acts import fault, finished, submitted, verified
 from tests.story.commands import command, served

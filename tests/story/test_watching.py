@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backlane.client import AsyncClient, Client
+from backlane import AsyncClient, Client
 from tests.conftest import Place
 from tests.story.acts import creates, fault, script, verified
 from tests.story.live_acts import RUN, joined
