@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from backlane.core.authority import gate_for
 from backlane.core.duration import Usual, usual, with_end
 from backlane.core.event import OPEN_KEYS, Change, closed_data, part_of, timing
-from backlane.core.failure import MEANINGS, RETRIED_RUNS, Cause, card, meaning
+from backlane.core.failure import RETRIED_RUNS, card, meaning
 from backlane.core.job import Gate, Phase, is_out
 from backlane.core.lane import chosen, verdicts
+from backlane.core.meaning import MEANINGS, Cause
 from backlane.core.schedule import HOUR, MINUTE, Timings, cancel_delay, look_delay, retry_delay
 from tests.values import NOW, an_attempt
 

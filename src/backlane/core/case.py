@@ -5,8 +5,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from backlane.core.failure import MEANINGS, Cause
 from backlane.core.job import Phase, Status
+from backlane.core.meaning import MEANINGS, Cause
 
 REASON_AT_MOST = 2_000
 PROMISE_AT_MOST = 500

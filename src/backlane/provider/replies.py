@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from backlane.core.failure import FILE_CODES, MEANINGS, QUOTA_CODES, meaning
+from backlane.core.failure import FILE_CODES, QUOTA_CODES, meaning
+from backlane.core.meaning import MEANINGS
 from backlane.core.outcome import Gone, Refused, Unknown, When
 from backlane.provider.pace import retry_after
 
