@@ -8,16 +8,18 @@ from backlane import errors
 from backlane.api.problems import STATUS, status_of
 from backlane.cli.main import exit_code
 from backlane.core.event import EVENT_TYPES, OPEN_KEYS
-from backlane.core.failure import MEANINGS
 from backlane.core.job import Status
 from backlane.core.lifecycle import TABLE, TERMINAL, VERBS
+from backlane.core.meaning import MEANINGS
 from backlane.settings import Settings
-from backlane.store import people, tables, tables_case, tables_review, tables_wire
+from backlane.store import people, tables, tables_case, tables_lanes, tables_review, tables_wire
 from backlane.store.columns import metadata
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 # Importing the rooms is what fills the metadata.
-ROOMS = tuple(room.__name__ for room in (people, tables, tables_case, tables_review, tables_wire))
+ROOMS = tuple(
+    room.__name__ for room in (people, tables, tables_case, tables_lanes, tables_review, tables_wire)
+)
 NOTE = "<!-- Drawn by `make docs`; change the code, not this page. -->\n"
 
 

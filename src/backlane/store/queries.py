@@ -10,13 +10,12 @@ from backlane.store.tables import (
     artifacts,
     attempts,
     cost_lines,
-    durations,
     events,
     idempotency_keys,
     job_inputs,
     jobs,
-    lanes,
 )
+from backlane.store.tables_lanes import durations, lanes
 
 # A new job, its inputs, an attempt, events: each made once, so that no submit builds a statement.
 INSERT_JOB = insert(jobs)

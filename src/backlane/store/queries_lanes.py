@@ -2,7 +2,8 @@
 
 from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
 
-from backlane.store.tables import attempts, durations, jobs, lanes
+from backlane.store.tables import attempts, jobs
+from backlane.store.tables_lanes import durations, lanes
 from backlane.store.tables_wire import lane_minutes
 
 # The open incidents of a lane, the account's own and the workspace's hold.

@@ -9,7 +9,7 @@ from backlane.core.health import SHOWN_MINUTES, Counts
 from backlane.core.storage import Row
 from backlane.store import queries_lanes as queries
 from backlane.store.dialects import Dialect
-from backlane.store.tables import lanes
+from backlane.store.tables_lanes import lanes
 from backlane.store.tables_wire import lane_minutes
 
 _PLACE = ("provider_account", "lane", "minute")

@@ -23,7 +23,8 @@ from backlane.store.records_live import LiveRecords
 from backlane.store.records_review import ReviewRecords
 from backlane.store.records_tools import ToolRecords
 from backlane.store.searching import NEWEST_ENDS, job_search
-from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes
+from backlane.store.tables import answers, artifacts, cost_lines, idempotency_keys
+from backlane.store.tables_lanes import durations, lanes
 
 T = TypeVar("T")
 
