@@ -1,16 +1,16 @@
 """The invariants I01 to I08, I16, I17, I21, I22 and I29, and those beside; every later feature joins them."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 from backlane.core.job import RESTORED, Gate, Status
-from backlane.core.lifecycle import TABLE, TERMINAL
-from backlane.store.chain import GENESIS, canonical, link, sha256
+from backlane.core.lifecycle import TERMINAL
+from backlane.store.chain import sha256
 from backlane.verify import invariants_case
-from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.evidence import Evidence, Report, Row, by, data_of
+from backlane.verify.invariants_events import EVENT_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
@@ -20,17 +20,6 @@ from backlane.verify.invariants_tools import TOOL_INVARIANTS
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
 _SLACK = 50  # milliseconds between two clocks of one machine
-
-
-def _by(rows: Iterable[Row], name: str) -> dict[Any, list[Row]]:
-    found: dict[Any, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row[name], []).append(row)
-    return found
-
-
-def _data(event: Row) -> dict[str, Any]:
-    return json.loads(event["data"] or "{}")
 
 
 def _creates(evidence: Evidence) -> list[tuple[str, Row]]:
@@ -64,7 +53,7 @@ def one_create_per_attempt(evidence: Evidence) -> Finding:
     for attempt_id, count in Counter(named).items():
         if count > 1:
             yield f"{attempt_id} was sent {count} times"
-    for job_id, rows in _by(evidence.attempts, "job_id").items():
+    for job_id, rows in by(evidence.attempts, "job_id").items():
         numbers = [row["number"] for row in sorted(rows, key=lambda row: row["number"])]
         if numbers != list(range(1, len(rows) + 1)):
             yield f"{job_id} has attempts numbered {numbers}"
@@ -75,7 +64,7 @@ def one_create_per_attempt(evidence: Evidence) -> Finding:
 
 def doubtful_never_resent(evidence: Evidence) -> Finding:
     """I03: what may have been sent is sent again by nobody but a person, or once by declared choice."""
-    for job_id, rows in _by(evidence.attempts, "job_id").items():
+    for job_id, rows in by(evidence.attempts, "job_id").items():
         # What somebody doubled on the way, and what was found of it, was nobody's purchase.
         ours = [row for row in rows if not row["stray"]]
         ordered = sorted(ours, key=lambda row: row["number"])
@@ -86,7 +75,7 @@ def doubtful_never_resent(evidence: Evidence) -> Finding:
         if sum(row["reason"] == "rebuy" for row in ours) > 1:
             yield f"{job_id} was bought again by itself more than once"
     sent = Counter(
-        _data(event).get("attempt") for event in evidence.events if event["type"] == "attempt.sent"
+        data_of(event).get("attempt") for event in evidence.events if event["type"] == "attempt.sent"
     )
     for attempt_id, count in sent.items():
         if count > 1:
@@ -126,68 +115,6 @@ def one_job_per_key(evidence: Evidence) -> Finding:
             yield f"key {row['key']!r} names {row['job_id']}, which is not there"
 
 
-_EVENT_MOVES: dict[str, set[tuple[Any, Any]]] = {}
-for _row in TABLE.values():
-    _moves = {(None if source is None else str(source), str(target)) for source, target in _row.moves.items()}
-    _EVENT_MOVES.setdefault(_row.event, set()).update(_moves)
-
-
-def changes_follow_the_table(evidence: Evidence) -> Finding:
-    """I06: every change of status is in the table and has its event; the row is where its events left it."""
-    events = _by(evidence.events, "job_id")
-    for job in evidence.jobs:
-        place: dict[str, Any] | None = None
-        for event in sorted(events.get(job["id"], []), key=lambda row: row["seq"]):
-            data = _data(event)
-            if "after" not in data:
-                continue
-            before, after = data["before"], data["after"]
-            if before != place:
-                yield f"{job['id']} #{event['seq']} says it was {before}, it was {place}"
-            pair = (before["status"] if before else None, after["status"])
-            if pair not in _EVENT_MOVES.get(event["type"], set()):
-                yield f"{job['id']} #{event['seq']} {event['type']} {pair} is not in the table"
-            place = after
-        if place != {"status": job["status"], "phase": job["phase"]}:
-            yield f"{job['id']} is {job['status']}/{job['phase']}, its events end at {place}"
-
-
-def ended_stays_ended(evidence: Evidence) -> Finding:
-    """I07: a terminal status never changes; only late facts are added."""
-    events = _by(evidence.events, "job_id")
-    terminal = {str(status) for status in TERMINAL}
-    for job in evidence.jobs:
-        ended = False
-        for event in sorted(events.get(job["id"], []), key=lambda row: row["seq"]):
-            data = _data(event)
-            after = data.get("after")
-            if after and ended:
-                yield f"{job['id']} changed after its end: #{event['seq']} {event['type']}"
-            # By the order of events: a machine's clock may have been set back meanwhile.
-            if ended and event["type"] == "artifact.added" and data.get("kind") not in ("late", "partial"):
-                yield f"{job['id']} got {data.get('kind')} artifact {data.get('artifact')} after its end"
-            ended = ended or bool(after and after["status"] in terminal)
-
-
-def events_are_whole(evidence: Evidence) -> Finding:
-    """I08: events are numbered 1 to n without gaps, chained, and followers saw each once and in order."""
-    for job_id, rows in _by((row for row in evidence.events if row["job_id"]), "job_id").items():
-        ordered = sorted(rows, key=lambda row: row["seq"])
-        if [row["seq"] for row in ordered] != list(range(1, len(ordered) + 1)):
-            yield f"{job_id} has gaps or doubles in its event numbers"
-        chain = GENESIS
-        for row in ordered:
-            if row["data"] is not None and sha256(canonical(json.loads(row["data"]))) != row["digest"]:
-                yield f"{job_id} #{row['seq']} was altered: its data does not hash to its digest"
-            chain = link(chain, job_id, row["seq"], row["type"], row["at"], row["actor"], row["digest"])
-            if chain != row["chain"]:
-                yield f"{job_id} #{row['seq']} breaks the chain"
-                break
-    for number, seen in enumerate(evidence.watches or ()):
-        if list(seen) != list(range(seen[0], seen[0] + len(seen))) if seen else False:
-            yield f"follower {number} saw {list(seen)[:20]}"
-
-
 def cost_settled_once(evidence: Evidence) -> Finding:
     """I17: cost is booked exactly once per run that ended, whatever became of its job."""
     lines = Counter(row["attempt_id"] for row in evidence.cost_lines)
@@ -198,7 +125,7 @@ def cost_settled_once(evidence: Evidence) -> Finding:
         if row["state"] in _RUN_ENDED and bought and lines[row["id"]] != 1:
             yield f"{row['id']} ended {row['state']} with {lines[row['id']]} cost lines"
     told = Counter(
-        _data(event).get("attempt") for event in evidence.events if event["type"] == "cost.settled"
+        data_of(event).get("attempt") for event in evidence.events if event["type"] == "cost.settled"
     )
     for attempt_id, count in told.items():
         if count > 1:
@@ -207,10 +134,10 @@ def cost_settled_once(evidence: Evidence) -> Finding:
 
 def stale_writes_refused(evidence: Evidence) -> Finding:
     """I21: each write that changed a job made a version of its own; two writers of one version would show."""
-    changes = _by((event for event in evidence.events if "version" in _data(event)), "job_id")
+    changes = by((event for event in evidence.events if "version" in data_of(event)), "job_id")
     for job in evidence.jobs:
         ordered = sorted(changes.get(job["id"], []), key=lambda row: row["seq"])
-        versions: list[int] = [_data(event)["version"] for event in ordered]
+        versions: list[int] = [data_of(event)["version"] for event in ordered]
         if versions != sorted(set(versions)) or (versions and versions[-1] > job["version"]):
             yield f"{job['id']} was changed at versions {versions}, its row is at {job['version']}"
     gone = {row["job_id"] for row in evidence.attempts if row["state"] == "gone"}
@@ -259,9 +186,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I03": doubtful_never_resent,
     "I04": accepted_jobs_exist,
     "I05": one_job_per_key,
-    "I06": changes_follow_the_table,
-    "I07": ended_stays_ended,
-    "I08": events_are_whole,
+    **EVENT_INVARIANTS,
     "I16": gated_jobs_wait,
     "I17": cost_settled_once,
     "I19": events_stored_once,

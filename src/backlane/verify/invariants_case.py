@@ -1,12 +1,11 @@
 """I30 and C01: who did what is written down once and chained; cases and marks are where their events left them."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from backlane.store.chain import GENESIS, link
-from backlane.verify.evidence import Evidence, Row
+from backlane.verify.evidence import Evidence, Row, data_of
 
 Finding = Iterator[str]
 # Who acts without a person; what they do is told by events alone.
@@ -28,10 +27,6 @@ _LINES = {
     "case.closed": "case.close",
 }
 _ACTIONS = frozenset(_LINES.values())
-
-
-def _data(row: Row) -> dict[str, Any]:
-    return json.loads(row["data"] or "{}")
 
 
 def _by(rows: Iterable[Row], name: str) -> dict[Any, list[Row]]:
@@ -69,7 +64,7 @@ def _heads(evidence: Evidence) -> Finding:
     """A line about a job holds the head of its chain: events taken off its end would show."""
     heads = {(row["job_id"], row["seq"]): row["chain"] for row in evidence.events}
     for row in evidence.audit:
-        data = _data(row)
+        data = data_of(row)
         if "event_chain" not in data or data.get("event_seq") == 0:
             continue
         if heads.get((data.get("job"), data.get("event_seq"))) != data["event_chain"]:
@@ -92,7 +87,7 @@ def _deeds(evidence: Evidence) -> Finding:
 
 
 def _subject(event: Row) -> str:
-    data = _data(event)
+    data = data_of(event)
     if event["type"].startswith("review."):
         return str(data.get("review"))
     return str(data.get("case")) if event["type"].startswith("case.") else str(event["job_id"])
@@ -125,16 +120,16 @@ def _cases_of(job: Row, cases: list[Row], told: list[Row]) -> Finding:
     if sum(case["state"] == "open" for case in cases) > 1:
         yield f"{job['id']} has more than one open case"
     known = {case["id"] for case in cases}
-    named = [str(_data(row).get("case")) for row in told if row["type"] == "case.opened"]
+    named = [str(data_of(row).get("case")) for row in told if row["type"] == "case.opened"]
     if job["case_id"] != (named[-1] if named else None):
         yield f"{job['id']} names case {job['case_id']}, the one opened last is {named[-1] if named else None}"
     if known != set(named):
         yield f"{job['id']} has cases {sorted(known)}, its events tell of {sorted(set(named))}"
     for case in cases:
         states = [
-            _data(row).get("state")
+            data_of(row).get("state")
             for row in told
-            if row["type"].startswith("case.") and _data(row).get("case") == case["id"]
+            if row["type"].startswith("case.") and data_of(row).get("case") == case["id"]
         ]
         alternating = all(state == ("open", "closed")[n % 2] for n, state in enumerate(states))
         if not alternating or not states or states[-1] != case["state"]:
@@ -157,26 +152,26 @@ def _marks_of(job: Row, told: list[Row]) -> Finding:
 
 def _end_of(job: Row, told: list[Row]) -> Finding:
     """An ended job is still what its last change said: when, and why."""
-    retried = [_data(row).get("retried_as") for row in told if row["type"] == "job.retried"]
+    retried = [data_of(row).get("retried_as") for row in told if row["type"] == "job.retried"]
     if retried != ([] if job["retried_as"] is None else [job["retried_as"]]):
         yield f"{job['id']} was retried as {job['retried_as']}, its events say {retried}"
-    last = next((row for row in reversed(told) if "after" in _data(row)), None)
+    last = next((row for row in reversed(told) if "after" in data_of(row)), None)
     if job["finished_at"] is None or last is None:
         return
     failure: dict[str, Any] = job["failure"] or {}
     if job["finished_at"] != last["at"]:
         yield f"{job['id']} ended at {job['finished_at']}, its event says {last['at']}"
-    if last["type"] == "job.failed" and failure.get("code") != _data(last).get("code"):
-        yield f"{job['id']} failed with {failure.get('code')}, its event says {_data(last).get('code')}"
+    if last["type"] == "job.failed" and failure.get("code") != data_of(last).get("code"):
+        yield f"{job['id']} failed with {failure.get('code')}, its event says {data_of(last).get('code')}"
 
 
 def _notes(evidence: Evidence) -> Finding:
-    told = {str(_data(row).get("note")) for row in evidence.events if row["type"] == "job.noted"}
+    told = {str(data_of(row).get("note")) for row in evidence.events if row["type"] == "job.noted"}
     known = {row["id"] for row in evidence.notes}
     for missing in sorted(told ^ known):
         yield f"{missing} is {'told of and not there' if missing in told else 'there and not told of'}"
     for event in evidence.events:
-        if event["type"] == "job.noted" and "text" in _data(event):
+        if event["type"] == "job.noted" and "text" in data_of(event):
             yield f"{event['job_id']} #{event['seq']} tells a note's text"
 
 

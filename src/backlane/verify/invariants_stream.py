@@ -1,18 +1,12 @@
 """The invariants of live text, L1 to L3: followers have the answer, nothing follows its end, the cursor rises."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from backlane.verify.evidence import Evidence, Row
+from backlane.verify.evidence import Evidence, Row, data_of
 
 Finding = Iterator[str]
 _OUTPUT = ("output.delta", "output.reset", "output.final")
-
-
-def _data(event: Row) -> dict[str, Any]:
-    return json.loads(event["data"] or "{}")
 
 
 def _told(evidence: Evidence) -> dict[str, list[Row]]:
@@ -32,7 +26,7 @@ def followers_have_the_answer(evidence: Evidence) -> Finding:
     for job_id, told in _told(evidence).items():
         text = hashlib.sha256()
         for event in told:
-            data = _data(event)
+            data = data_of(event)
             if event["type"] == "output.reset":
                 text = hashlib.sha256()
             elif event["type"] == "output.delta":
