@@ -4,6 +4,8 @@ import json
 import secrets
 from typing import Any
 
+import httpx2
+
 from backlane.core.event import Event
 from backlane.outbound.folder import ArtifactFolder
 from backlane.service.access import authenticate
@@ -13,6 +15,7 @@ from backlane.verify.invariants import check
 from tests.conftest import Place
 from tests.story.acts import fault, finished, submitted, verified
 from tests.story.asking import asking
+from tests.story.commands import served
 
 
 async def test_every_deed_is_one_line_that_names_who_did_it(working: Place) -> None:
@@ -166,6 +169,27 @@ async def test_a_read_of_what_the_gate_closes_is_a_line_and_an_open_one_is_none(
             ("root", "audit.read", place_of(lines)),
         ]
         assert next(one for one in lines if one["action"] == "inputs.read")["data"]["reason"] == "ticket 7"
+    verified(working)
+
+
+async def test_who_follows_a_gated_job_is_a_line_before_anything_comes(working: Place) -> None:
+    ana = await working.caller()
+    draft = await finished(working, ana, await submitted(working, ana, "draft"))
+    path = f"/v1/jobs/{draft['id']}/events?after=100"
+    async with served(working) as url:
+        for name, role in (("ana", "submitter"), ("rita", "reviewer")):
+            headers = {
+                "Accept": "text/event-stream",
+                "Authorization": f"Bearer {await working.key(name, role)}",
+            }
+            async with (
+                httpx2.AsyncClient(base_url=url, headers=headers) as http,
+                http.stream("GET", path) as got,
+            ):
+                assert got.status_code == 200
+    async with asking(working, "root", "admin") as root:
+        lines = (await root.get("/audit?limit=200")).json()["data"]
+        assert [one["actor"] for one in lines if one["action"] == "events.read"] == ["rita"]
     verified(working)
 
 

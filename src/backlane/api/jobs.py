@@ -15,7 +15,7 @@ from backlane.core.lifecycle import STATUSES, TERMINAL
 from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
 from backlane.service import read, show
-from backlane.service.access import Caller
+from backlane.service.access import Caller, closed_for
 from backlane.service.link import takes_files
 from backlane.service.submit import FIRST_EVENTS, Submission, body_hash, submit
 
@@ -187,12 +187,13 @@ async def get_events(
         await show.note_events_read(around.ports, caller, job_id, page)
         following = page[-1]["seq"] if len(page) == asked.limit else None
         return JSONResponse({"data": page, "next_cursor": None if following is None else str(following)})
-    await read.read_raw(around.ports, caller, job_id)
+    job = await read.read_raw(around.ports, caller, job_id)
     last = request.headers.get("last-event-id", "")
     after = int(last) if last.isdigit() and len(last) < 10 else asked.after
     header = request.headers.get("authorization", "")
     page, _ = await show.read_events(around.ports, caller, job_id, after, 200)
-    await show.note_events_read(around.ports, caller, job_id, page)
+    follows = job.gate != "none" and job.finished_at is None and not closed_for(caller, job)
+    await show.note_events_read(around.ports, caller, job_id, page, follows=follows)
     events = stream_events(around.ports, around.followers, caller, job_id, after, header=header)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)

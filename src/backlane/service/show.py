@@ -65,10 +65,13 @@ async def newest_seqs(ports: Ports, job_ids: Sequence[str]) -> dict[str, int]:
 
 
 async def note_events_read(
-    ports: Ports, caller: Caller, job_id: str, page: Sequence[Mapping[str, Any]]
+    ports: Ports, caller: Caller, job_id: str, page: Sequence[Mapping[str, Any]], *, follows: bool = False
 ) -> None:
-    """One audit line, if what the release gate closes to others was in these events."""
-    if not any(event["data"] != closed_data(event["data"]) for event in page):
+    """One audit line, if what the release gate closes to others was in these events.
+
+    Who `follows` an open job reads what comes later too: that line is written before it comes.
+    """
+    if not follows and not any(event["data"] != closed_data(event["data"]) for event in page):
         return
 
     def body(tx: Transaction) -> None:
