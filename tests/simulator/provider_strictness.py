@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 KNOWN_EXTRA = {"store", "obfuscation", "first_id", "last_id"}
@@ -60,5 +60,25 @@ def checked_response(payload: dict[str, Any]) -> Response:
         if item.type == "message":
             for part in item.content:
                 for note in getattr(part, "annotations", []):
-                    assert 0 <= note.start_index <= note.end_index <= len(part.text)
+                    first = getattr(note, "start_index", 0)
+                    last = note.index if hasattr(note, "index") else note.end_index
+                    assert 0 <= first <= last <= len(part.text)
+    return read
+
+
+EVENT_TYPES: dict[str, type[BaseModel]] = {
+    get_args(kind.model_fields["type"].annotation)[0]: kind
+    for kind in get_args(get_args(ResponseStreamEvent)[0])
+}
+# Fields of events that the provider's description requires and the SDK does not type.
+EVENT_EXTRA = {"response.function_call_arguments.done": {"name"}}
+
+
+def checked_event(payload: dict[str, Any]) -> Any:
+    """An event of a stream as the SDK's type, with every field that type has."""
+    extra = EVENT_EXTRA.get(payload["type"], set())
+    assert extra <= set(payload)
+    kind = EVENT_TYPES[payload["type"]]
+    read = checked(kind, {key: value for key, value in payload.items() if key not in extra})
+    assert {name for name, field in kind.model_fields.items() if field.is_required()} <= set(payload)
     return read

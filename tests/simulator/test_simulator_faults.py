@@ -10,6 +10,7 @@ from openai import OpenAI
 
 from backlane.simulator.faults import FAULTS
 from backlane.simulator.server import Running
+from backlane.simulator.stream_faults import STREAM_SLOTS
 from tests.simulator.provider_strictness import checked_response
 
 # fault, what the SDK raises for a create, outcome, reply and status in the truth log
@@ -193,7 +194,8 @@ def test_a_model_can_refuse(simulator: Running, client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, kind in FAULTS.items() if kind.slot not in ("reply", "delay", "header")]
+    "name",
+    [name for name, kind in FAULTS.items() if kind.slot not in ("reply", "delay", "header", *STREAM_SLOTS)],
 )
 def test_a_fault_that_shapes_a_run_is_in_the_truth_log(simulator: Running, client: OpenAI, name: str) -> None:
     simulator.faults({"fault": name})

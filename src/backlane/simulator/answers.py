@@ -5,12 +5,17 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from backlane.simulator.desk import Desk, Finding, Work
+from backlane.simulator.function_calls import decide_calls
+from backlane.simulator.hosted import use_tools
 from backlane.simulator.schema import Filler
-from backlane.simulator.summary import summarize
+from backlane.simulator.summary import add_findings, place_notes, summarize
 from backlane.simulator.text import Source
 from backlane.simulator.values import as_list, as_object
 
 Item = dict[str, Any]
+# A script that says what is answered leaves no room for computed calls.
+_SAID = {"text", "json", "refusal"}
 
 
 def tokens(text: str) -> int:
@@ -18,19 +23,22 @@ def tokens(text: str) -> int:
     return (len(text) + 3) // 4
 
 
-def write_output(body: Mapping[str, Any], then: Mapping[str, Any], tail: str, seed: int) -> list[Item]:
-    """Every item the run will have once it ends; `tail` makes their ids the run's own."""
+def write_output(desk: Desk, seed: int) -> Work:
+    """Every item the run will have once it ends, and what its tools leave behind."""
+    body, then, tail = desk.turn.body, desk.then, desk.tail
     if "output" in then:
-        return as_list(then["output"])
-    source, chance = Source(body.get("input")), random.Random(f"{seed}:{tail}")
-    items: list[Item] = [{"id": f"rs_{tail}", "type": "reasoning", "summary": []}]
+        return Work(as_list(then["output"]))
+    source, chance = desk.source, random.Random(f"{seed}:{tail}")
+    work = Work([{"id": f"rs_{tail}", "type": "reasoning", "summary": []}])
     calls = as_list(then.get("tool_calls"))
-    if not calls and not {"text", "json", "refusal"} & set(then):
-        calls = _required_calls(body, source, chance)
-    items += [_function_call(as_object(call), tail, index) for index, call in enumerate(calls)]
+    if not calls and not _SAID & set(then):
+        calls = decide_calls(desk.turn, source, chance)
+    work.items += [_function_call(as_object(call), tail, index) for index, call in enumerate(calls)]
     if not calls:
-        items.append(_message(body, then, tail, source, chance))
-    return items
+        work.add(use_tools(desk))
+        if not work.waits:
+            work.items.append(_message(body, then, tail, source, chance, work.findings))
+    return work
 
 
 def _function_call(call: Mapping[str, Any], tail: str, index: int) -> Item:
@@ -46,34 +54,18 @@ def _function_call(call: Mapping[str, Any], tail: str, index: int) -> Item:
     }
 
 
-def _required_calls(body: Mapping[str, Any], source: Source, chance: random.Random) -> list[Item]:
-    """One call when the request insists on one, its arguments taken from the input."""
-    functions = [as_object(tool) for tool in as_list(body.get("tools"))]
-    functions = [tool for tool in functions if tool.get("type") == "function"]
-    choice: Any = body.get("tool_choice")
-    named = as_object(choice)
-    if named.get("type") == "function":
-        functions = [tool for tool in functions if tool.get("name") == named.get("name")]
-    elif choice != "required" and named.get("mode") != "required":
-        return []
-    if not functions:
-        return []
-    tool = functions[0]
-    return [
-        {
-            "name": tool["name"],
-            "arguments": Filler(as_object(tool.get("parameters")), source, chance).fill() or {},
-        }
-    ]
-
-
 def _message(
-    body: Mapping[str, Any], then: Mapping[str, Any], tail: str, source: Source, chance: random.Random
+    body: Mapping[str, Any],
+    then: Mapping[str, Any],
+    tail: str,
+    source: Source,
+    chance: random.Random,
+    findings: list[Finding],
 ) -> Item:
     if "refusal" in then:
         content: Item = {"type": "refusal", "refusal": str(then["refusal"])}
     else:
-        text, notes = _written(body, then, source, chance)
+        text, notes = _written(body, then, source, chance, findings)
         if "citations" in then:
             notes = [_citation(as_object(one), text) for one in as_list(then["citations"])]
         content = {"type": "output_text", "text": text, "annotations": notes, "logprobs": []}
@@ -87,27 +79,39 @@ def _message(
 
 
 def _written(
-    body: Mapping[str, Any], then: Mapping[str, Any], source: Source, chance: random.Random
+    body: Mapping[str, Any],
+    then: Mapping[str, Any],
+    source: Source,
+    chance: random.Random,
+    findings: list[Finding],
 ) -> tuple[str, list[Item]]:
-    if "json" in then:
-        return json.dumps(then["json"], ensure_ascii=False), []
     form = as_object(as_object(body.get("text")).get("format"))
-    if "text" in then:
-        text, notes = str(then["text"]), list[Item]()
-    elif form.get("type") == "json_schema":
+    filled: Any = None
+    if "json" in then:
+        filled = then["json"]
+    elif "text" not in then and form.get("type") == "json_schema":
         filled = Filler(as_object(form.get("schema")), source, chance).fill()
-        return json.dumps(filled, ensure_ascii=False), []
-    elif form.get("type") == "json_object":
+    elif "text" not in then and form.get("type") == "json_object":
         quotes = [one.text for one in source.key_sentences(3)]
-        return json.dumps({"summary": quotes, "key_terms": source.terms[:5]}, ensure_ascii=False), []
+        filled = {"summary": quotes, "key_terms": source.terms[:5]}
+    if "json" in then or filled is not None:
+        text = json.dumps(filled, ensure_ascii=False)
+        return text, place_notes(text, findings)
+    if "text" in then:
+        text = str(then["text"])
+        notes = place_notes(text, findings)
     else:
-        written = summarize(source, str(body.get("instructions") or ""))
+        written = add_findings(summarize(source, str(body.get("instructions") or "")), findings)
         text, notes = written.text, written.annotations
     size = then.get("text_characters")
     if isinstance(size, int):
         text = (text * (size // max(1, len(text)) + 1))[:size]
-        notes = [one for one in notes if one["end_index"] <= size]
+        notes = [one for one in notes if _last_index(one) <= size]
     return text, notes
+
+
+def _last_index(note: Item) -> int:
+    return int(note.get("end_index", note.get("index", 0)))
 
 
 def _citation(given: Item, text: str) -> Item:
@@ -128,7 +132,7 @@ def output_tokens(items: list[Item]) -> int:
     """The tokens of everything the run wrote, reasoning left out."""
     total = 0
     for item in items:
-        total += tokens(str(item.get("name", "")) + str(item.get("arguments", "")))
+        total += tokens("".join(str(item.get(key) or "") for key in ("name", "arguments", "code")))
         for part in as_list(item.get("content")):
             total += tokens(str(as_object(part).get("text", as_object(part).get("refusal", ""))))
     return total
@@ -153,5 +157,5 @@ def cut(items: list[Item], most: int) -> list[Item]:
 def _shorter(part: Item, size: int) -> Item:
     if part.get("type") == "refusal":
         return {**part, "refusal": part["refusal"][:size]}
-    notes = [one for one in part["annotations"] if one.get("end_index", 0) <= size]
+    notes = [one for one in part["annotations"] if _last_index(one) <= size]
     return {**part, "text": part["text"][:size], "annotations": notes}

@@ -5,9 +5,11 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from backlane.simulator.calls import serve_create, serve_run
+from backlane.simulator.calls import serve_create, serve_follow, serve_run
 from backlane.simulator.control import add_control_routes
 from backlane.simulator.faults import Fault
+from backlane.simulator.file_calls import add_file_routes
+from backlane.simulator.hosted import shown_items
 from backlane.simulator.input_items import page_of
 from backlane.simulator.protocol import wrong
 from backlane.simulator.switches import Switches, changed
@@ -40,12 +42,13 @@ def _add_provider_routes(app: FastAPI, world: World) -> None:
         return await serve_create(world, request)
 
     async def retrieve(request: Request) -> Response:
+        if request.query_params.get("stream") == "true":
+            return await serve_follow(world, request)
+
         def act(run_id: str, fault: Fault | None) -> Any:
             run = world.run(run_id)
-            if request.query_params.get("stream") == "true":
-                told = "This response cannot be streamed because it was not created with stream=true."
-                raise wrong("stream", told)
-            return world.show(run, fault)
+            shown, include = world.show(run, fault), request.query_params.getlist("include[]")
+            return shown | {"output": shown_items(shown["output"], run.hidden, include)}
 
         return await serve_run(world, request, "retrieve", act)
 
@@ -69,6 +72,7 @@ def _add_provider_routes(app: FastAPI, world: World) -> None:
     app.add_route("/v1/responses/{run_id}", delete, methods=["DELETE"])
     app.add_route("/v1/responses/{run_id}/cancel", cancel, methods=["POST"])
     app.add_route("/v1/responses/{run_id}/input_items", input_items, methods=["GET"])
+    add_file_routes(app, world)
     app.add_route("/v1/{run_id:path}", nothing, methods=_METHODS)
 
 

@@ -1,8 +1,9 @@
 """Serving one call: who asks, what the weather does, the run, the reply, and the truth log's line about it all."""
 
 import asyncio
+import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import Request
@@ -15,11 +16,23 @@ from backlane.simulator.replies import (
     loses_reply,
     recent_creates,
     refusal_by,
+    reply_headers,
     spoiled,
     takes_effect,
     written,
 )
 from backlane.simulator.runs import TERMINAL, mark, usage_of
+from backlane.simulator.stream import (
+    EventStream,
+    Following,
+    check_follow,
+    error_by,
+    finished,
+    following_create,
+    following_query,
+)
+from backlane.simulator.stream_events import error_frame
+from backlane.simulator.stream_faults import STREAM_SLOTS
 from backlane.simulator.values import as_object
 from backlane.simulator.world import World
 
@@ -36,6 +49,7 @@ async def serve_create(world: World, request: Request) -> Response:
     def act(_: Fault | None) -> Any:
         run = world.accept(body)
         line.update(response_id=run.id, outcome="accepted", tokens=usage_of(run)["input_tokens"])
+        line["files"] = run.files
         line["faults"] += run.faults
         line["fault"] = line["fault"] or next(iter(run.faults), None)
         return world.show(run)
@@ -45,18 +59,36 @@ async def serve_create(world: World, request: Request) -> Response:
         given = await _read(request)
         known = as_object(given)
         line.update(metadata=known.get("metadata") or {}, model=known.get("model"))
-        line["background"] = bool(known.get("background"))
+        line.update(background=bool(known.get("background")), stream=bool(known.get("stream")))
         body = check_create(given)
         world.admit(body)
     except Refusal as refusal:
         return _refused(world, line, refusal)
-    return await _serve(world, line, request, body, act)
+    response = await _serve(world, line, request, body, act, following_create(body))
+    run = world.runs.get(str(line["response_id"]))
+    if run is not None and not isinstance(response, EventStream):
+        world.abandon(run)
+    return response
+
+
+async def serve_follow(world: World, request: Request) -> Response:
+    """A call that takes up the stream of a run."""
+    query = request.query_params
+
+    def act(run_id: str, _: Fault | None) -> Any:
+        return world.show(check_follow(world, run_id, query))
+
+    return await serve_run(world, request, "stream", act, following_query(query))
 
 
 async def serve_run(
-    world: World, request: Request, call: str, act: Callable[[str, Fault | None], Any]
+    world: World,
+    request: Request,
+    call: str,
+    act: Callable[[str, Fault | None], Any],
+    following: Following | None = None,
 ) -> Response:
-    """A call on one run."""
+    """A call on one run; a stream of its events is sent to whoever is `following`."""
     run_id = str(request.path_params["run_id"])
     line = _noted(world, request, call, run_id)
     run = world.runs.get(run_id)
@@ -64,45 +96,104 @@ async def serve_run(
         line.update(
             metadata=run.body.get("metadata") or {}, model=run.body["model"], background=run.background
         )
+    if following is not None:
+        line["starting_after"] = request.query_params.get("starting_after")
     try:
         _authorize(request)
     except Refusal as refusal:
         return _refused(world, line, refusal)
-    return await _serve(world, line, request, run.body if run else {}, lambda fault: act(run_id, fault))
+    return await _serve(
+        world, line, request, run.body if run else {}, lambda fault: act(run_id, fault), following
+    )
 
 
-async def _serve(world: World, line: _Line, request: Request, body: Any, act: _Act) -> Response:
-    call, run = str(line["call"]), world.runs.get(str(line["response_id"]))
-    ended = run is not None and world.status(run) in TERMINAL
-    met = world.weather.meet(call, _CALL_SLOTS, world.asked(body, run), ended=ended)
-    fault, delay = met.get("reply"), met.get("delay")
-    line["fault"] = next((one.name for one in (fault, delay, met.get("header")) if one), None)
-    line["faults"] = [one.name for one in met.values()]
-    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=str(line["response_id"]))
+async def serve_object(
+    world: World, request: Request, call: str, act: Callable[[_Line, Fault | None], Any], text: str = ""
+) -> Response:
+    """A call on a file or a container; `text` is what faults find in it."""
+    line = _noted(world, request, call, None)
+    line["object_id"] = request.path_params.get("object_id")
+    try:
+        _authorize(request)
+    except Refusal as refusal:
+        return _refused(world, line, refusal)
+    return await _serve(world, line, request, {"input": text}, lambda fault: act(line, fault), None)
+
+
+async def _serve(
+    world: World, line: _Line, request: Request, body: Any, act: _Act, following: Following | None
+) -> Response:
+    call = str(line["call"])
+    met = _weather(world, line, body, following)
+    fault, delay, alone = met.get("reply"), met.get("delay"), not takes_effect(met.get("stream_end"))
+    takes = takes_effect(fault) and not alone
+    subject = str(line.get("object_id") or line["response_id"])
+    refusal = refusal_by(fault, world, model=str(line["model"]), run_id=subject)
     if delay is not None and delay.values.get("when") != "after":
         await _wait(world, delay)
     try:
         if call == "create" and fault is None:
             _limit(world)
-        shown = act(fault) if takes_effect(fault) else None
+        shown = act(fault) if takes else None
         if line["outcome"] == "pending":
-            line["outcome"] = "answered" if takes_effect(fault) else "refused"
+            line["outcome"] = "answered" if takes else "refused"
     except Refusal as own:
         if loses_reply(fault):
             return _lost(line, fault)
         return _refused(world, line, own)
+    if takes and call == "create" and following is None and not loses_reply(fault):
+        shown = await _waited_for(world, line, request)
     if delay is not None and delay.values.get("when") == "after":
         await _wait(world, delay)
     if loses_reply(fault):
         return _lost(line, fault)
     if refusal is not None:
         return _answered(world, line, refusal)
-    response = written(world, line, shown, headers=_hints(world, met.get("header")))
-    line["status_code"] = response.status_code
-    if fault is not None and fault.name in _SPOILING:
-        line["reply"] = _SPOILING[fault.name]
+    if alone:
+        return _lone_event(world, line, error_by(met["stream_end"], 0))
+    return _reply(world, line, shown, met, following)
+
+
+def _weather(world: World, line: _Line, body: Any, following: Following | None) -> dict[str, Fault]:
+    """The faults this call meets, by slot; only a stream meets those of streams."""
+    run, slots = world.runs.get(str(line["response_id"])), _CALL_SLOTS
+    met = world.weather.meet(
+        str(line["call"]),
+        slots if following is None else (*slots, *STREAM_SLOTS),
+        world.asked(body, run),
+        ended=run is not None and world.status(run) in TERMINAL,
+        cursor=following is not None and following.after >= 0,
+    )
+    in_order = [met[slot] for slot in (*slots, *STREAM_SLOTS) if slot in met]
+    line["fault"] = next((one.name for one in in_order), None)
+    line["faults"] = [one.name for one in met.values()]
+    return met
+
+
+async def _waited_for(world: World, line: _Line, request: Request) -> dict[str, Any]:
+    """What a create shows; a caller that waits for the whole answer gets it at the run's end."""
+    run = world.runs[str(line["response_id"])]
+    if not run.background:
+        await finished(world, run, request)
+    return world.show(run)
+
+
+def _reply(
+    world: World, line: _Line, shown: Any, met: dict[str, Fault], following: Following | None
+) -> Response:
+    fault, headers = met.get("reply"), _hints(world, met.get("header"))
+    spoiling = _SPOILING.get(fault.name) if fault is not None else None
+    if following is not None and spoiling in (None, "cut"):
+        if fault is not None and spoiling == "cut":
+            met = {**met, "stream_end": dataclasses.replace(fault, name="half_frame", values={"after": -1})}
+        run, headers = world.runs[str(line["response_id"])], reply_headers(world, line) | headers
+        line["status_code"] = 200
+        return EventStream(world, run, line, following, met=met, headers=headers)
+    response = written(world, line, shown, headers=headers)
+    if fault is not None and spoiling is not None:
+        line["reply"] = spoiling
         response = spoiled(fault, response)
-        line["status_code"] = response.status_code
+    line["status_code"] = response.status_code
     return response
 
 
@@ -164,7 +255,18 @@ def _lost(line: _Line, fault: Fault | None) -> Response:
     return LostReply(fault)
 
 
+def _lone_event(world: World, line: _Line, told: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    """A stream of one `error` event: all that is heard of a create that came to nothing."""
+    line.update(status_code=200, events=1, stream_ended="error")
+    all_headers = reply_headers(world, line) | dict(headers or {})
+    return Response(told, 200, all_headers, media_type=EventStream.media_type)
+
+
 def _answered(world: World, line: _Line, refusal: Refusal) -> Response:
+    shape = world.switches.early_errors
+    if line.get("stream") and shape != "status" and (refusal.status == 429 or refusal.status >= 500):
+        error = as_object(as_object(refusal.body).get("error"))
+        return _lone_event(world, line, error_frame(0, error, nested=shape == "nested"), refusal.headers)
     line["status_code"] = refusal.status
     return written(world, line, refusal.body, refusal.status, refusal.headers)
 

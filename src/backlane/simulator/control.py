@@ -2,11 +2,12 @@
 
 import dataclasses
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backlane.simulator.faults import FAULTS, read_fault
 from backlane.simulator.script import THEN, read_rule
@@ -29,22 +30,29 @@ _THEN_LIST = "\n".join(f"- `{key}`: {told}" for key, told in THEN.items())
 
 def add_control_routes(app: FastAPI, world: World) -> None:
     """The routes a test or a demo steers the simulator with."""
-    app.middleware("http")(_only_this_machine)
+    app.add_middleware(_OnlyThisMachine)
     _add_readings(app, world)
     _add_orders(app, world)
 
 
-async def _only_this_machine(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    if request.url.path.startswith("/_sim") and not _is_near(request):
-        return JSONResponse({"detail": "the control surface is for this machine only"}, 403)
-    return await call_next(request)
+class _OnlyThisMachine:
+    """Stands before the app without touching what passes: streams, and callers that leave."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/_sim") and not _is_near(scope):
+            refusal = JSONResponse({"detail": "the control surface is for this machine only"}, 403)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
-def _is_near(request: Request) -> bool:
+def _is_near(scope: Scope) -> bool:
     """Loopback, or a caller inside this very process."""
-    host = request.client.host if request.client else "testclient"
+    client = scope.get("client")
+    host = client[0] if client else "testclient"
     if host in ("testclient", "localhost"):
         return True
     try:

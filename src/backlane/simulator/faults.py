@@ -2,26 +2,19 @@
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from backlane.simulator.fault_kind import Kind
 from backlane.simulator.match import Asked, Match
+from backlane.simulator.stream_faults import STREAM_FAULTS
 
-CALLS = frozenset({"create", "retrieve", "cancel", "delete", "input_items"})
-_READS = CALLS - {"create"}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A fault's meaning. One call meets at most one fault of each slot, in the order they were added."""
-
-    description: str
-    # Calls it meets when the order names none.
-    calls: frozenset[str]
-    slot: str
-    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    # It waits for a call on a run that has ended.
-    needs_ended: bool = False
+_RESPONSES = frozenset({"create", "retrieve", "stream", "cancel", "delete", "input_items"})
+_CONTAINERS = frozenset({"container_retrieve", "container_files", "container_file", "container_content"})
+_FILES = frozenset({"file_upload", "file_list", "file_retrieve", "file_content", "file_delete"})
+# A fault meets calls about files and containers only when its order names such a call.
+CALLS = _RESPONSES | _FILES | _CONTAINERS
+_READS = _RESPONSES - {"create"}
 
 
 _CREATE, _CANCEL, _ON_READ = frozenset({"create"}), frozenset({"cancel"}), frozenset({"retrieve"})
@@ -36,18 +29,23 @@ FAULTS: dict[str, Kind] = {
         "reply",
         {**_HOW, "accept": "false: the connection closes before anything is accepted (default true)"},
     ),
-    "lose_reply": Kind("do it, then close the connection without a reply", _READS, "reply", _HOW),
-    "cut_reply": Kind("send half of the reply, then close the connection", CALLS, "reply"),
-    "garble_reply": Kind("answer 200 with broken JSON", CALLS, "reply"),
+    "lose_reply": Kind(
+        "do it, then close the connection without a reply",
+        _READS,
+        "reply",
+        {**_HOW, "accept": "false: the connection closes before anything is done (default true)"},
+    ),
+    "cut_reply": Kind("send half of the reply, then close the connection", _RESPONSES, "reply"),
+    "garble_reply": Kind("answer 200 with broken JSON", _RESPONSES, "reply"),
     "html_reply": Kind(
         "answer with an HTML page",
-        CALLS,
+        _RESPONSES,
         "reply",
         {"status": "default 200", "accept": "default true below 500, false from 500"},
     ),
     "slow": Kind(
         "wait before replying",
-        CALLS,
+        _RESPONSES,
         "delay",
         {
             "seconds": "default 1",
@@ -113,11 +111,30 @@ FAULTS: dict[str, Kind] = {
         {"add": "output tokens, default 100"},
         True,
     ),
-    "poll_after_ms": Kind("replies carry openai-poll-after-ms", CALLS, "header", {"ms": "default 1000"}),
+    "poll_after_ms": Kind("replies carry openai-poll-after-ms", _RESPONSES, "header", {"ms": "default 1000"}),
     "gone": Kind("404: the run is not there (any more)", _READS, "reply"),
     "cancel_404": Kind("a cancel is answered 404 without effect", _CANCEL, "reply"),
     "cancel_409": Kind("a cancel is answered 409 without effect", _CANCEL, "reply"),
+    "file_unreadable": Kind(
+        "the run ends failed because a file or picture of its input cannot be read",
+        _CREATE,
+        "ending",
+        {"code": "default image_parse_error", "message": "the text"},
+    ),
+    "mcp_failed": Kind(
+        "the MCP calls of the run fail; the run does not",
+        _CREATE,
+        "tool",
+        {
+            "type": "http_error (default), mcp_protocol_error or mcp_tool_execution_error",
+            "code": "default 502",
+            "message": "the error's text",
+            "listing": "true: the server's tools cannot even be listed",
+        },
+    ),
+    "container_expired": Kind("the container is gone before its time, for good", _CONTAINERS, "reply"),
     "cancel_lost": Kind("a cancel is lost: no effect, no reply", _CANCEL, "reply", _HOW),
+    **STREAM_FAULTS,
 }
 
 
@@ -181,14 +198,18 @@ class Weather:
         """Clear sky."""
         self._faults.clear()
 
-    def meet(self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False) -> dict[str, Fault]:
+    def meet(
+        self, call: str, slots: Iterable[str], asked: Asked, *, ended: bool = False, cursor: bool = False
+    ) -> dict[str, Fault]:
         """What this call meets, by slot; each fault it meets is used up once."""
         met: dict[str, Fault] = {}
         for fault in list(self._faults):
             kind = fault.kind
             if kind.slot not in slots or kind.slot in met or call not in fault.calls:
                 continue
-            if (kind.needs_ended and not ended) or not fault.match.meets(asked):
+            if (kind.needs_ended and not ended) or (kind.needs_cursor and not cursor):
+                continue
+            if not fault.match.meets(asked):
                 continue
             if fault.rate < 1.0 and self._chance.random() >= fault.rate:
                 continue

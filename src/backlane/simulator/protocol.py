@@ -116,8 +116,7 @@ def check_create(body: Any) -> dict[str, Any]:
         raise Refusal(404, "Conversation not found.", param="conversation")
     if known.get("prompt") is not None:
         raise Refusal(404, "Prompt not found.", param="prompt")
-    if known.get("stream"):
-        raise wrong("stream", "This simulator does not stream.", "unsupported_parameter")
+    _check_stream(known)
     _check_items(known.get("input"))
     _check_metadata(as_object(known.get("metadata")))
     _check_window(known)
@@ -202,6 +201,23 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
             )
 
 
+def _check_stream(body: Mapping[str, Any]) -> None:
+    options = body.get("stream_options")
+    if options is None:
+        return
+    if not body.get("stream"):
+        raise wrong(
+            "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        )
+    for name, value in as_object(options).items():
+        where = f"stream_options.{name}"
+        if name != "include_obfuscation":
+            raise wrong(where, f"Unknown parameter: '{where}'.", "unknown_parameter")
+        if not isinstance(value, bool):
+            told = f"Invalid type for '{where}': expected {_YES}, but got {_kind_of(value)} instead."
+            raise wrong(where, told, "invalid_type")
+
+
 def _check_window(body: Mapping[str, Any]) -> None:
     """A completion window needs a background run on standard processing."""
     window = as_object(body.get("background_options")).get("completion_window", "soonest")
@@ -209,5 +225,7 @@ def _check_window(body: Mapping[str, Any]) -> None:
         raise wrong("background_options.completion_window", f"Invalid value: '{window}'.")
     if body.get("background_options") is not None and not body.get("background"):
         raise wrong("background_options", "'background_options' requires background=true.")
+    if window != "soonest" and body.get("stream"):
+        raise wrong("stream", f"completion_window '{window}' requires stream=false.")
     if window != "soonest" and body.get("service_tier") in ("flex", "priority", "fast", "ultrafast"):
         raise wrong("service_tier", f"completion_window '{window}' requires standard processing.")

@@ -1,6 +1,5 @@
 """How replies look and how they go wrong on the wire. What was accepted is decided elsewhere."""
 
-import json
 import random
 import socket
 import struct
@@ -15,6 +14,7 @@ from backlane.simulator.protocol import Refusal
 from backlane.simulator.world import World
 
 TRANSPORT = "backlane.transport"
+_PARAMS = {"refuse_stream": "stream", "expired_cursor": "starting_after"}
 _REFUSING: dict[str, tuple[int, str, str | None, str]] = {
     "rate_limit": (
         429,
@@ -42,6 +42,18 @@ _REFUSING: dict[str, tuple[int, str, str | None, str]] = {
     ),
     "slow_down": (503, "rate_limit_error", "slow_down", "Slow down."),
     "status": (400, "invalid_request_error", None, "No."),
+    "refuse_stream": (
+        400,
+        "invalid_request_error",
+        "invalid_value",
+        "This response can no longer be streamed because it is more than 5 minutes old",
+    ),
+    "expired_cursor": (
+        400,
+        "invalid_request_error",
+        "invalid_value",
+        "The cursor of this stream has expired.",
+    ),
     "gone": (404, "invalid_request_error", None, "Response with id '{run_id}' not found."),
     "cancel_404": (404, "invalid_request_error", None, "Response with id '{run_id}' not found."),
     "cancel_409": (
@@ -57,7 +69,9 @@ def takes_effect(fault: Fault | None) -> bool:
     """Whether the call is carried out although this fault meets its reply."""
     if fault is None:
         return True
-    if fault.name == "lose_create_reply":
+    if fault.name in ("lose_create_reply", "lose_reply"):
+        return bool(fault.values.get("accept", True))
+    if fault.name == "stream_error":
         return bool(fault.values.get("accept", True))
     if fault.name == "html_reply":
         return bool(fault.values.get("accept", int(fault.values.get("status", 200)) < 500))
@@ -91,12 +105,14 @@ def refusal_by(fault: Fault | None, world: World, *, model: str, run_id: str) ->
         # The real headers agree with each other: the limit resets when the pause that was asked for ends.
         headers["x-ratelimit-reset-requests"] = f"{waits}s" if waits.isdigit() and waits != "0" else "1s"
     headers |= {str(key).lower(): str(value) for key, value in dict(values.get("headers", {})).items()}
+    if fault.name == "gone" and not run_id.startswith("resp_"):
+        message = "No such object: {run_id}"
     refusal = Refusal(
         int(values.get("status", status)),
         str(values.get("message", message.format(model=model, run_id=run_id))),
         code=values.get("code", code),
         kind=str(values.get("type", kind)),
-        param=values.get("param"),
+        param=values.get("param", _PARAMS.get(fault.name)),
         headers=headers,
     )
     refusal.body = values.get("body", refusal.body)
@@ -130,19 +146,25 @@ def recent_creates(world: World) -> list[dict[str, Any]]:
     return recent
 
 
-def written(
-    world: World, line: dict[str, Any], body: Any, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    """A reply as the provider sends it."""
-    told = {
+def reply_headers(world: World, line: dict[str, Any]) -> dict[str, str]:
+    """What every reply of the provider carries."""
+    return {
         "date": formatdate(world.now(), usegmt=True),
         "x-request-id": str(line["request_id"]),
         "openai-processing-ms": str(random.Random(f"{world.seed}:{line['n']}:ms").randrange(8, 90)),
         "openai-version": "2020-10-01",
         "openai-organization": "simulated",
         **limit_headers(world),
-        **(headers or {}),
     }
+
+
+def written(
+    world: World, line: dict[str, Any], body: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """A reply as the provider sends it."""
+    told = reply_headers(world, line) | (headers or {})
+    if isinstance(body, bytes):
+        return Response(body, status, told, media_type="application/octet-stream")
     if isinstance(body, str):
         return Response(body, status, told, media_type="text/html")
     return JSONResponse(body, status, told)
@@ -155,7 +177,7 @@ def spoiled(fault: Fault, response: Response) -> Response:
     if fault.name == "html_reply":
         page = "<html><head><title>Error</title></head><body><h1>Bad gateway</h1></body></html>"
         return Response(page, int(fault.values.get("status", 200)), media_type="text/html")
-    whole = json.dumps(json.loads(bytes(response.body)))
+    whole = bytes(response.body).decode("utf-8", "replace")
     return Response(whole[: len(whole) * 2 // 3] + "!", 200, media_type="application/json")
 
 
@@ -172,8 +194,7 @@ class LostReply(Response):
         if transport is None:
             raise ConnectionAbortedError("the simulator lost this reply")
         if self._reset:
-            held = transport.get_extra_info("socket")
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            _reset_on_close(transport)
         transport.abort()
         await _noticed(receive)
 
@@ -195,6 +216,26 @@ class CutReply(Response):
             raise ConnectionAbortedError("the simulator cut this reply")
         transport.close()
         await _noticed(receive)
+
+
+def hang_up(scope: Scope, *, reset: bool) -> None:
+    """Close or reset a connection on which something was sent; what was sent still arrives unless it is reset.
+
+    Raises ConnectionAbortedError where there is no connection, only a caller.
+    """
+    transport = scope.get(TRANSPORT)
+    if transport is None:
+        raise ConnectionAbortedError("the simulator cut this stream")
+    if reset:
+        _reset_on_close(transport)
+        transport.abort()
+    else:
+        transport.close()
+
+
+def _reset_on_close(transport: Any) -> None:
+    held = transport.get_extra_info("socket")
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _noticed(receive: Receive) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backlane.simulator.answers import cut, output_tokens, tokens
+from backlane.simulator.hosted import web_requests
 from backlane.simulator.switches import Switches
 from backlane.simulator.text import input_texts
 from backlane.simulator.values import as_list, as_object
@@ -33,6 +34,13 @@ class Run:
     deleted: bool = False
     # The faults that shaped it, by name.
     faults: list[str] = field(default_factory=list[str])
+    # Its input with the files read, and what was said before it, oldest first.
+    given: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    # Fields of its items that are shown only where a request includes them.
+    hidden: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    # The files it read, as the truth log tells of them.
+    files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def status(self, now: float) -> str:
         """The run's status at this time."""
@@ -54,10 +62,6 @@ class Run:
     def background(self) -> bool:
         """Whether the caller did not wait for it."""
         return bool(self.body.get("background"))
-
-    def open_calls(self) -> list[str]:
-        """The call ids a follow-up must answer."""
-        return [str(item["call_id"]) for item in self.output if item.get("type") == "function_call"]
 
 
 def mark(seed: int, number: int, kind: str) -> str:
@@ -84,7 +88,7 @@ def limit_output(run: Run) -> None:
 def usage_of(run: Run) -> dict[str, Any]:
     """The tokens of a run, from the lengths of its actual texts; a script may replace any of them."""
     said = as_object(run.then.get("usage"))
-    given = sum(tokens(text) for text in input_texts(run.body.get("input")))
+    given = sum(tokens(text) for text in input_texts(run.given))
     given += tokens(str(run.body.get("instructions") or "")) + 8 + run.history_tokens
     reasoning = int(said.get("reasoning_tokens", run.reasoning_tokens))
     received = int(said.get("input_tokens", given))
@@ -101,6 +105,11 @@ def usage_of(run: Run) -> dict[str, Any]:
     }
 
 
+def carried_tokens(run: Run) -> int:
+    """The tokens a follow-up pays again: all but the instructions, which are not carried over."""
+    return usage_of(run)["total_tokens"] - tokens(str(run.body.get("instructions") or ""))
+
+
 def response_of(run: Run, status: str, switches: Switches) -> dict[str, Any]:
     """The Response object of a run: the union of what the provider's description and its SDK require."""
     body, then = run.body, run.then
@@ -110,7 +119,7 @@ def response_of(run: Run, status: str, switches: Switches) -> dict[str, Any]:
         error = {"code": then.get("error_code") or "server_error", "message": message}
     reason = then.get("incomplete_reason") or "max_output_tokens"
     echoed = {key: body.get(key) for key in ("instructions", "max_output_tokens", "max_tool_calls")}
-    return {
+    shown: dict[str, Any] = {
         "id": run.id,
         "object": "response",
         "created_at": int(run.created_at),
@@ -122,7 +131,7 @@ def response_of(run: Run, status: str, switches: Switches) -> dict[str, Any]:
         **echoed,
         "metadata": body.get("metadata") or {},
         "model": body["model"],
-        "output": _output_shown(run, status, switches),
+        "output": output_shown(run, status, switches),
         "parallel_tool_calls": _or(body.get("parallel_tool_calls"), True),
         "previous_response_id": body.get("previous_response_id"),
         "prompt_cache_key": body.get("prompt_cache_key"),
@@ -140,6 +149,16 @@ def response_of(run: Run, status: str, switches: Switches) -> dict[str, Any]:
         "usage": _usage_shown(run, status, switches),
         "user": body.get("user"),
     }
+    if status in ("completed", "incomplete") and web_requests(run.output):
+        shown["tool_usage"] = _tool_usage(web_requests(run.output))
+    return shown
+
+
+def _tool_usage(searches: int) -> dict[str, Any]:
+    """What the hosted tools are billed for beside tokens."""
+    details = {"image_tokens": 0, "text_tokens": 0}
+    pictures = {"input_tokens": 0, "input_tokens_details": details, "output_tokens": 0, "total_tokens": 0}
+    return {"image_gen": pictures, "web_search": {"num_requests": searches}}
 
 
 def _or(value: Any, default: Any) -> Any:
@@ -160,10 +179,13 @@ def _tool_echo(tool: dict[str, Any]) -> dict[str, Any]:
     return {"description": None, "parameters": None, **tool, "strict": _or(tool.get("strict"), True)}
 
 
-def _output_shown(run: Run, status: str, switches: Switches) -> list[dict[str, Any]]:
+def output_shown(run: Run, status: str, switches: Switches) -> list[dict[str, Any]]:
+    """The items that a run in this status shows."""
     if status in ("completed", "incomplete"):
         return run.output
-    if status != "cancelled" or not switches.cancel_keeps_output or run.canceled_at is None:
+    if status != "cancelled" or run.canceled_at is None:
+        return []
+    if run.background and not switches.cancel_keeps_output:
         return []
     length = run.ends_at - run.starts_at
     share = max(0.0, run.canceled_at - run.starts_at) / length if length else 0.0

@@ -46,7 +46,7 @@ class Ink:
     def __init__(self, source: Source, chance: random.Random) -> None:
         self._source = source
         self._chance = chance
-        self._sentences = [one.text for one in source.key_sentences(12)]
+        self._sentences = [one.text for one in source.latest_first(source.key_sentences(12))]
         self._sentences = self._sentences or [text.strip() for text in source.texts if text.strip()]
         self._terms = source.terms[:24]
         self._lowered = source.all_text.lower()
@@ -66,6 +66,9 @@ class Ink:
 
     def yes(self, name: str) -> bool:
         """Whether the input speaks of it."""
+        told = self._source.told.get(name)
+        if isinstance(told, bool):
+            return told
         return any(word in self._lowered for word in _words(name)) if name else bool(self._sentences)
 
     def names(self, count: int) -> list[str]:
@@ -74,7 +77,9 @@ class Ink:
 
     def number(self, schema: Schema, name: str, *, whole: bool) -> float | int:
         """A number of the input that fits; the nearest fitting one otherwise."""
-        found = self._near(name) or self._source.numbers
+        told = self._source.told.get(name)
+        found = [float(told)] if isinstance(told, int | float) and not isinstance(told, bool) else []
+        found = found or self._near(name) or self._source.numbers
         fitting = [one for one in found if _fits(one, schema, whole=whole)]
         if fitting:
             value: float = self._turn(f"number:{name}", fitting)
@@ -84,7 +89,7 @@ class Ink:
 
     def _near(self, name: str) -> list[float]:
         """The numbers in a sentence that mentions the property."""
-        for sentence in self._source.sentences:
+        for sentence in self._source.latest_first(self._source.sentences):
             if any(word in sentence.text.lower() for word in _words(name)):
                 found = re.findall(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])", sentence.text)
                 if found:
@@ -99,6 +104,9 @@ class Ink:
                 return formed
         if "pattern" in schema:
             return self._patterned(str(schema["pattern"]))
+        told = self._source.told.get(name)
+        if isinstance(told, str):
+            return _sized(told, schema, self._sentences)
         words = name.lower()
         if any(words == one or words.endswith(f"_{one}") for one in _CODE_WORDS) and self._source.codes:
             return _sized(self._turn(f"code:{name}", self._source.codes), schema, self._sentences)

@@ -42,6 +42,7 @@ def stats_of(log: Sequence[Mapping[str, Any]], runs: Sequence[Run], now: float) 
         "duplicate_runs": [
             {"backlane_attempt": attempt, "response_ids": ids} for attempt, ids in twice.items()
         ],
+        "open_streams": sum(line.get("stream_ended") == "open" for line in log),
         "in_flight": sum(count for status, count in statuses.items() if status not in TERMINAL),
         "deleted": sum(run.deleted for run in runs),
         "runs": statuses,

@@ -36,6 +36,26 @@ class Switches:
     enforce_limits: bool = False
     poll_after_ms: int | None = None
     retired_models: tuple[str, ...] = ()
+    # Seconds after its creation that a run's stream can be taken up again; None is always.
+    stream_seconds: float | None = 300.0
+    # About how many characters a delta of a stream holds.
+    delta_characters: int = 24
+    # The last event of a cancelled run's stream; "nothing" is an end without a word.
+    cancelled_stream: Literal["failed", "cancelled", "nothing"] = "failed"
+    # How a streaming create tells of a limit or an error of the server: by its status, or by a lone `error` event.
+    early_errors: Literal["status", "flat", "nested"] = "status"
+    # The most bytes of one upload, and of all files that one request brings.
+    file_bytes: int = 512 * 1024 * 1024
+    input_file_bytes: int = 50 * 1024 * 1024
+    # A file nobody can read: the create is refused, or the run fails.
+    unreadable_files: Literal["refuse", "fail"] = "refuse"
+    # Whether files uploaded as input may be downloaded again.
+    download_inputs: bool = True
+    # Minutes without use after which a container and its files are lost, and whether a look at it is a use.
+    container_minutes: float = 20.0
+    container_looks_count: bool = True
+    # Whether a follow-up may name a run that has not ended.
+    continue_unfinished: bool = False
 
 
 _ADAPTER = TypeAdapter(Switches)

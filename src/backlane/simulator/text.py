@@ -1,9 +1,9 @@
 """Reading a request's input: its parts, sentences, key terms and numbers. Nothing here is made up."""
 
-import base64
-import binascii
+import json
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,11 +30,18 @@ _LONGEST_QUOTE = 320
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One text of the input, counted from 1; instructions-like parts are not quoted."""
+    """One text of the conversation, counted from 1; instructions-like parts are not quoted."""
 
     number: int
     text: str
     quotable: bool
+    # What a tool answered: each of its lines may be quoted, however short.
+    is_output: bool = False
+    # Said in the latest turn, not before it.
+    is_latest: bool = True
+    filename: str | None = None
+    # The uploaded file it was read from.
+    file_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,13 @@ class Sentence:
 
 
 class Source:
-    """Everything an answer may draw on."""
+    """Everything an answer may draw on: the latest turn first, then what was said before it."""
 
-    def __init__(self, given: Any) -> None:
-        self.parts = _parts(given)
+    def __init__(self, given: Any, history: Iterable[Any] = ()) -> None:
+        self.parts = _parts(given, history)
         usable = [part for part in self.parts if part.quotable] or self.parts
-        self.texts = [part.text for part in usable]
+        latest = [part for part in usable if part.is_latest]
+        self.texts = [part.text for part in [*latest, *(part for part in usable if not part.is_latest)]]
         self._usable = usable
 
     @property
@@ -64,7 +72,9 @@ class Source:
     @cached_property
     def sentences(self) -> list[Sentence]:
         """Every sentence of the input with at least three words, in reading order."""
-        return [one for part in self._usable for one in _sentences(part) if _counts(one.text)]
+        return [
+            one for part in self._usable for one in _sentences(part) if part.is_output or _counts(one.text)
+        ]
 
     @cached_property
     def terms(self) -> list[str]:
@@ -88,9 +98,37 @@ class Source:
         """The ISO dates in the input."""
         return [found for text in self.texts for found in _DATE.findall(text)]
 
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """What the tools answered in JSON, by key; the latest answer wins."""
+        found: dict[str, Any] = {}
+        for part in self.parts:
+            if part.is_output:
+                found.update(_told(part.text))
+        return found
+
+    def part(self, number: int) -> Part:
+        """A part by its number."""
+        return self.parts[number - 1]
+
+    def latest_first(self, sentences: list[Sentence]) -> list[Sentence]:
+        """The same sentences, those of the latest turn before the others."""
+        return sorted(sentences, key=lambda one: not self.part(one.part).is_latest)
+
     def key_sentences(self, count: int) -> list[Sentence]:
-        """The sentences richest in key terms, one from each stretch of the input, in reading order."""
+        """The sentences richest in key terms, one from each stretch of the input, in reading order.
+
+        In a conversation most of them come from its latest turn.
+        """
         everything = self.sentences
+        latest = [one for one in everything if self.part(one.part).is_latest]
+        former = [one for one in everything if not self.part(one.part).is_latest]
+        if not former or not latest:
+            return self._spread(everything, count)
+        fresh = self._spread(latest, max(1, count - min(len(former), 1)))
+        return self._spread(former, count - len(fresh)) + fresh
+
+    def _spread(self, everything: list[Sentence], count: int) -> list[Sentence]:
         if len(everything) <= count:
             return list(everything)
         terms = set(self.terms[:25])
@@ -101,34 +139,46 @@ class Source:
         return chosen
 
 
-def _parts(given: Any) -> list[Part]:
-    if isinstance(given, str):
-        return [Part(1, given, True)]
-    found: list[tuple[str, bool]] = []
-    for item in as_list(given):
+def _parts(given: Any, history: Iterable[Any]) -> list[Part]:
+    turns: list[tuple[Any, bool]] = [(item, False) for item in history]
+    turns += (
+        [({"content": given}, True)] if isinstance(given, str) else [(one, True) for one in as_list(given)]
+    )
+    found: list[Part] = []
+    for item, is_latest in turns:
         known = as_object(item)
         quotable = known.get("role") not in ("system", "developer", "assistant")
-        content = known.get("content", known.get("output"))
-        if isinstance(content, str):
-            found.append((content, quotable))
-        for piece in as_list(content):
-            text = _piece(as_object(piece))
-            if text is not None:
-                found.append((text, quotable))
-    return [Part(number, text, quotable) for number, (text, quotable) in enumerate(found, 1)]
+        quotable = quotable and known.get("type") != "reasoning"
+        is_output = "output" in known
+        for piece in _pieces(known.get("content", known.get("output"))):
+            text = piece.get("read_text", piece.get("text"))
+            if isinstance(text, str):
+                filename, file_id = piece.get("filename"), piece.get("file_id")
+                found.append(Part(len(found) + 1, text, quotable, is_output, is_latest, filename, file_id))
+    return found
 
 
-def _piece(piece: dict[str, Any]) -> str | None:
-    """The text of a content part; a file sent inline counts when it is plain text."""
-    if isinstance(piece.get("text"), str):
-        return piece["text"]
-    data = piece.get("file_data")
-    if piece.get("type") == "input_file" and isinstance(data, str):
-        try:
-            return base64.b64decode(data.rpartition(",")[2], validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-    return None
+def _pieces(content: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(content, str):
+        yield {"text": content}
+    yield from (as_object(piece) for piece in as_list(content))
+
+
+def _told(text: str) -> dict[str, Any]:
+    """The plain values of a JSON object, those of nested objects too."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    found: dict[str, Any] = {}
+    waiting: list[Any] = [value]
+    while waiting:
+        for key, one in as_object(waiting.pop(0)).items():
+            if isinstance(one, dict):
+                waiting.append(one)
+            elif isinstance(one, str | int | float):
+                found.setdefault(key, one)
+    return found
 
 
 def _sentences(part: Part) -> list[Sentence]:
@@ -153,4 +203,4 @@ def _richness(text: str, terms: set[str]) -> float:
 
 def input_texts(given: Any) -> list[str]:
     """The texts of a request's input, part by part."""
-    return [part.text for part in _parts(given)]
+    return [part.text for part in _parts(given, ())]
