@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from backlane.app import App
     from backlane.client import AsyncClient, Client
     from backlane.declaring import Review
-    from backlane.errors import BacklaneError, CheckFailed
+    from backlane.errors import BacklaneError, CheckFailed, ToolFailed
     from backlane.fields import File, Sensitive
     from backlane.request import Request
 
@@ -22,6 +22,7 @@ __all__ = [
     "Request",
     "Review",
     "Sensitive",
+    "ToolFailed",
 ]
 
 # Read on first use, so that `backlane --help` need not load what declares job types.
@@ -32,6 +33,7 @@ _HOMES = {
     "AsyncClient": "client",
     "BacklaneError": "errors",
     "CheckFailed": "errors",
+    "ToolFailed": "errors",
     "File": "fields",
     "Sensitive": "fields",
     "Request": "request",

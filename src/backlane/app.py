@@ -15,7 +15,6 @@ from backlane.declaring import (
     one_of,
     plain,
     read_action,
-    read_callable,
     read_count,
     read_flag,
     read_lanes,
@@ -23,13 +22,15 @@ from backlane.declaring import (
     read_name,
     read_output_model,
     read_review,
+    read_tool,
     takes,
     type_hints_of,
 )
 from backlane.errors import DeclarationError
 from backlane.jobtype import BuiltType
-from backlane.parts import DeclaredAction, DeclaredCheck, DeclaredTool, Options
+from backlane.parts import DeclaredAction, DeclaredCheck, Options
 from backlane.request import Request
+from backlane.tools import DeclaredTool
 
 M = TypeVar("M", bound=BaseModel)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -110,15 +111,38 @@ class DeclaredJob(Generic[M]):
 
         return declare if function is None else declare(function)
 
-    def tool(self, function: F) -> F:
-        """Declare a read-only function tool, run by the worker with typed arguments."""
-        plain(self.type.name, "a tool", function)
-        read_callable(self.type.name, f"tool {function.__name__!r}", function)
-        if function.__name__ in self._callables():
-            self._fault(f"has two tools or actions named {function.__name__!r}")
-        self.type.tools.append(DeclaredTool(function.__name__, function))
-        self.type.touched()
-        return function
+    @overload
+    def tool(self, function: F) -> F: ...
+    @overload
+    def tool(self, *, timeout: str | timedelta = "30s", output_at_most: int = 65_536) -> Callable[[F], F]: ...
+
+    def tool(
+        self, function: F | None = None, *, timeout: str | timedelta = "30s", output_at_most: int = 65_536
+    ) -> F | Callable[[F], F]:
+        """Declare a read-only function tool, run by the worker with typed arguments.
+
+        It is given up after `timeout`; the model is told at most `output_at_most` bytes of what it answers.
+        After a crash a call that was not answered runs again. A keyword-only `job` is the job it works for.
+        """
+        waits = milliseconds(self.type.name, "tool timeout", timeout)
+        size = read_count(self.type.name, "tool output_at_most", output_at_most)
+
+        def declare(function: F) -> F:
+            plain(self.type.name, "a tool", function)
+            name = function.__name__
+            read_tool(self.type.name, f"tool {name!r}", function)
+            if name in self._callables():
+                self._fault(f"has two tools or actions named {name!r}")
+            declared = DeclaredTool(name, function, waits, size)
+            try:
+                declared.definition()
+            except Exception as error:
+                self._fault(f"tool {name!r} has arguments without a JSON Schema: {error}")
+            self.type.tools.append(declared)
+            self.type.touched()
+            return function
+
+        return declare if function is None else declare(function)
 
     @overload
     def action(self, function: Callable[..., Any]) -> Action: ...
@@ -189,6 +213,8 @@ class App:
         lanes: Sequence[str] = ("background",),
         live: bool = False,
         max_attempts: int = 4,
+        max_turns: int = 16,
+        max_tool_calls: int = 64,
         if_unknown: str = "ask",
         if_invalid: str = "fail",
         who_may_cancel: str = "requester",
@@ -208,6 +234,8 @@ class App:
             "lanes": lanes,
             "live": live,
             "max_attempts": max_attempts,
+            "max_turns": max_turns,
+            "max_tool_calls": max_tool_calls,
             "if_unknown": if_unknown,
             "if_invalid": if_invalid,
             "who_may_cancel": who_may_cancel,
@@ -217,17 +245,24 @@ class App:
         read_output_model(name, output)
 
         def declare(function: Callable[[M], Request]) -> DeclaredJob[M]:
-            built = BuiltType(name, function, inputs_model(name, function), options, output)
-            try:
-                built.input_schema()
-                built.output_schema()
-            except Exception as error:
-                raise DeclarationError(name, f"has no JSON Schema: {error}") from error
+            built = _built(name, function, options, output)
             self._refuse_twice(name)
             self._types[name] = built
             return DeclaredJob(built, function)
 
         return declare
+
+
+def _built(
+    name: str, function: Callable[[M], Request], options: Options, output: type[BaseModel] | None
+) -> BuiltType:
+    built = BuiltType(name, function, inputs_model(name, function), options, output)
+    try:
+        built.input_schema()
+        built.output_schema()
+    except Exception as error:
+        raise DeclarationError(name, f"has no JSON Schema: {error}") from error
+    return built
 
 
 def _options(name: str, given: dict[str, Any], review: Review | None) -> Options:
@@ -246,6 +281,8 @@ def _options(name: str, given: dict[str, Any], review: Review | None) -> Options
         lanes=read_lanes(name, given["lanes"]),
         live=read_flag(name, "live", given["live"]),
         max_attempts=read_count(name, "max_attempts", given["max_attempts"]),
+        max_turns=read_count(name, "max_turns", given["max_turns"]),
+        max_tool_calls=read_count(name, "max_tool_calls", given["max_tool_calls"]),
         if_unknown=given["if_unknown"],
         if_invalid=given["if_invalid"],
         who_may_cancel=given["who_may_cancel"],

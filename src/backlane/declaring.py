@@ -21,6 +21,7 @@ from backlane.request import Request
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|w)")
 _MONEY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _LONGEST = 3650 * DAY
 _UNITS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
@@ -88,10 +89,27 @@ def takes(type_name: str, what: str, function: Callable[..., Any], *names: str) 
         raise DeclarationError(type_name, f"{what} must take ({', '.join(names)})") from None
 
 
-def read_callable(type_name: str, what: str, function: Callable[..., Any]) -> dict[str, Any]:
-    """The types of a tool or action, all of them given and all with a JSON Schema."""
+def read_tool(type_name: str, what: str, function: Callable[..., Any]) -> None:
+    """Refuse a tool whose name the provider does not take, or whose arguments cannot be told to it."""
+    if not _TOOL_NAME.fullmatch(function.__name__):
+        raise DeclarationError(type_name, f"{what} needs a name of letters, digits, _ and -, at most 64")
+    job = inspect.signature(function).parameters.get("job")
+    given = job is not None and job.kind is inspect.Parameter.KEYWORD_ONLY
+    if job is not None and not given:
+        raise DeclarationError(
+            type_name, f"{what} must take job keyword-only: it is the job, not the model's"
+        )
+    read_callable(type_name, what, function, besides=("job",) if given else ())
+
+
+def read_callable(
+    type_name: str, what: str, function: Callable[..., Any], besides: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The types of a tool or action, all of them given and, but for `besides`, all with a JSON Schema."""
     hints = type_hints_of(type_name, function)
-    parameters = inspect.signature(function).parameters
+    parameters = {
+        name: one for name, one in inspect.signature(function).parameters.items() if name not in besides
+    }
     wild = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     if any(one.kind in wild or one.kind is inspect.Parameter.POSITIONAL_ONLY for one in parameters.values()):
         raise DeclarationError(type_name, f"{what} must name each argument: no *args, **kwargs or '/'")
@@ -100,7 +118,8 @@ def read_callable(type_name: str, what: str, function: Callable[..., Any]) -> di
     if "return" not in hints:
         raise DeclarationError(type_name, f"{what} has no return type")
     try:
-        TypeAdapter(cast(Any, function)).json_schema()
+        for name in parameters:
+            TypeAdapter(hints[name]).json_schema()
     except Exception as error:
         raise DeclarationError(type_name, f"{what} has arguments without a JSON Schema: {error}") from error
     return hints

@@ -9,6 +9,7 @@ BacklaneError
 │   ├── StoreFull           no room to write
 │   └── StoreDamaged        the database file is damaged
 ├── CheckFailed             raised by a job type's check
+├── ToolFailed              raised by a job type's tool
 ├── ServiceError            what a client of the service sees
 │   ├── ServiceUnreachable  nobody answers at BACKLANE_URL
 │   └── WaitTimeout         a waited-for job did not end in time
@@ -106,6 +107,13 @@ class CheckFailed(BacklaneError):
 
     code = "check-failed"
     hint = "Read the check's report in the job's artifacts."
+
+
+class ToolFailed(BacklaneError):
+    """Raised by a job type's tool that cannot answer; the model is told the message, any other error only by name."""
+
+    code = "tool-failed"
+    hint = "Read what the model was told in the job's tool_output artifacts."
 
 
 class ServiceError(BacklaneError):

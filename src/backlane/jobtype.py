@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from backlane.errors import InvalidRequest
 from backlane.fields import holds_file, holds_sensitive
 from backlane.inputs import SUMMARY_AT_MOST, closed_schema, faults_of, infinite, sizes, unspeakable
-from backlane.parts import DeclaredAction, DeclaredCheck, DeclaredTool, Options
+from backlane.parts import DeclaredAction, DeclaredCheck, Options
 from backlane.request import Request
 from backlane.schema import strict_schema
+from backlane.tools import DeclaredTool, with_tools
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class BuiltType:
             "output": self.output_schema(),
             "options": {name: getattr(self.options, name) for name in Options.__slots__},
             "checks": [check.name for check in self.checks],
-            "tools": [tool.name for tool in self.tools],
+            "tools": [tool.definition() for tool in self.tools],
             "actions": [action.name for action in self.actions],
         }
         self._version = sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -94,6 +95,16 @@ class BuiltType:
         return self.options.max_attempts
 
     @property
+    def max_turns(self) -> int:
+        """How many turns the model may take in one job."""
+        return self.options.max_turns
+
+    @property
+    def max_tool_calls(self) -> int:
+        """How many calls of tools one job may take."""
+        return self.options.max_tool_calls
+
+    @property
     def if_unknown(self) -> str:
         """What to do when nobody knows whether a create was bought: ask or rebuy."""
         return self.options.if_unknown
@@ -142,7 +153,6 @@ class BuiltType:
     def missing_parts(self) -> Sequence[str]:
         """Declared parts this version cannot run yet."""
         parts = {
-            "a tool": bool(self.tools),
             "an action": bool(self.actions),
             "file inputs": holds_file(self.inputs),
         }
@@ -189,7 +199,11 @@ class BuiltType:
 
     def build(self, inputs: Any) -> dict[str, Any]:
         """The provider's create parameters. Raises whatever the type's own code raises."""
-        return self._request(inputs).params()
+        return with_tools(self._request(inputs).params(), self.tools)
+
+    def tool(self, name: str) -> DeclaredTool | None:
+        """The declared tool by this name."""
+        return next((tool for tool in self.tools if tool.name == name), None)
 
     def read_output(self, inputs: Any, text: str) -> Any:
         """The validated output, or the text where the request asks for no model. Raises ValueError."""

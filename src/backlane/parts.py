@@ -21,6 +21,8 @@ class Options:
     lanes: tuple[str, ...]
     live: bool
     max_attempts: int
+    max_turns: int
+    max_tool_calls: int
     if_unknown: str
     if_invalid: str
     who_may_cancel: str
@@ -58,14 +60,6 @@ class DeclaredCheck:
         except StopIteration as error:
             # A future cannot carry a StopIteration: the job would wait for its check forever.
             raise RuntimeError(f"check {self.name!r} raised StopIteration") from error
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredTool:
-    """A function the model may call: its name, its typed arguments, the function."""
-
-    name: str
-    function: Callable[..., Any]
 
 
 @dataclass(slots=True)

@@ -53,6 +53,14 @@ def strict_schema(model: type[BaseModel]) -> Schema:
         raise ValueError(f"output {model.__name__}: {fault}") from None
 
 
+def closed_tool_schema(schema: Schema) -> tuple[Schema, bool]:
+    """The schema of a tool's arguments and whether it is strict: where the subset cannot say it, as it is."""
+    try:
+        return _strict(schema), True
+    except ValueError:
+        return schema, False
+
+
 def _strict(node: Schema) -> Schema:
     known = {("anyOf" if key == "oneOf" else key): value for key, value in node.items()}
     _refuse(known)

@@ -4,11 +4,12 @@ import os
 from typing import Any
 
 from backlane import App, Request
+from tests.story.tool_types import Ledger, tool_app
 from tests.values import Digest, Note, a_request, small_app
 
 
 def deadly_app() -> App:
-    """All the small app's types, one that kills, and one that takes 8 GB of address space."""
+    """All the small app's types, one that kills, one that takes 8 GB of address space, and those with tools."""
     app = small_app()
 
     @app.job("deadly", authority="read_only")
@@ -27,7 +28,7 @@ def deadly_app() -> App:
     def takes_much_memory(result: Digest, job: Any) -> None:
         bytes(8 << 30)  # asked for, never touched
 
-    return app
+    return tool_app(Ledger(), app)
 
 
 hungry = deadly_app()

@@ -143,8 +143,50 @@ MEANINGS: dict[str, Meaning] = {
     "request_not_built": _m(
         _D, "The job type could not build its request from these inputs.", _ASK_DEVELOPER, again=False, human=True
     ),
+    "previous_response_not_found": _m(
+        _D,
+        "The provider no longer has the conversation that this request goes on from.",
+        _ASK_DEVELOPER,
+        again=False,
+        human=True,
+    ),
     "tool_not_available": _m(
         Cause.TOOL, "The model called a tool that cannot be run.", _ASK_DEVELOPER, again=False, human=True
+    ),
+    "tool_misused": _m(
+        Cause.TOOL,
+        "The model kept calling tools that do not exist, or with arguments that do not fit.",
+        ("read what it was told", "retry", *_ASK_DEVELOPER),
+        again=True,
+        human=True,
+    ),
+    "tool_failed": _m(
+        Cause.TOOL,
+        "The job type's tools kept failing or took too long.",
+        ("read what the model was told", "retry", *_ASK_DEVELOPER),
+        again=True,
+        human=True,
+    ),
+    "tool_budget": _m(
+        Cause.TOOL,
+        "The model asked for more calls of tools than the job type allows.",
+        ("retry", "ask the developer to raise max_tool_calls"),
+        again=True,
+        human=True,
+    ),
+    "turns_used_up": _m(
+        Cause.TOOL,
+        "The model took as many turns as the job type allows and gave no answer.",
+        ("retry", "ask the developer to raise max_turns"),
+        again=True,
+        human=True,
+    ),
+    "approvals_refused": _m(
+        Cause.TOOL,
+        "The model kept asking to use a remote tool that nobody can approve in this version.",
+        ("ask the developer to take the tool away or to allow it without approval",),
+        again=True,
+        human=True,
     ),
     "worker_crashed": _m(
         Cause.INTERNAL,

@@ -25,11 +25,41 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function the model wants called. `arguments` is JSON as the model wrote it, good or bad."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A remote (MCP) tool that the provider will call only once somebody allows it."""
+
+    id: str
+    server: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitedFile:
+    """A file in one of the provider's containers that the answer cites; `name` is a label, never a path."""
+
+    container_id: str
+    file_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What we keep of a provider run that has ended.
 
     `status` is ours: completed, failed, incomplete or canceled. `usage` is None where the provider
-    reported none; that is unpriced, never zero.
+    reported none; that is unpriced, never zero. `calls` and `approvals` wait for an answer of ours, `hosted`
+    holds what the provider's own tools did, in its words, `files` what must be copied before it is lost.
+    `items` are the run's own words for the next turn, should the provider forget them.
     """
 
     response_id: str
@@ -44,6 +74,30 @@ class Answer:
     code: str | None = None
     message: str | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    calls: tuple[ToolCall, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    hosted: tuple[dict[str, Any], ...] = ()
+    files: tuple[CitedFile, ...] = ()
+    items: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether the run is complete only in the provider's words: it waits for answers to its calls."""
+        return self.status == "completed" and self.code is None and bool(self.calls or self.approvals)
+
+
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """A file's bytes as the provider holds them."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileLost:
+    """A file that cannot be had (any more): `container_gone`, `file_too_large` or `not_copied`."""
+
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +168,5 @@ class Gone:
 
 CreateOutcome = Accepted | Refused | NotSent | Unknown
 LookOutcome = Pending | Finished | Failed | Refused | NotSent | Unknown | Gone
+FileOutcome = FileBytes | FileLost | NotSent | Unknown
 EndedOutcome = Finished | Failed | Gone

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from backlane.core.outcome import Answer, CreateOutcome, LookOutcome
+from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
 
 
 class Clock(Protocol):
@@ -53,6 +53,10 @@ class Provider(Protocol):
         ...
 
     async def delete(self, account: str, response_id: str) -> None: ...
+
+    async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
+        """The bytes of a file in one of the provider's containers, as long as it is there."""
+        ...
 
     def create_wait(self, account: str, model: str | None) -> int:
         """How many milliseconds a create should wait for the account's rate limits; 0 for now."""
@@ -118,6 +122,50 @@ class TypeCheck(Protocol):
     async def run(self, result: Any, job: JobView) -> Any: ...
 
 
+class ToolView(Protocol):
+    """What a tool may be given beside its arguments: the job it works for."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def submitted_by(self) -> str: ...
+
+    @property
+    def user(self) -> str | None: ...
+
+    @property
+    def account(self) -> str | None: ...
+
+    @property
+    def inputs(self) -> Any: ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
+
+
+class TypeTool(Protocol):
+    """A function of a job type that the model may call. `timeout` is milliseconds, `output_at_most` bytes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def timeout(self) -> int: ...
+    @property
+    def output_at_most(self) -> int: ...
+
+    def read(self, arguments: str) -> Mapping[str, Any]:
+        """The validated arguments. Raises ValueError saying what is wrong with them."""
+        ...
+
+    async def run(self, arguments: Mapping[str, Any], job: ToolView) -> Any:
+        """What the function answers, as JSON. Raises whatever the function raises."""
+        ...
+
+
 class JobType(Protocol):
     """A declared job type, as the services use it. Durations are milliseconds."""
 
@@ -141,6 +189,10 @@ class JobType(Protocol):
     def max_cost(self) -> str | None: ...
     @property
     def max_attempts(self) -> int: ...
+    @property
+    def max_turns(self) -> int: ...
+    @property
+    def max_tool_calls(self) -> int: ...
     @property
     def if_unknown(self) -> str: ...
     @property
@@ -167,11 +219,15 @@ class JobType(Protocol):
 
     @property
     def missing_parts(self) -> Sequence[str]:
-        """Declared parts that this version cannot run yet, in words ("a tool", "an action", "file inputs")."""
+        """Declared parts that this version cannot run yet, in words ("an action", "file inputs")."""
         ...
 
     @property
     def checks(self) -> Sequence[TypeCheck]: ...
+    def tool(self, name: str) -> TypeTool | None:
+        """The declared tool by this name."""
+        ...
+
     def input_schema(self) -> dict[str, Any]: ...
 
     def output_schema(self) -> dict[str, Any] | None: ...

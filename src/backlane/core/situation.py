@@ -12,6 +12,7 @@ class Situation:
 
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
     `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again.
+    `calls` is how many calls the newest run waits to have answered, `calls_open` how many still are not.
     """
 
     job: Job
@@ -26,6 +27,8 @@ class Situation:
     type_loaded: bool = True
     sender_gone: bool = False
     answer_kept: bool = False
+    calls: int = 0
+    calls_open: int = 0
     incident_until: int | None = None
     respond_by: int | None = None  # of the open review
 
@@ -80,6 +83,13 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTools:
+    """Answer the calls that the run waits for, and let the next turn be bought."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
 class Adopt:
     """A lost run was found: follow it."""
 
@@ -127,6 +137,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | Adopt | AskPerson | HandOn | Fail | BeginExpiry
-    | End | Wait
+    Plan | Send | MarkUnknown | Look | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | HandOn | Fail
+    | BeginExpiry | End | Wait
 )  # fmt: skip

@@ -15,6 +15,7 @@ from backlane.core.situation import (
     Look,
     MarkUnknown,
     Plan,
+    RunTools,
     Send,
     Settle,
     Situation,
@@ -152,6 +153,10 @@ _NEXT_REASON = {
 }
 
 
+# Bought after a run that ended: after a restore it may be bought already.
+_AFTER_A_RUN = frozenset({AttemptReason.PROVIDER_FAILED, AttemptReason.NEXT_TURN})
+
+
 def _open(situation: Situation, now: int) -> Step:
     job, attempt = situation.job, situation.attempt
     if job.status is Status.NEEDS_REVIEW:
@@ -165,13 +170,24 @@ def _open(situation: Situation, now: int) -> Step:
             if not situation.type_loaded:
                 until = now + situation.timings.unloaded_probe
                 return Wait(until, Phase.INCIDENT, "type_not_loaded")
+            if situation.calls > 0:
+                return _turn(situation, attempt, now)
             return Check(attempt) if job.phase is Phase.CHECK else Settle(attempt)
         if situation.answer_kept:
             return Settle(attempt)
     return _purchase(situation, now)
 
 
-def _purchase(situation: Situation, now: int) -> Step:
+def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
+    """The run waits for answers to its calls: they are made, then the next turn is bought."""
+    if situation.over_budget:
+        return Fail("max_cost_reached")
+    if situation.calls_open > 0 or situation.job.status is Status.RUNNING:
+        return RunTools(attempt)
+    return _purchase(situation, now, AttemptReason.NEXT_TURN)
+
+
+def _purchase(situation: Situation, now: int, because: AttemptReason | None = None) -> Step:
     """A run is to be bought, if nothing forbids or delays it."""
     job, attempt = situation.job, situation.attempt
     if job.wait_until is not None and now < job.wait_until:
@@ -184,12 +200,12 @@ def _purchase(situation: Situation, now: int) -> Step:
         return Send(attempt)
     if situation.over_budget:
         return Fail("max_cost_reached")
-    reason = AttemptReason.FIRST if attempt is None else _NEXT_REASON.get(attempt.state)
+    reason = because or (AttemptReason.FIRST if attempt is None else _NEXT_REASON.get(attempt.state))
     if reason is None:
         return Fail("stopped_at_provider")
     if reason is AttemptReason.PROVIDER_FAILED and situation.accepted >= situation.max_attempts:
         return Fail("attempts_used_up")
-    if reason is AttemptReason.PROVIDER_FAILED and attempt is not None and attempt.sender == RESTORED:
+    if reason in _AFTER_A_RUN and attempt is not None and attempt.sender == RESTORED:
         # Its next run may have been bought after the backup that we live on was made.
         return AskPerson(attempt)
     return Plan(reason)

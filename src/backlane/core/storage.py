@@ -9,6 +9,7 @@ from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
 from backlane.core.storage_review import ReviewStorage
+from backlane.core.storage_tools import ToolTransaction
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -36,7 +37,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(ReviewStorage, Protocol):
+class Transaction(ReviewStorage, ToolTransaction, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

@@ -8,7 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
-from backlane.core.outcome import CreateOutcome, Gone, LookOutcome, NotSent, Refused, Unknown, When
+from backlane.core.outcome import (
+    CitedFile,
+    CreateOutcome,
+    FileBytes,
+    FileLost,
+    FileOutcome,
+    Gone,
+    LookOutcome,
+    NotSent,
+    Refused,
+    Unknown,
+    When,
+)
 from backlane.core.ports import CreateCall
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls
@@ -88,6 +100,27 @@ class OpenAIProvider:
         """Delete a stored run; a failure leaves it to the provider's own retention."""
         if wire.is_run_id(response_id):
             await self._calls.call(account, "DELETE", _path(response_id))
+
+    async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
+        """The bytes of a file in a container; a container that nobody used for a while is gone for good."""
+        where = (
+            f"/containers/{quote(file.container_id, safe='')}/files/{quote(file.file_id, safe='')}/content"
+        )
+        reply = await self._calls.call(account, "GET", where)
+        if isinstance(reply, Refused):
+            return FileLost("not_copied")
+        if not isinstance(reply, Reply):
+            return reply
+        if reply.truncated:
+            return FileLost("file_too_large")
+        if reply.ok:
+            return FileBytes(reply.body)
+        refusal = look_refusal(reply, self._now())
+        if isinstance(refusal, Unknown) and reply.status >= 500:
+            return refusal
+        if isinstance(refusal, Refused) and refusal.when is When.LATER:
+            return Unknown(refusal.code, refusal.message, refusal.retry_after)
+        return FileLost("container_gone" if isinstance(refusal, Gone) else "not_copied")
 
     def create_wait(self, account: str, model: str | None) -> int:
         """Milliseconds until a create may go out."""

@@ -16,7 +16,15 @@ from backlane.provider.pace import retry_after
 _SECRETS = re.compile(r"(\bsk-|\bwhsec_|\bblk_|\bBearer )[^\s\"',;]+")
 _BUSY = frozenset({"server_is_overloaded", "slow_down"})
 # Refusals that say more to people than "the provider does not accept this request".
-_TELLING = frozenset({"invalid_prompt", "content_filter", "data_residency_mismatch", "model_not_found"})
+_TELLING = frozenset(
+    {
+        "invalid_prompt",
+        "content_filter",
+        "data_residency_mismatch",
+        "model_not_found",
+        "previous_response_not_found",
+    }
+)
 
 
 # The mark of a response whose body was cut at the cap.

@@ -5,9 +5,11 @@ Field names and statuses: openai 3.54, types/responses/response.py.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any
 
 from backlane.core.outcome import Accepted, Answer, Citation, Failed, Finished, LookOutcome, Pending, Unknown
+from backlane.provider.items import approvals_of, calls_of, cited_files, hosted_of, items_of, unserved
+from backlane.provider.reading import as_count, as_list, as_mapping, as_text, is_run_id, storable
 from backlane.provider.replies import redact
 
 # What is kept of a reply that is over the cap, characters.
@@ -17,43 +19,6 @@ _FIRST_STATUS = re.compile(r'"status"\s*:\s*"([a-z_]{1,40})"')
 
 _GOING_ON = frozenset({"queued", "in_progress"})
 _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "canceled", "failed": "failed"}
-# Items that wait for an answer of ours: a run with one of these is "completed" only in the provider's words.
-_CALLS = frozenset(
-    {
-        "function_call",
-        "custom_tool_call",
-        "mcp_approval_request",
-        "computer_call",
-        "local_shell_call",
-        "apply_patch_call",
-    }
-)
-_ID = re.compile(r"[!-~]{1,200}")
-# Legal in JSON, but neither UTF-8 nor every database takes them; one for one, so that offsets hold.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_TOKENS_AT_MOST = 10**12
-
-
-def is_run_id(value: Any) -> TypeGuard[str]:
-    """Whether this can name a run in a path of the provider."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None and value.strip(".") != ""
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return cast(list[Any], value) if isinstance(value, list) else []
-
-
-def _text(value: Any, at_most: int | None = None) -> str | None:
-    return _UNSTORABLE.sub("\ufffd", value[:at_most]) if isinstance(value, str) else None
-
-
-def _count(value: Any) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 <= value <= _TOKENS_AT_MOST else None
 
 
 def accepted(reply: Any, look_after: int | None, attempt_id: str | None = None) -> Accepted | Unknown:
@@ -61,14 +26,14 @@ def accepted(reply: Any, look_after: int | None, attempt_id: str | None = None) 
 
     Only a reply whose metadata names another attempt is not ours: that id belongs to someone else's run.
     """
-    body = _mapping(reply)
+    body = as_mapping(reply)
     response_id = body.get("id")
     if not is_run_id(response_id):
         return Unknown("garbled_reply", "the provider's reply names no run")
     named = _metadata(body).get("backlane_attempt")
     if attempt_id is not None and named is not None and named != attempt_id:
         return Unknown("wrong_response", "the provider's reply names another attempt")
-    status = _text(body.get("status"), 40) or "unknown"
+    status = as_text(body.get("status"), 40) or "unknown"
     return Accepted(response_id, status, look_after, ended=status in _ENDED)
 
 
@@ -92,7 +57,7 @@ def observed_in_part(body: bytes, response_id: str, look_after: int | None) -> L
         Answer(
             response_id=response_id,
             status="failed",
-            text=_UNSTORABLE.sub("\ufffd", head),
+            text=storable(head),
             code="result_too_large",
             message=f"{len(body)} bytes were read, the first {len(head)} characters are kept: truncated",
         )
@@ -101,13 +66,13 @@ def observed_in_part(body: bytes, response_id: str, look_after: int | None) -> L
 
 def observed(reply: Any, response_id: str, look_after: int | None) -> LookOutcome:
     """What a retrieve or cancel says of a run."""
-    body = _mapping(reply)
+    body = as_mapping(reply)
     named = body.get("id")
     if not is_run_id(named):
         return Unknown("garbled_reply", "the provider's reply names no run", look_after)
     if named != response_id:
         return Unknown("wrong_response", "the provider's reply names another run", look_after)
-    status = _text(body.get("status"), 40) or "unknown"
+    status = as_text(body.get("status"), 40) or "unknown"
     if status not in _ENDED:
         known = status if status in _GOING_ON else "unknown"
         return Pending(known, look_after, _metadata(body))
@@ -116,10 +81,11 @@ def observed(reply: Any, response_id: str, look_after: int | None) -> LookOutcom
 
 
 def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
-    items = [_mapping(item) for item in _list(body.get("output"))]
+    items = [as_mapping(item) for item in as_list(body.get("output"))]
     text, citations, refusal = _written(items)
     code, message = _reason(body, status, items)
-    searches = _mapping(_mapping(body.get("tool_usage")).get("web_search")).get("num_requests")
+    searches = as_mapping(as_mapping(body.get("tool_usage")).get("web_search")).get("num_requests")
+    calls, approvals = calls_of(items), approvals_of(items)
     return Answer(
         response_id=response_id,
         status=status,
@@ -127,12 +93,17 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
         refusal=refusal,
         citations=citations,
         usage=usage(body.get("usage")),
-        web_searches=_count(searches) or 0,
-        model=_text(body.get("model"), 200),
-        service_tier=_text(body.get("service_tier"), 40),
+        web_searches=as_count(searches) or 0,
+        model=as_text(body.get("model"), 200),
+        service_tier=as_text(body.get("service_tier"), 40),
         code=code,
         message=message,
         metadata=_metadata(body),
+        calls=calls,
+        approvals=approvals,
+        hosted=hosted_of(items),
+        files=cited_files(items),
+        items=items_of(items) if calls or approvals else (),
     )
 
 
@@ -140,12 +111,13 @@ def _reason(
     body: Mapping[str, Any], status: str, items: list[Mapping[str, Any]]
 ) -> tuple[str | None, str | None]:
     if status == "failed":
-        error = _mapping(body.get("error"))
-        return _text(error.get("code"), 100) or "run_failed", redact(_text(error.get("message"), 500) or "")
+        error = as_mapping(body.get("error"))
+        told = redact(as_text(error.get("message"), 500) or "")
+        return as_text(error.get("code"), 100) or "run_failed", told
     if status == "incomplete":
-        reason = _text(_mapping(body.get("incomplete_details")).get("reason"), 100) or "unknown"
+        reason = as_text(as_mapping(body.get("incomplete_details")).get("reason"), 100) or "unknown"
         return ("content_filter" if reason == "content_filter" else "incomplete"), reason
-    if status == "completed" and any(_text(item.get("type")) in _CALLS for item in items):
+    if status == "completed" and unserved(items):
         return "tool_not_available", None
     return None, None
 
@@ -155,17 +127,19 @@ def _parts(items: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     messages = [item for item in items if item.get("type") == "message"]
     final = [item for item in messages if item.get("phase") == "final_answer"]
     for message in final or messages:
-        yield from (_mapping(part) for part in _list(message.get("content")))
+        yield from (as_mapping(part) for part in as_list(message.get("content")))
 
 
 def _written(items: list[Mapping[str, Any]]) -> tuple[str, tuple[Citation, ...], str | None]:
     texts, citations, refusals, offset = list[str](), list[Citation](), list[str](), 0
     for part in _parts(items):
         if part.get("type") == "refusal":
-            refusals.append(_text(part.get("refusal")) or "")
+            refusals.append(as_text(part.get("refusal")) or "")
         elif part.get("type") == "output_text":
-            written = _text(part.get("text")) or ""
-            found = (_citation(_mapping(one), offset, len(written)) for one in _list(part.get("annotations")))
+            written = as_text(part.get("text")) or ""
+            found = (
+                _citation(as_mapping(one), offset, len(written)) for one in as_list(part.get("annotations"))
+            )
             citations += [one for one in found if one is not None]
             texts.append(written)
             offset += len(written)
@@ -176,25 +150,25 @@ def _written(items: list[Mapping[str, Any]]) -> tuple[str, tuple[Citation, ...],
 
 def _citation(note: Mapping[str, Any], offset: int, length: int) -> Citation | None:
     """One annotation; its offsets count within its part, ours within the whole text."""
-    source = _text(note.get("url"), 2000) or _text(note.get("file_id"), 2000)
+    source = as_text(note.get("url"), 2000) or as_text(note.get("file_id"), 2000)
     if source is None:
         return None
-    first = min(_count(note.get("start_index", note.get("index"))) or 0, length)
-    last = _count(note.get("end_index"))
+    first = min(as_count(note.get("start_index", note.get("index"))) or 0, length)
+    last = as_count(note.get("end_index"))
     end = first if last is None else min(max(last, first), length)
-    title = _text(note.get("title"), 500) or _text(note.get("filename"), 500)
-    return Citation(offset + first, offset + end, _text(note.get("type"), 40) or "unknown", source, title)
+    title = as_text(note.get("title"), 500) or as_text(note.get("filename"), 500)
+    return Citation(offset + first, offset + end, as_text(note.get("type"), 40) or "unknown", source, title)
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, str]:
-    pairs: Mapping[Any, Any] = _mapping(body.get("metadata"))
-    texts = ((_text(key), _text(value)) for key, value in pairs.items())
+    pairs: Mapping[Any, Any] = as_mapping(body.get("metadata"))
+    texts = ((as_text(key), as_text(value)) for key, value in pairs.items())
     return {key: value for key, value in texts if key is not None and value is not None}
 
 
 def usage(value: Any) -> dict[str, Any] | None:
     """The usage object, if it counts tokens; anything else is no usage, never zero."""
-    counted = _mapping(value)
-    if any(_count(counted.get(name)) is None for name in ("input_tokens", "output_tokens")):
+    counted = as_mapping(value)
+    if any(as_count(counted.get(name)) is None for name in ("input_tokens", "output_tokens")):
         return None
     return dict(counted)

@@ -20,6 +20,7 @@ from backlane.core.situation import (
     Look,
     MarkUnknown,
     Plan,
+    RunTools,
     Send,
     Settle,
     Step,
@@ -39,6 +40,7 @@ from backlane.service.release import close_open_review, open_unknown_review
 from backlane.service.restore import doubt
 from backlane.service.settle import end, settle_kept, with_response
 from backlane.service.situate import Held
+from backlane.service.use_tools import run_tools
 
 QUARANTINE_AFTER = 3
 
@@ -73,6 +75,8 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
             return await settle_kept(ports, held, attempt)
         case Check():
             return await run_checks(ports, held)
+        case RunTools(attempt):
+            return await run_tools(ports, held, attempt)
         case Adopt(attempt):
             return await _adopt(ports, held, attempt)
         case AskPerson(attempt):

@@ -1,19 +1,18 @@
 """Running a job type's checks over a result; they may run for minutes, and are resumed after a crash."""
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from backlane.core.event import Event
 from backlane.core.job import Job
-from backlane.core.ports import Due, TypeCheck
+from backlane.core.ports import TypeCheck
 from backlane.core.storage import Transaction
 from backlane.errors import CheckFailed
 from backlane.service.conclude import conclude
 from backlane.service.fail import fail
+from backlane.service.lease import renewed
 from backlane.service.outputs import Output, add_outputs, json_bytes, store_output
 from backlane.service.ports import Ports
 from backlane.service.settle import complete_or_review
@@ -122,24 +121,3 @@ async def _all_passed(ports: Ports, held: Held | None) -> Held | None:
         return None
     now = ports.clock.now()
     return await conclude(ports, held, lambda tx, job: complete_or_review(tx, ports, held, job, now))
-
-
-@asynccontextmanager
-async def renewed(ports: Ports, held: Held) -> AsyncGenerator[None]:
-    """Keep the lease for as long as the work inside takes."""
-    due = Due(held.job.id, held.lease_no)
-
-    def keep(tx: Transaction) -> bool:
-        return tx.renew(due, ports.clock.now() + ports.timings.lease)
-
-    async def renew() -> None:
-        while True:
-            await ports.clock.sleep(ports.timings.lease // 3)
-            await ports.store.write(keep)
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)

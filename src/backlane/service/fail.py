@@ -48,6 +48,8 @@ async def failed(
 
 
 def drop_planned(tx: Transaction, held: Held, now: int) -> None:
-    """An intent that was never sent ends with its job."""
+    """An intent that was never sent ends with its job, and so does an answer whose calls are not answered."""
     if held.attempt is not None:
+        if held.situation.calls > 0:
+            tx.drop_answer(held.attempt.id)
         tx.move_attempt(held.attempt.id, [AttemptState.PLANNED], state=AttemptState.CANCELED, finished_at=now)

@@ -7,7 +7,7 @@ from typing import Any
 
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState
-from backlane.core.outcome import Answer, Citation
+from backlane.core.outcome import Answer, Approval, Citation, CitedFile, ToolCall
 from backlane.core.storage import Transaction
 from backlane.service.cost import book_cost
 from backlane.service.learn import learn
@@ -70,5 +70,14 @@ def body_of(answer: Answer) -> str:
 def answer_of(body: str) -> Answer:
     """A kept answer, read back."""
     values = json.loads(body)
-    values["citations"] = tuple(Citation(**one) for one in values["citations"])
+    parts: dict[str, Any] = {
+        "citations": Citation,
+        "calls": ToolCall,
+        "approvals": Approval,
+        "files": CitedFile,
+    }
+    for name, kind in parts.items():
+        values[name] = tuple(kind(**one) for one in values.get(name, ()))
+    for name in ("hosted", "items"):
+        values[name] = tuple(values.get(name, ()))
     return Answer(**values)

@@ -24,6 +24,7 @@ from backlane.service.fail import failed
 from backlane.service.intent import intent
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
+from backlane.service.take_turns import forgotten, keep_turn, turned
 
 _ACTOR = "backlane"
 
@@ -35,6 +36,7 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         attempt = intent(ports, job, len(held.attempts) + 1, reason, now)
         tx.insert_attempt(attempt)
+        keep_turn(tx, held.attempt, attempt, now)
         data = {"attempt": attempt.id, "number": attempt.number, "reason": reason, "lane": job.lane}
         told = Event("attempt.planned", now, _ACTOR, data)
         return replace(job, wait_until=None), [told]
@@ -47,7 +49,7 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
 async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Commit `sending`, then call create, then keep its outcome."""
     try:
-        params = await _build(ports, held)
+        params = await turned(ports, held, attempt, await _build(ports, held))
     except _CannotBuild as error:
         return await failed(ports, held, error.code, detail=str(error))
     wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
@@ -177,7 +179,8 @@ def keep_accepted(
 
 async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused) -> Held | None:
     now = ports.clock.now()
-    if outcome.when is When.NEVER:
+    anew = await forgotten(ports, attempt, outcome.code)
+    if outcome.when is When.NEVER and not anew:
         return await failed(
             ports,
             held,
@@ -189,7 +192,7 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
     phase = Phase.RETRY
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        until = now + delay
+        until = now if anew else now + delay
         if outcome.when is When.INCIDENT:
             until = hold_lane(tx, ports, job, outcome.code, outcome.message)
         return _waiting(job, now, until, phase, outcome.code)

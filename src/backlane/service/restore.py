@@ -15,6 +15,7 @@ from backlane.errors import StoreLocked
 from backlane.service.intent import intent
 from backlane.service.ports import Ports
 from backlane.service.release import open_unknown_review
+from backlane.service.take_turns import keep_turn
 
 AUDITED_AS = "store.restored"
 _PAGE = 200
@@ -78,8 +79,8 @@ def _one(tx: Transaction, ports: Ports, job: Job, found: Restored) -> None:
     attempts = tx.attempts(job.id)
     newest = newest_of(attempts)
     if newest is not None and newest.state in _BOUGHT:
-        # If this run turns out to have failed, a further one may have been bought after the backup.
-        tx.move_attempt(newest.id, [AttemptState.ACCEPTED], sender=RESTORED)
+        # If this run failed, or waits for answers, a further one may have been bought after the backup.
+        tx.move_attempt(newest.id, _BOUGHT, sender=RESTORED)
         found.followed += 1
     elif job.phase is Phase.SUBMISSION_UNKNOWN:
         if newest is not None:
@@ -104,9 +105,12 @@ def doubt(tx: Transaction, ports: Ports, job: Job, now: int) -> tuple[Job, Seque
         tx.move_attempt(newest.id, _MAYBE_SENT, state=AttemptState.UNKNOWN, code=RESTORED, unknown_at=since)
     else:
         reason = AttemptReason.FIRST if newest is None else AttemptReason.PERSON
+        if newest is not None and newest.state is AttemptState.COMPLETED:
+            reason = AttemptReason.NEXT_TURN
         lost = intent(ports, job, len(attempts) + 1, reason, now)
         doubtful = replace(lost, state=AttemptState.UNKNOWN, unknown_at=now, code=RESTORED)
         tx.insert_attempt(doubtful)
+        keep_turn(tx, newest, doubtful, now)
     told = Event("attempt.unknown", now, "backlane", {"attempt": doubtful.id, "code": RESTORED})
     after, asked = open_unknown_review(tx, ports, doubtful, job, now)
     return replace(after, wait_until=None), [told, *asked]

@@ -19,11 +19,13 @@ from backlane.service.alert import hold_lane
 from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
 from backlane.service.keep import answer_of, keep_end
+from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import approved_review, decided_release, open_gate_review
 from backlane.service.situate import Held
+from backlane.service.use_tools import budget_code, note_calls
 
 
 async def finish(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Held | None:
@@ -46,13 +48,7 @@ async def settle_kept(ports: Ports, held: Held, attempt: Attempt) -> Held | None
         return await failed(ports, held, "result_gone")
     turn, hold = await _turn(ports, held, attempt, answer_of(body))
     assert turn is not None
-
-    def forget(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        after, told = turn(tx, job)
-        tx.drop_answer(attempt.id)
-        return after, told
-
-    return await conclude(ports, held, looked_at_late(attempt, forget), hold=hold)
+    return await conclude(ports, held, looked_at_late(attempt, turn), hold=hold)
 
 
 def _keep_for_later(attempt: Attempt, answer: Answer) -> Turn:
@@ -74,15 +70,46 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         return None, True
     if answer.status != "completed" or answer.code or (answer.refusal and not answer.text):
         return await _unhappy(ports, held, attempt, answer), False
+    if answer.waits:
+        return await _called(ports, held, attempt, answer), True
     assert held.type is not None
     raw = await ports.store.read(lambda tx: tx.inputs(job.id))
     try:
         value = held.type.read_output(held.type.read_inputs(json.loads(raw)), answer.text)
     except ValueError:
         return await _invalid(ports, held, attempt, answer), False
-    outputs = await result_outputs(ports, answer, value)
+    found = await keep_evidence(ports, held, attempt, answer)
+    outputs = [*await result_outputs(ports, answer, value), *found.outputs]
     checks = bool(held.type.checks)
-    return _after(ports, attempt, outputs, lambda tx, one, now: _finished(tx, ports, held, one, now)), checks
+
+    def then(tx: Transaction, one: Job, now: int) -> tuple[Job, Sequence[Event]]:
+        after, told = _finished(tx, ports, held, one, now)
+        return after, [*found.told, *told]
+
+    return _after(ports, attempt, outputs, then), checks
+
+
+async def _called(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
+    """The run waits for answers to its calls: they are written down, and the job goes on with its tools."""
+    found = await keep_evidence(ports, held, attempt, answer)
+    made = await ports.store.read(lambda tx: len(tx.tool_calls_of(held.job.id)))
+    code = budget_code(held, made, len(answer.calls) + len(answer.approvals))
+    partial = await unhappy_outputs(ports, answer) if code else []
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        now = ports.clock.now()
+        outputs = [*partial, *found.outputs]
+        told = [*found.told, *add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)]
+        job, started = as_running(with_response(job, attempt), now, attempt)
+        if code is not None:
+            tx.drop_answer(attempt.id)
+            after, event = fail(job, now, code, partial=bool(partial))
+            return after, [*told, *started, event]
+        after, event = lifecycle.apply(job, Command.PROCEED, now, phase=Phase.TOOL, actor="backlane")
+        calls = note_calls(tx, ports, after, attempt, answer)
+        return replace(after, due_at=now), [*told, *started, event, *calls]
+
+    return turn
 
 
 Then = Callable[[Transaction, Job, int], tuple[Job, Sequence[Event]]]
@@ -182,6 +209,7 @@ async def _invalid(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
 
 async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
     """Failed, incomplete, refused or stopped: retried by schedule where a retry can mend it."""
+    found = await keep_evidence(ports, held, attempt, replace(answer, files=()))
     outputs = await unhappy_outputs(ports, answer)
     code = _failure_code(answer)
     # This attempt is already counted: it was accepted.
@@ -198,7 +226,7 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         after, event = fail(job, now, code, detail=_detail(answer), partial=bool(outputs))
         return after, [*told, event]
 
-    return _after(ports, attempt, outputs, then)
+    return _after(ports, attempt, [*outputs, *found.outputs], then)
 
 
 def _failure_code(answer: Answer) -> str:

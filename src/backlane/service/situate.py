@@ -45,7 +45,10 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     attempts = tuple(tx.attempts(job.id))
     newest = newest_of(attempts)
     job_type = ports.types.get(job.type)
-    buys = job.status not in TERMINAL and (newest is None or newest.state not in _NO_PURCHASE)
+    is_open = job.status not in TERMINAL
+    ended = newest is not None and newest.state is AttemptState.COMPLETED
+    calls = tx.tool_states(newest.id) if is_open and ended and newest else []
+    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls))
     incident = tx.incident(job.provider_account, job.lane) if buys else None
     situation = Situation(
         job=job,
@@ -62,6 +65,8 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         answer_kept=newest is not None
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
+        calls=len(calls),
+        calls_open=calls.count("called"),
         incident_until=None if incident is None else incident["probe_at"],
         respond_by=_respond_by(tx, job),
     )

@@ -86,14 +86,15 @@ def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, 
 def artifact_view(caller: Caller, job: Job, row: Row) -> dict[str, Any]:
     """An artifact's metadata; a closed one shows that it exists, not how large or what it holds."""
     hidden = closed_artifact(caller, job, row)
+    # A model names the files it writes, and the tools it calls.
+    nameless = hidden and row["kind"] in ("file", "tool_output")
     return {
         "id": row["id"],
         "object": "artifact",
         "job": row["job_id"],
-        # A file's name was chosen by the model; the other names are ours.
-        "name": "file" if hidden and row["kind"] == "file" else row["name"],
+        "name": row["kind"] if nameless else row["name"],
         "kind": row["kind"],
-        "media_type": row["media_type"],
+        "media_type": "application/octet-stream" if nameless else row["media_type"],
         "bytes": None if hidden else row["bytes"],
         "sha256": None if hidden else row["sha256"],
         "created_at": moment(row["created_at"]),

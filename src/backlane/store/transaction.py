@@ -14,15 +14,16 @@ from backlane.store.chain import GENESIS, canonical, link
 from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
-from backlane.store.records import JobRecords, job_of
+from backlane.store.records import job_of
 from backlane.store.records_review import ReviewRecords
+from backlane.store.records_tools import ToolRecords
 from backlane.store.searching import NEWEST_ENDS, job_search
 from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes
 
 T = TypeVar("T")
 
 
-class Records(ReviewRecords, JobRecords):
+class Records(ReviewRecords, ToolRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:

@@ -1,0 +1,96 @@
+"""What the provider's own tools leave behind: their calls as evidence, and the files that the answer cites, copied.
+
+A file that cannot be had any more is noted and costs the job nothing else.
+"""
+
+import mimetypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backlane.core.event import Event
+from backlane.core.job import Attempt
+from backlane.core.outcome import Answer, CitedFile, FileBytes, FileLost, NotSent, Unknown
+from backlane.service.lease import renewed
+from backlane.service.outputs import Output, json_bytes, store_output
+from backlane.service.ports import Ports
+from backlane.service.situate import Held
+
+# Item types of the provider by the evidence they belong to; the names of the artifacts never change.
+_EVIDENCE: dict[str, tuple[str, ...]] = {
+    "web-search": ("web_search_call",),
+    "file-search": ("file_search_call",),
+    "code-interpreter": ("code_interpreter_call",),
+    "mcp": ("mcp_list_tools", "mcp_call", "mcp_approval_request"),
+    "shell": ("shell_call", "shell_call_output"),
+    "image-generation": ("image_generation_call",),
+    "left-out": ("left_out",),
+}
+# A file whose copy fails is asked for so often, and after such pauses (milliseconds).
+_TRIES, _PAUSE = 3, 500
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Artifacts that are stored and whose rows are not written yet, and events that tell of what was lost."""
+
+    outputs: list[Output] = field(default_factory=list[Output])
+    told: list[Event] = field(default_factory=list[Event])
+
+
+async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Evidence:
+    """Everything a run left behind beside its text. Files are copied now: the provider forgets them soon."""
+    found = Evidence()
+    for name, kinds in _EVIDENCE.items():
+        items = [item for item in answer.hosted if item.get("type") in kinds]
+        if items:
+            found.outputs.append(await _record(ports, name, {"untrusted": True, "items": items}))
+    if answer.files:
+        async with renewed(ports, held):
+            await _copy(ports, attempt, answer.files, found)
+    return found
+
+
+async def _record(ports: Ports, name: str, body: Any) -> Output:
+    return await store_output(ports, "tool_output", f"{name}.json", "application/json", json_bytes(body))
+
+
+async def _copy(ports: Ports, attempt: Attempt, files: Sequence[CitedFile], found: Evidence) -> None:
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        name = _label(file.name)
+        row: dict[str, Any] = {"name": name, "container_id": file.container_id, "file_id": file.file_id}
+        got = await _bytes(ports, attempt, file)
+        if isinstance(got, bytes):
+            media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+            output = await store_output(ports, "file", name, media_type, got)
+            found.outputs.append(output)
+            rows.append({**row, "bytes": output.size, "sha256": output.sha256, "code": None})
+            continue
+        rows.append({**row, "bytes": None, "sha256": None, "code": got})
+        data = {"attempt": attempt.id, "kind": "container_file", "code": got}
+        found.told.append(Event("tool.answered", ports.clock.now(), "provider", data))
+        ports.log(f"attempt {attempt.id}: a container file could not be copied: {got}")
+    found.outputs.append(await _record(ports, "container-files", {"files": rows}))
+
+
+async def _bytes(ports: Ports, attempt: Attempt, file: CitedFile) -> bytes | str:
+    """A file's bytes, or the code that says why they cannot be had."""
+    for number in range(_TRIES):
+        got = await ports.provider.container_file(attempt.provider_account, file)
+        match got:
+            case FileBytes(content):
+                return content
+            case FileLost(code):
+                return code
+            case NotSent() | Unknown():
+                if number + 1 < _TRIES:
+                    await ports.clock.sleep(_PAUSE * 2**number)
+    return "not_copied"
+
+
+def _label(name: str) -> str:
+    """A file's name without folders and without what no terminal should be shown."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(char if char.isprintable() else "_" for char in last).strip(". ")
+    return shown[:200] or "file"

@@ -1,0 +1,112 @@
+"""What a later turn sends: answers to the run before it, by that run's id, or all that was said sent anew.
+
+A turn's row is written with its attempt's intent; an attempt that only repeats one carries the same row.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from backlane.core.job import Attempt, AttemptReason
+from backlane.core.storage import Row, Transaction
+from backlane.service.keep import answer_of
+from backlane.service.ports import Ports
+from backlane.service.situate import Held
+
+Params = dict[str, Any]
+
+# The provider's code for a run it no longer holds: nothing was bought, all must be said again.
+FORGOTTEN = "previous_response_not_found"
+_LATER = frozenset({AttemptReason.NEXT_TURN, AttemptReason.CHANGES_REQUESTED})
+
+
+def turns_taken(attempts: tuple[Attempt, ...]) -> int:
+    """How many turns a job has had, the first included; attempts that repeat one do not count."""
+    return 1 + sum(one.reason in _LATER for one in attempts)
+
+
+def keep_turn(tx: Transaction, former: Attempt | None, attempt: Attempt, now: int) -> None:
+    """Write what the new attempt sends beyond its job's request: the next turn, or the same one again."""
+    if former is None or attempt.reason is AttemptReason.CHANGES_REQUESTED:
+        return
+    if attempt.reason is AttemptReason.NEXT_TURN:
+        tx.insert_turn(_next(tx, former, attempt, now))
+        tx.drop_answer(former.id)
+        return
+    same = tx.turn(former.id)
+    if same is not None:
+        known = None if former.code == FORGOTTEN else same["previous_response_id"]
+        tx.insert_turn({**same, "attempt_id": attempt.id, "previous_response_id": known, "created_at": now})
+
+
+def _next(tx: Transaction, former: Attempt, attempt: Attempt, now: int) -> Row:
+    body = tx.kept_answer(former.id)
+    prior = [] if body is None else list(answer_of(body).items)
+    items = [_item(call) for call in tx.tool_calls(former.id)]
+    return {
+        "attempt_id": attempt.id,
+        "job_id": attempt.job_id,
+        "kind": "tools",
+        "previous_attempt": former.id,
+        "previous_response_id": former.provider_response_id,
+        "prior": json.dumps(prior, ensure_ascii=False),
+        "items": json.dumps(items, ensure_ascii=False),
+        "created_at": now,
+    }
+
+
+def _item(call: Row) -> Params:
+    """One answer as the provider takes it (openai 3.54, types/responses/response_input_item.py)."""
+    if call["kind"] == "mcp_approval":
+        refused = {"type": "mcp_approval_response", "approval_request_id": call["call_id"], "approve": False}
+        return {**refused, "reason": call["output"]}
+    return {"type": "function_call_output", "call_id": call["call_id"], "output": call["output"]}
+
+
+async def turned(ports: Ports, held: Held, attempt: Attempt, params: Params) -> Params:
+    """The create's parameters for the turn that this attempt is; a first turn's as they are."""
+    turns = await ports.store.read(lambda tx: tx.turns_of(held.job.id))
+    mine = turns.get(attempt.id)
+    if mine is None:
+        return params
+    later = _unforced(params)
+    if mine["previous_response_id"] is not None:
+        later["previous_response_id"] = mine["previous_response_id"]
+        later["input"] = json.loads(mine["items"])
+        return later
+    later["input"] = [*_as_items(params.get("input")), *_said(turns, mine)]
+    return later
+
+
+def _said(turns: Mapping[str, Row], mine: Row) -> list[Any]:
+    """Everything that was said since the job's own request, oldest first."""
+    said: list[Any] = []
+    step: Row | None = mine
+    while step is not None:
+        said = [*json.loads(step["prior"]), *json.loads(step["items"]), *said]
+        step = turns.get(step["previous_attempt"] or "")
+    return said
+
+
+def _as_items(given: Any) -> list[Any]:
+    if isinstance(given, str):
+        return [{"type": "message", "role": "user", "content": given}]
+    return list(cast(list[Any], given)) if isinstance(given, list) else []
+
+
+def _unforced(params: Params) -> Params:
+    """A tool that had to be called was called: a later turn may answer."""
+    later, forced = dict(params), cast(Any, params.get("tool_choice"))
+    if isinstance(forced, Mapping) and "mode" in forced:
+        later["tool_choice"] = {**cast(Params, forced), "mode": "auto"}
+    elif isinstance(forced, Mapping) or forced == "required":
+        del later["tool_choice"]
+    return later
+
+
+async def forgotten(ports: Ports, attempt: Attempt, code: str) -> bool:
+    """Whether the provider refused this attempt only because it lost the run that it goes on from."""
+    if code != FORGOTTEN:
+        return False
+    turn = await ports.store.read(lambda tx: tx.turn(attempt.id))
+    return turn is not None and turn["previous_response_id"] is not None

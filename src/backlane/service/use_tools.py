@@ -1,0 +1,280 @@
+"""Answering the calls that a run waits for: each tool runs under a time-out, and what it says is kept, then told.
+
+Tools read; they never act on the world. A call that was answered is not run again, whatever happens.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.event import Event
+from backlane.core.job import Attempt, Job, Phase, Status
+from backlane.core.lifecycle import TERMINAL, Command
+from backlane.core.outcome import Answer
+from backlane.core.ports import JobType, TypeTool
+from backlane.core.storage import Row, Transaction
+from backlane.errors import ToolFailed
+from backlane.service.conclude import conclude
+from backlane.service.fail import fail
+from backlane.service.keep import answer_of
+from backlane.service.lease import renewed
+from backlane.service.outputs import Output, add_outputs, json_bytes, store_output, unhappy_outputs
+from backlane.service.ports import Ports
+from backlane.service.situate import Held
+from backlane.service.take_turns import turns_taken
+
+# So many mistakes of one kind are told to the model in one job; one more ends it.
+TOLD_AT_MOST = 3
+# So many tools of one job run at once.
+_AT_ONCE = 4
+_REFUSED = "Nobody can approve calls of remote tools in this version; go on without it."
+# What a call's code leads to if it happens too often.
+_ENDS_AS = {
+    "unknown_tool": "tool_misused",
+    "invalid_arguments": "tool_misused",
+    "tool_failed": "tool_failed",
+    "tool_timeout": "tool_failed",
+    "approval_not_available": "approvals_refused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a tool may be given beside its arguments."""
+
+    id: str
+    type: str
+    submitted_by: str
+    user: str | None
+    account: str | None
+    inputs: Any
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one call is answered, and why if it is an error."""
+
+    code: str | None
+    body: dict[str, Any]
+
+
+def budget_code(held: Held, calls: int, more: int) -> str | None:
+    """Why the job may not take the turn that a run asks for; None if it may."""
+    assert held.type is not None
+    if turns_taken(held.attempts) >= held.type.max_turns:
+        return "turns_used_up"
+    return "tool_budget" if calls + more > held.type.max_tool_calls else None
+
+
+def note_calls(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
+    """Write down the calls of a run that has ended, each once, in its order."""
+    now = ports.clock.now()
+    asked = [(one.call_id, "function", one.name, one.arguments) for one in answer.calls]
+    asked += [
+        (one.id, "mcp_approval", f"{one.server}/{one.name}"[:200], one.arguments) for one in answer.approvals
+    ]
+    told: list[Event] = []
+    for number, (call_id, kind, name, arguments) in enumerate(asked, start=1):
+        row: Row = {
+            "id": ports.ids.new("call"),
+            "workspace": job.workspace,
+            "job_id": job.id,
+            "attempt_id": attempt.id,
+            "number": number,
+            "call_id": call_id,
+            "kind": kind,
+            "name": name,
+            "arguments": arguments,
+            "state": "called",
+            "code": None,
+            "output": None,
+            "started_at": now,
+            "finished_at": None,
+        }
+        tx.insert_tool_call(row)
+        data = {"attempt": attempt.id, "number": number, "kind": kind, "tool": name}
+        told.append(Event("tool.called", now, "provider", data))
+    return told
+
+
+async def run_tools(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
+    """Answer every call of the run that is still open, then let the next turn be bought."""
+    rows = await ports.store.read(lambda tx: tx.tool_calls(attempt.id))
+    waiting = [row for row in rows if row["state"] == "called"]
+    still = await _begin(ports, held)
+    if still is None:
+        return None
+    ports.point("tool_called")
+    if waiting:
+        async with renewed(ports, still):
+            still = await _answer_all(ports, still, attempt, waiting)
+    return None if still is None else await _go_on(ports, still, attempt)
+
+
+async def _begin(ports: Ports, held: Held) -> Held | None:
+    """The job as running; it waited if its type was not loaded."""
+    if held.job.status is Status.RUNNING:
+        return held
+    now = ports.clock.now()
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        after, event = lifecycle.apply(job, Command.START, now, phase=Phase.TOOL, actor="backlane")
+        return after, [event]
+
+    return await conclude(ports, held, turn, hold=True)
+
+
+async def _answer_all(ports: Ports, held: Held, attempt: Attempt, waiting: Sequence[Row]) -> Held | None:
+    """Run them side by side; their answers are kept in their order."""
+    assert held.type is not None
+    raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
+    job = held.job
+    inputs = held.type.read_inputs(json.loads(raw))
+    view = View(job.id, job.type, job.submitted_by, job.user, job.account, inputs, dict(job.metadata))
+    room = asyncio.Semaphore(_AT_ONCE)
+    tasks = [asyncio.create_task(_answer(ports, held.type, row, view, room)) for row in waiting]
+    still: Held | None = held
+    try:
+        for row, task in zip(waiting, tasks, strict=True):
+            told = await task
+            assert still is not None
+            still = await _keep(ports, still, attempt, row, told)
+            ports.point("tool_answered")
+            if still is None:
+                return None
+        return still
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _answer(ports: Ports, kind: JobType, row: Row, view: View, room: asyncio.Semaphore) -> _Told:
+    name = row["name"]
+    if row["kind"] == "mcp_approval":
+        return _Told("approval_not_available", {"tool": name, "error": _REFUSED})
+    tool = kind.tool(name)
+    if tool is None:
+        return _Told("unknown_tool", {"tool": name, "error": "There is no tool by this name."})
+    try:
+        arguments = tool.read(row["arguments"])
+    except ValueError as error:
+        return _Told("invalid_arguments", {"tool": name, "error": f"The arguments do not fit: {error}"})
+    async with room:
+        return await _run(ports, tool, arguments, view)
+
+
+async def _run(ports: Ports, tool: TypeTool, arguments: Any, view: View) -> _Told:
+    """What one tool says. Its own words are told only where it means them to be: in a ToolFailed."""
+    limit = asyncio.timeout(tool.timeout / 1000)
+    try:
+        async with limit:
+            return _said(tool, await tool.run(arguments, view))
+    except MemoryError:
+        raise  # the worker's trouble, not the tool's
+    except ToolFailed as failure:
+        error = {"tool": tool.name, "untrusted": True, "error": str(failure)[:2000]}
+        return _Told("tool_failed", error)
+    except asyncio.CancelledError:
+        here = asyncio.current_task()
+        if here is not None and here.cancelling() > 0:
+            raise
+        name = "CancelledError"
+    except (Exception, SystemExit) as error:
+        if isinstance(error, TimeoutError) and limit.expired():
+            told = f"The tool did not answer within {tool.timeout / 1000:g} s."
+            return _Told("tool_timeout", {"tool": tool.name, "error": told})
+        name = type(error).__name__
+    ports.log(f"job {view.id}: tool {tool.name} broke: {name}")
+    return _Told("tool_failed", {"tool": tool.name, "error": f"The tool broke ({name})."})
+
+
+def _said(tool: TypeTool, value: Any) -> _Told:
+    """The tool's answer as the model is told it: labelled, and cut where it is too long."""
+    body: dict[str, Any] = {"tool": tool.name, "untrusted": True}
+    written = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    if len(written) <= tool.output_at_most:
+        return _Told(None, {**body, "output": json.loads(written)})
+    cut = written[: tool.output_at_most].decode(errors="ignore")
+    return _Told(None, {**body, "truncated": True, "bytes": len(written), "output": cut})
+
+
+def _artifact_name(kind: JobType, turn: int, row: Row) -> str:
+    """A name without anything a model wrote."""
+    known = row["kind"] == "function" and kind.tool(row["name"]) is not None
+    what = row["name"] if known else {"mcp_approval": "approval"}.get(row["kind"], "unknown")
+    return f"tool-{turn}-{row['number']}-{what}.json"
+
+
+async def _keep(ports: Ports, held: Held, attempt: Attempt, row: Row, told: _Told) -> Held | None:
+    """Keep one answer, once, whoever holds the job by now; a job that has ended takes no more."""
+    assert held.type is not None
+    now = ports.clock.now()
+    text = json.dumps(told.body, ensure_ascii=False)
+    evidence = {"tool": row["name"], "call": row["call_id"], "arguments": row["arguments"]}
+    evidence |= {"code": told.code, "answer": told.body}
+    name = _artifact_name(held.type, turns_taken(held.attempts), row)
+    output: Output = await store_output(ports, "tool_output", name, "application/json", json_bytes(evidence))
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        job = tx.job(held.job.id, lock=True)
+        if job is None or job.status in TERMINAL:
+            return ()
+        said = _REFUSED if row["kind"] == "mcp_approval" else text
+        if not tx.answer_tool_call(row["id"], code=told.code, output=said, now=now):
+            return ()
+        added = add_outputs(tx, ports, job, [output], attempt_id=attempt.id, now=now)
+        data = {"attempt": attempt.id, "number": row["number"], "kind": row["kind"], "tool": row["name"]}
+        data |= {"code": told.code, "bytes": len(text.encode())}
+        return [Event("tool.answered", now, "backlane", data), *added]
+
+    return await conclude(ports, held, lambda _, job: (job, ()), fact=fact, hold=True)
+
+
+def _ends_as(rows: Sequence[Row]) -> str | None:
+    """The failure that a job's mistakes so far lead to, if they are too many."""
+    codes = [row["code"] for row in rows if row["code"] in _ENDS_AS]
+    refused = [code for code in codes if code == "approval_not_available"]
+    mistakes = [code for code in codes if code != "approval_not_available"]
+    for found in (mistakes, refused):
+        if len(found) > TOLD_AT_MOST:
+            return _ENDS_AS[found[-1]]
+    return None
+
+
+async def _go_on(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
+    """All calls are answered: the next turn may be bought, unless the model went wrong too often."""
+    now = ports.clock.now()
+    code = _ends_as(await ports.store.read(lambda tx: tx.tool_calls_of(held.job.id)))
+    if code is not None:
+        return await _give_up(ports, held, attempt, code)
+
+    def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        data = {"reason": "next_turn", "attempt": attempt.id}
+        after, event = lifecycle.apply(
+            job, Command.REQUEUE, now, phase=Phase.READY, actor="backlane", data=data
+        )
+        return replace(after, wait_until=None, tries=0, due_at=now), [event]
+
+    result = await conclude(ports, held, turn, hold=True)
+    ports.point("tools_done")
+    return result
+
+
+async def _give_up(ports: Ports, held: Held, attempt: Attempt, code: str) -> Held | None:
+    """End the job; what the model wrote beside its calls is kept."""
+    now = ports.clock.now()
+    body = await ports.store.read(lambda tx: tx.kept_answer(attempt.id))
+    outputs = [] if body is None else await unhappy_outputs(ports, answer_of(body))
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        told = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
+        tx.drop_answer(attempt.id)
+        after, event = fail(job, now, code, partial=bool(outputs))
+        return after, [*told, event]
+
+    return await conclude(ports, held, turn)
