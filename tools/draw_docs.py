@@ -12,12 +12,18 @@ from backlane.core.failure import MEANINGS
 from backlane.core.job import Status
 from backlane.core.lifecycle import TABLE, TERMINAL, VERBS
 from backlane.settings import Settings
-from backlane.store import people, tables, tables_review, tables_wire
+from backlane.store import people, tables, tables_actions, tables_review, tables_wire
 from backlane.store.columns import metadata
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 # Importing the rooms is what fills the metadata.
-ROOMS = (people.__name__, tables.__name__, tables_review.__name__, tables_wire.__name__)
+ROOMS = (
+    people.__name__,
+    tables.__name__,
+    tables_actions.__name__,
+    tables_review.__name__,
+    tables_wire.__name__,
+)
 NOTE = "<!-- Drawn by `make docs`; change the code, not this page. -->\n"
 
 

@@ -4,21 +4,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backlane.actions import Receipt
     from backlane.app import App
     from backlane.client import AsyncClient, Client
     from backlane.declaring import Review
-    from backlane.errors import BacklaneError, CheckFailed, ToolFailed
+    from backlane.errors import ActionFailed, BacklaneError, CheckFailed, ToolFailed
     from backlane.fields import File, Sensitive
     from backlane.request import Request
 
 __version__ = "0.1.0"
 __all__ = [
+    "ActionFailed",
     "App",
     "AsyncClient",
     "BacklaneError",
     "CheckFailed",
     "Client",
     "File",
+    "Receipt",
     "Request",
     "Review",
     "Sensitive",
@@ -27,11 +30,13 @@ __all__ = [
 
 # Read on first use, so that `backlane --help` need not load what declares job types.
 _HOMES = {
+    "Receipt": "actions",
     "App": "app",
     "Review": "declaring",
     "Client": "client",
     "AsyncClient": "client",
     "BacklaneError": "errors",
+    "ActionFailed": "errors",
     "CheckFailed": "errors",
     "ToolFailed": "errors",
     "File": "fields",

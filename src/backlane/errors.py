@@ -10,6 +10,7 @@ BacklaneError
 │   └── StoreDamaged        the database file is damaged
 ├── CheckFailed             raised by a job type's check
 ├── ToolFailed              raised by a job type's tool
+├── ActionFailed            raised by a job type's action: it surely did not happen
 ├── ServiceError            what a client of the service sees
 │   ├── ServiceUnreachable  nobody answers at BACKLANE_URL
 │   └── WaitTimeout         a waited-for job did not end in time
@@ -323,3 +324,10 @@ class ReviewExpired(Refusal):
     code = "review-expired"
     title = "The review expired"
     hint = "Retry the job for a new review."
+
+
+class ActionFailed(BacklaneError):
+    """Raised by a job type's action: it surely did not happen, and will not happen later."""
+
+    code = "action-failed"
+    hint = "Raise it only where the outside refused; any other error counts as unknown."

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import MutableHeaders
 
 from backlane import __version__
-from backlane.api import jobs, outputs, problems, reviews, verbs
+from backlane.api import actions, jobs, outputs, problems, reviews, verbs
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
 
@@ -38,6 +38,7 @@ def create_app(
     app.include_router(verbs.router)
     app.include_router(outputs.router)
     app.include_router(reviews.router)
+    app.include_router(actions.router)
     problems.install(app)
     _install_health(app)
     app.add_middleware(EveryRequest, log=around.ports.log)

@@ -4,44 +4,15 @@ Automatic retries are only for what a retry can mend; everything else says what 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-
-class Cause(StrEnum):
-    """The one cause of a failure."""
-
-    INPUT = "input"
-    PROVIDER = "provider"
-    TOOL = "tool"
-    POLICY = "policy"
-    TIMEOUT = "timeout"
-    BUDGET = "budget"
-    REVIEW = "review"
-    DESIGN = "design"
-    INTERNAL = "internal"
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a code means to people."""
-
-    cause: Cause
-    sentence: str
-    retryable: bool
-    human_needed: bool
-    next_steps: tuple[str, ...]
-
+from backlane.core.meaning import ACTION_MEANINGS, Cause, Meaning
+from backlane.core.meaning import mean as _m
 
 _AGAIN = ("retry",)
 _CHANGE_INPUT = ("change the inputs", "retry")
 _ASK_OPERATOR = ("ask an operator",)
 _ASK_DEVELOPER = ("ask the developer of the job type",)
-
-
-def _m(cause: Cause, sentence: str, steps: tuple[str, ...], *, again: bool, human: bool) -> Meaning:
-    return Meaning(cause, sentence, again, human, steps)
 
 
 _P, _I, _D = Cause.PROVIDER, Cause.INPUT, Cause.DESIGN
@@ -197,7 +168,7 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "rejected": _m(Cause.REVIEW, "A reviewer rejected it.", _CHANGE_INPUT, again=True, human=False),
     "review_expired": _m(Cause.REVIEW, "Nobody decided its review in time.", _AGAIN, again=True, human=False),
-}  # fmt: skip
+} | ACTION_MEANINGS  # fmt: skip
 
 _POLICY_CODES = frozenset(
     {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
+from backlane.core.action import ActingType
 from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
 
 
@@ -166,7 +167,7 @@ class TypeTool(Protocol):
         ...
 
 
-class JobType(Protocol):
+class JobType(ActingType, Protocol):
     """A declared job type, as the services use it. Durations are milliseconds."""
 
     @property

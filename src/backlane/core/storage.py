@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_actions import ActionStorage
 from backlane.core.storage_review import ReviewStorage
 from backlane.core.storage_tools import ToolTransaction
 
@@ -37,7 +38,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(ReviewStorage, ToolTransaction, Protocol):
+class Transaction(ReviewStorage, ToolTransaction, ActionStorage, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

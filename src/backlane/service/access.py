@@ -41,6 +41,9 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "artifacts.read": frozenset(ROLES),
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
         "reviews.decide": frozenset(ROLES),
+        "actions.read": frozenset(ROLES),
+        "actions.stop": frozenset({"operator", "admin"}),
+        "actions.allow": frozenset({"admin"}),
     }
 )
 

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from backlane.core.event import Event
 from backlane.core.job import Job
+from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Transaction
 from backlane.errors import StoreError
 from backlane.service.alert import judge_end
+from backlane.service.end_actions import end_actions
 from backlane.service.ports import Ports
 from backlane.service.situate import Held, situate
 
@@ -47,6 +49,8 @@ async def conclude(
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
         if saved.status is not current.status:
             judge_end(tx, ports, saved)
+            if saved.status in TERMINAL:
+                end_actions(tx, saved, ports.clock.now())
         return situate(tx, ports, saved) if hold else None
 
     result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))

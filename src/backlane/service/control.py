@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from backlane.core import lifecycle
+from backlane.core.action import effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status, newest_of
-from backlane.core.lifecycle import Command
+from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
 from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequired, ServiceError
 from backlane.service.access import Caller, relation, visible
+from backlane.service.end_actions import end_actions
 from backlane.service.fail import fail
 from backlane.service.ports import Ports
 from backlane.service.purchase import keep_accepted
@@ -43,6 +45,8 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
         if job.phase is Phase.CANCELING and job.ends_as == "canceled":
             return job
         _permit(ports, caller, job, "cancel")
+        if effect_in_doubt(tx.actions(job_id)):
+            raise NotAllowed("acting on the outside world", "cancel")
         now = ports.clock.now()
         attempts = tx.attempts(job_id)
         newest = newest_of(attempts)
@@ -50,7 +54,10 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
             after, told = _ask(job, now, caller, reason)
         else:
             after, told = _cancel_now(tx, job, newest, now, caller)
-        return tx.save(job, after, told)
+        saved = tx.save(job, after, told)
+        if saved.status in TERMINAL:
+            end_actions(tx, saved, now)
+        return saved
 
     job = await ports.store.write(body)
     ports.notify()

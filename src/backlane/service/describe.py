@@ -56,6 +56,8 @@ def waiting_on(job: Job, review: dict[str, Any] | None) -> str | None:
     if job.phase in _WAITS:
         return _WAITS[job.phase]
     until = moment(job.wait_until)
+    if job.phase is Phase.ACTION and job.status is Status.RUNNING:
+        return "an approved action: its undo delay, or the outside world"
     if job.status is Status.NEEDS_REVIEW:
         respond_by = moment(review["respond_by"]) if review else None
         return f"a {review['role'] if review else 'reviewer'}, until {respond_by or moment(job.useful_until)}"
@@ -84,13 +86,21 @@ _WAITS = {
 def _next_steps(job: Job, allowed: Sequence[str]) -> list[str]:
     if job.failure is not None:
         return list(job.failure["next_steps"])
+    if job.phase is Phase.EFFECT_UNKNOWN:
+        return ["find out whether it happened, then resolve the action", *allowed]
     return list(allowed)
 
 
 def outcome(
-    job: Job, *, cost: str | None, partial: bool, allowed: Sequence[str], review: dict[str, Any] | None
+    job: Job,
+    *,
+    cost: str | None,
+    partial: bool,
+    allowed: Sequence[str],
+    review: dict[str, Any] | None,
+    sent: bool,
 ) -> dict[str, Any]:
-    """The outcome card: the four answers and what now."""
+    """The outcome card: the four answers and what now. `sent`: something may have left for the outside world."""
     failure = job.failure or {}
     waits_for_person = job.status is Status.NEEDS_REVIEW
     retryable = bool(failure.get("retryable", job.status in (Status.CANCELED, Status.EXPIRED)))
@@ -102,6 +112,6 @@ def outcome(
         "human_needed": waits_for_person or bool(failure.get("human_needed", False)),
         "who": review["role"] if review and waits_for_person else None,
         "cost": cost,
-        "anything_sent": False,
+        "anything_sent": sent,
         "next_steps": _next_steps(job, allowed),
     }

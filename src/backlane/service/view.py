@@ -6,13 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from backlane.core import lifecycle
+from backlane.core.action import Action, anything_sent, effect_in_doubt
 from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, Job
+from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.service.access import Caller, closed_artifact, closed_for, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on
 from backlane.service.ports import Ports
+from backlane.service.show_actions import action_view
 from backlane.service.situate import in_doubt
 
 
@@ -27,6 +30,8 @@ class Around:
     changes: dict[str, list[Change]]
     newest: dict[str, tuple[int, int]]
     durations: dict[tuple[str, str], Usual | None]
+    actions: dict[str, list[Action]]
+    dispatches: dict[str, list[Row]]
 
 
 def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
@@ -40,6 +45,8 @@ def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
         tx.changes(ids),
         tx.newest_events(ids),
         usual_of(tx, jobs),
+        tx.actions_of(ids),
+        tx.dispatches_of(ids),
     )
 
 
@@ -132,7 +139,7 @@ def _review(review: Row | None, job: Job, closed: bool) -> dict[str, Any]:
         return {"id": None, "state": job.review_state, "kind": None, "payload_hash": None, "respond_by": None}
     return {
         "id": review["id"],
-        "state": review["state"] if review["kind"] != "submission_unknown" else job.review_state,
+        "state": job.review_state if review["kind"] in RESOLVED_ONLY else review["state"],
         "kind": review["kind"],
         # A digest of what is closed is closed.
         "payload_hash": None if closed else review["payload_hash"],
@@ -158,8 +165,12 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     closed = closed_for(caller, job)
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
+    actions = around.actions[job.id]
     allowed = lifecycle.allowed(
-        job, relation(caller, job, review), job_type.who_may_cancel if job_type else "requester"
+        job,
+        relation(caller, job, review),
+        job_type.who_may_cancel if job_type else "requester",
+        in_doubt=effect_in_doubt(actions),
     )
     attempts, costs = around.attempts[job.id], around.costs[job.id]
     cost = _cost(costs, attempts)
@@ -177,11 +188,18 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
             "seq": seq,
             "usually": _usually(around.durations.get((job.type, job.lane))),
         },
-        "outcome": outcome(job, cost=cost["settled"], partial=partial, allowed=allowed, review=review),
+        "outcome": outcome(
+            job,
+            cost=cost["settled"],
+            partial=partial,
+            allowed=allowed,
+            review=review,
+            sent=anything_sent(actions),
+        ),
         "failure": job.failure,
         "review": _review(review, job, closed),
         "artifacts": [artifact_view(caller, job, row) for row in around.artifacts[job.id]],
-        "actions": [],
+        "actions": [action_view(caller, job, one, around.dispatches[job.id], review) for one in actions],
         "cost": cost,
         "timing": _timing(job, around.changes[job.id], job_type.latency_budget if job_type else None, now),
         "archived_at": moment(job.archived_at),

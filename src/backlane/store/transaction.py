@@ -15,6 +15,7 @@ from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import job_of
+from backlane.store.records_actions import ActionRecords
 from backlane.store.records_review import ReviewRecords
 from backlane.store.records_tools import ToolRecords
 from backlane.store.searching import NEWEST_ENDS, job_search
@@ -23,7 +24,7 @@ from backlane.store.tables import answers, artifacts, cost_lines, durations, ide
 T = TypeVar("T")
 
 
-class Records(ReviewRecords, ToolRecords):
+class Records(ReviewRecords, ToolRecords, ActionRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
