@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -53,6 +52,10 @@ class World:
             return []
         rows = [line.split(" ", 1) for line in self.file.read_text().splitlines()]
         return [(key, order) for key, order in rows]
+
+    def log(self) -> list[dict[str, str]]:
+        """What the checker is given."""
+        return [{"key": key} for key, _ in self.effects()]
 
     def orders(self) -> list[str]:
         return [order for _, order in self.effects()]

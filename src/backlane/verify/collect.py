@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from backlane.errors import StoreError
 from backlane.service.restore import AUDITED_AS
 from backlane.store.database import Database
-from backlane.store.people import audit
+from backlane.store.people import audit, keys, principals
 from backlane.store.tables import (
     artifacts,
     attempts,
@@ -20,7 +20,14 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
+from backlane.store.tables_actions import actions, dispatches
+from backlane.store.tables_review import decisions
 from backlane.verify.evidence import Evidence, Row
+
+# Who held which role when; never a secret, nor its hash.
+_KEYS = select(
+    keys.c.workspace, keys.c.role, keys.c.created_at, keys.c.revoked_at, keys.c.expires_at, principals.c.name
+).join(principals, principals.c.id == keys.c.principal_id)
 
 
 def collect(
@@ -46,6 +53,10 @@ def collect(
             "cost_lines": rows(cost_lines),
             "reviews": rows(reviews),
             "idempotency_keys": rows(idempotency_keys),
+            "actions": rows(actions),
+            "dispatches": rows(dispatches),
+            "decisions": rows(decisions),
+            "keys": [dict(row) for row in connection.execute(_KEYS).mappings()],
             "restored_at": connection.execute(restores).scalar(),
         }
 

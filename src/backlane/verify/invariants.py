@@ -10,6 +10,7 @@ from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.invariants_actions import ACTION_INVARIANTS
 
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
@@ -252,6 +253,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I06": changes_follow_the_table,
     "I07": ended_stays_ended,
     "I08": events_are_whole,
+    **ACTION_INVARIANTS,
     "I16": gated_jobs_wait,
     "I17": cost_settled_once,
     "I21": stale_writes_refused,
@@ -265,6 +267,7 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I04": ("submits", "judged from our rows only; no client's history was given"),
     "I05": ("submits", "judged from our rows only; no client's history was given"),
     "I08": ("watches", "judged from our rows only; no follower's history was given"),
+    "I10": ("world_log", "judged from our rows only; the outside world's log was not given"),
     "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
 }
 
