@@ -111,8 +111,11 @@ def acting_app(world: World, app: App | None = None) -> App:
         "pair-refund": ({"review": Review(quorum=2)}, {"timeout": "400ms"}),
         "reviewed-text": ({"review": Review(text_too=True)}, {"timeout": "400ms"}),
         "no-more-words": ({"finish_after_actions": True}, {"timeout": "400ms"}),
-        "brief": ({"useful_for": "3s"}, {"timeout": "5s"}),
+        "brief": ({"useful_for": "2s"}, {"timeout": "8s"}),
+        "brief-end": ({"useful_for": "2s", "finish_after_actions": True}, {"timeout": "8s"}),
+        "brief-delay": ({"useful_for": "2s"}, {"timeout": "1s", "undo": "1h"}),
         "patient": ({}, {"timeout": "20s"}),
+        "blind-patient": ({}, {"timeout": "20s"}),
     }
     for name, (declared, acting) in ways.items():
         _refunding(app, name, declared, acting, world)
@@ -137,7 +140,7 @@ def _refunding(app: App, name: str, declared: dict[str, Any], acting: dict[str, 
         """Pay an order back."""
         return await _pay(world, args, key)
 
-    if name != "blind":
+    if not name.startswith("blind"):
 
         @issue_refund.lookup
         async def _(key: str) -> Receipt | None:

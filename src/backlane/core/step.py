@@ -1,7 +1,7 @@
 """What to do next with a job. Pure: a situation and a time in, one step out; it never does anything."""
 
 from backlane.core.act import decide_action, decide_effect
-from backlane.core.action import carried
+from backlane.core.action import ActionState, carried
 from backlane.core.job import RESTORED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.schedule import Timings
@@ -48,7 +48,7 @@ def decide(situation: Situation, now: int) -> Step:
         step = Adopt(attempt) if found and attempt else Wait(None)
     elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase is Phase.PROVIDER:
         step = _unknown(situation, attempt, now)
-    elif now >= job.useful_until and not carried(situation.actions):
+    elif now >= job.useful_until and not carried(situation.actions) and not _only_ends(situation):
         out = attempt is not None and attempt.state is AttemptState.ACCEPTED
         step = BeginExpiry() if out else End("expired")
     else:
@@ -102,6 +102,16 @@ def _followed(attempt: Attempt, timings: Timings, now: int) -> CancelRun | Look 
 
 def _given_up(attempt: Attempt, timings: Timings, now: int) -> bool:
     return now - (attempt.accepted_at or attempt.planned_at) > timings.follow_at_most
+
+
+def _only_ends(situation: Situation) -> bool:
+    """Whether everything happened that was to happen: the job is released, however late that is noticed."""
+    attempt, actions = situation.attempt, situation.actions
+    if attempt is None or attempt.state is not AttemptState.COMPLETED or situation.calls_open > 0:
+        return False
+    mine = [one for one in actions if one.attempt_id == attempt.id]
+    over = bool(mine) and all(one.state is ActionState.SUCCEEDED for one in actions)
+    return over and situation.job.status is Status.RUNNING and (situation.calls == 0 or situation.finishes)
 
 
 def _after_the_end(situation: Situation, now: int) -> Step:

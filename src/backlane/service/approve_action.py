@@ -68,7 +68,7 @@ def approve_action(
     after = now + action.undo
     told = _approved(tx, action, now, after, actor=actor, review=review["id"])
     job, event = lifecycle.apply(job, Command.ACT, now, phase=Phase.ACTION, actor=actor)
-    return replace(job, due_at=after), [told, event]
+    return replace(job, due_at=min(after, max(job.useful_until, now))), [told, event]
 
 
 def approve_by_policy(tx: Transaction, ports: Ports, job: Job, action: Action, version: str) -> Event:
