@@ -17,10 +17,6 @@ class Pictures(BaseModel):
     pictures: list[File] = []
 
 
-class Money(BaseModel):
-    cents: int
-
-
 def app_with_parts() -> App:
     app = App()
 
@@ -31,14 +27,6 @@ def app_with_parts() -> App:
     @with_tool.tool
     async def look_up(email: str) -> dict[str, str]:
         return {}
-
-    @app.job("with-action", authority="external_effect")
-    def with_action(inputs: Note) -> Request:
-        return a_request(inputs)
-
-    @with_action.action(undo="0s", timeout="30s")
-    async def pay(args: Money, *, key: str) -> Money:
-        return args
 
     @app.job("with-files", authority="read_only")
     def with_files(inputs: Pictures) -> Request:
@@ -55,7 +43,6 @@ def app_with_parts() -> App:
     ("name", "reason"),
     [
         ("with-tool", "a tool"),
-        ("with-action", "an action"),
         ("with-files", "file inputs"),
         ("by-batch", "batch"),
     ],
