@@ -7,14 +7,12 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 
 from backlane.actions import DeclaredAction
-from backlane.core.authority import Authority
+from backlane.core.authority import MAY_ACT
 from backlane.declaring import milliseconds, plain, read_action, takes, type_hints_of
 from backlane.errors import DeclarationError
 from backlane.jobtype import BuiltType
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_MAY_ACT = (Authority.LOW_RISK_WRITE, Authority.EXTERNAL_EFFECT)
 
 
 class Action:
@@ -71,7 +69,7 @@ def declare_action(
     """Add an action to a type. Raises DeclarationError."""
     name = function.__name__ if callable(function) and hasattr(function, "__name__") else "(no name)"
     plain(built.name, "an action", function)
-    if built.authority not in _MAY_ACT:
+    if built.authority not in MAY_ACT:
         raise DeclarationError(
             built.name, f"action {name!r} needs authority low_risk_write or external_effect"
         )
@@ -102,7 +100,7 @@ def declare_proposals(built: BuiltType, function: F) -> F:
     """Add the hook `(result, job)` that proposes actions from a result. Raises DeclarationError."""
     plain(built.name, "the proposals", function, sync=True)
     takes(built.name, "the proposals", function, "result", "job")
-    if built.authority not in _MAY_ACT:
+    if built.authority not in MAY_ACT:
         raise DeclarationError(built.name, "proposals need authority low_risk_write or external_effect")
     if built.propose is not None:
         raise DeclarationError(built.name, "has two functions that propose actions")

@@ -122,6 +122,7 @@ def acting_app(world: World, app: App | None = None) -> App:
     _low_risk(app, world)
     _planned(app, world)
     _linked(app, world)
+    _remote(app)
     return app
 
 
@@ -189,3 +190,18 @@ def _linked(app: App, world: World) -> None:
     @send_document.content
     async def _(args: Refund) -> str:
         return world.contents[args.order]
+
+
+def _remote(app: App) -> None:
+    """The same remote tool for a type that may act and one that may not."""
+    server = {
+        "type": "mcp",
+        "server_label": "crm",
+        "server_url": "https://mcp.example.test/sse",
+        "require_approval": "always",
+    }
+    for name, authority in (("remote", "external_effect"), ("remote-reader", "read_only")):
+
+        @app.job(name, authority=authority)
+        def remote(inputs: Note) -> Request:
+            return _ask(inputs, tools=[server])

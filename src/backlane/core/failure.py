@@ -154,7 +154,7 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "approvals_refused": _m(
         Cause.TOOL,
-        "The model kept asking to use a remote tool that nobody can approve in this version.",
+        "The model kept asking to use a remote tool that jobs of this type may not use.",
         ("ask the developer to take the tool away or to allow it without approval",),
         again=True,
         human=True,

@@ -37,6 +37,7 @@ class Situation:
     actions_stopped: bool = False  # the workspace's kill switch
     effect_sender_gone: bool = False
     can_look_up: bool = False
+    spent: bool = False  # the newest run carries approvals of remote calls; it is not bought again
     proposes: bool = False  # the type's hook has still to say which actions follow from the result
     finishes: bool = False  # the last action's success ends the job without another turn
 

@@ -162,7 +162,9 @@ def _unknown(situation: Situation, attempt: Attempt, now: int) -> Step:
     since = attempt.unknown_at or attempt.planned_at
     if now < since + situation.timings.unknown_wait:
         return Wait(since + situation.timings.unknown_wait)
-    may_rebuy = situation.rebuy and not situation.rebought and not situation.over_budget
+    may_rebuy = (
+        not situation.spent and situation.rebuy and not situation.rebought and not situation.over_budget
+    )
     if may_rebuy and now < situation.job.useful_until and situation.type_loaded:
         return Plan(AttemptReason.REBUY)
     return AskPerson(attempt)
@@ -175,6 +177,18 @@ _NEXT_REASON = {
     AttemptState.UNKNOWN: AttemptReason.PERSON,
 }
 
+
+# A run that carried approvals of remote calls is not bought again after these: they might be made again.
+_MAY_HAVE_ACTED = frozenset(
+    {
+        AttemptState.UNKNOWN,
+        AttemptState.FAILED,
+        AttemptState.INCOMPLETE,
+        AttemptState.CANCELED,
+        AttemptState.GONE,
+    }
+)
+_ACTED_AS = {AttemptState.UNKNOWN: "submission_given_up", AttemptState.GONE: "result_gone"}
 
 # Bought after a run that ended: after a restore it may be bought already.
 _AFTER_A_RUN = frozenset({AttemptReason.PROVIDER_FAILED, AttemptReason.NEXT_TURN})
@@ -243,6 +257,8 @@ def _purchase(situation: Situation, now: int, because: AttemptReason | None = No
         return Send(attempt)
     if situation.over_budget:
         return Fail("max_cost_reached")
+    if situation.spent and attempt is not None and attempt.state in _MAY_HAVE_ACTED:
+        return Fail(_ACTED_AS.get(attempt.state, attempt.code or "run_failed"))
     reason = because or (AttemptReason.FIRST if attempt is None else _NEXT_REASON.get(attempt.state))
     if reason is None:
         return Fail("stopped_at_provider")

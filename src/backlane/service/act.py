@@ -15,13 +15,13 @@ from backlane.core.job import Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.storage import Transaction
 from backlane.errors import ActionFailed
-from backlane.service.ask import reads
+from backlane.service.ask import content_now, reads
 from backlane.service.conclude import conclude
 from backlane.service.fail import fail, failed
 from backlane.service.keep_effect import did_not_happen, succeeded, unknown
 from backlane.service.lease import renewed
 from backlane.service.ports import Ports
-from backlane.service.propose import content_of
+from backlane.service.settle_remote import let_go
 from backlane.service.situate import Held
 from backlane.service.stand import why_void
 
@@ -40,14 +40,12 @@ async def dispatch(ports: Ports, held: Held, action: Action) -> Held | None:
     """Commit `dispatching`, call once with the action's key, keep what it says."""
     assert held.type is not None
     declared = held.type.action(action.type) if action.origin is not Origin.MCP else None
-    content = None
-    if action.origin is not Origin.MCP:
-        if declared is None or not reads(declared, action.arguments):
-            return await failed(ports, held, "type_changed")
-        try:
-            content = await content_of(ports, declared, action.arguments)
-        except ValueError:
-            content = "unreadable"
+    if action.origin is not Origin.MCP and (declared is None or not reads(declared, action.arguments)):
+        return await failed(ports, held, "type_changed")
+    try:
+        content = await content_now(ports, held, action)
+    except ValueError:
+        content = "unreadable"
     sending, committed = await _commit(ports, held, action, content)
     if sending is None or not committed or declared is None:
         return sending
@@ -79,6 +77,8 @@ async def _commit(ports: Ports, held: Held, action: Action, content: str | None)
         told = _begin(job, now)
         job = told[0]
         _write(tx, ports, row, now)
+        if row.origin is Origin.MCP:
+            let_go(tx, row, now)
         committed = True
         data = {"action": row.id, "number": row.number, "payload_hash": row.payload_hash}
         return job, [*told[1], Event("action.dispatched", now, "backlane", data)]

@@ -1,5 +1,6 @@
 """Asking about actions: for approval of exactly these bytes, and what became of one that nobody knows of."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from backlane.core.event import Event
 from backlane.core.job import Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.storage import Transaction
+from backlane.errors import InvalidRequest
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed
 from backlane.service.ports import Ports
@@ -22,21 +24,20 @@ from backlane.service.release import (
     respond_until,
 )
 from backlane.service.seal import seal_action
+from backlane.service.settle_remote import remote_content
 from backlane.service.situate import Held
 
 
 async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
     """Open the review of an action: its payload is sealed now, and nothing else can be approved by it."""
     assert held.type is not None
-    content = None
-    if action.origin is not Origin.MCP:
-        declared = held.type.action(action.type)
-        if declared is None or not reads(declared, action.arguments):
-            return await failed(ports, held, "type_changed")
-        try:
-            content = await content_of(ports, declared, action.arguments)
-        except ValueError:
-            return await failed(ports, held, "action_unreadable")
+    declared = held.type.action(action.type) if action.origin is not Origin.MCP else None
+    if action.origin is not Origin.MCP and (declared is None or not reads(declared, action.arguments)):
+        return await failed(ports, held, "type_changed")
+    try:
+        content = await content_now(ports, held, action)
+    except ValueError:
+        return await failed(ports, held, "action_unreadable")
     now = ports.clock.now()
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
@@ -55,6 +56,21 @@ async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
         return after, told
 
     return await conclude(ports, held, turn)
+
+
+async def content_now(ports: Ports, held: Held, action: Action) -> str | None:
+    """A digest of what the action points at now: its content, or where the remote server is. Raises ValueError."""
+    assert held.type is not None
+    if action.origin is Origin.MCP:
+        raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
+        try:
+            inputs = held.type.read_inputs(json.loads(raw))
+        except InvalidRequest as error:
+            raise ValueError("the job's inputs do not fit its type any more") from error
+        return remote_content(held.type, inputs, action.target)
+    declared = held.type.action(action.type)
+    assert declared is not None
+    return await content_of(ports, declared, action.arguments)
 
 
 def reads(declared: TypeAction, arguments: str) -> bool:

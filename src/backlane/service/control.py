@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from backlane.core import lifecycle
-from backlane.core.action import effect_in_doubt
+from backlane.core.action import carried, effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status, newest_of
 from backlane.core.lifecycle import TERMINAL, Command
@@ -20,6 +20,7 @@ from backlane.service.ports import Ports
 from backlane.service.purchase import keep_accepted
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
+from backlane.service.settle_remote import lose_carried
 from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
 
 _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
@@ -160,12 +161,16 @@ async def resolve(
 
     def body(tx: Transaction) -> Job:
         job, attempt = _doubtful(tx, ports, caller, job_id)
+        if choice == "run_again" and carried(tx.actions(job_id)):
+            raise NotAllowed(
+                "waiting for a run that carries approved calls; attach it or give it up, ", choice
+            )
         found = None if provider_response_id is None else (provider_response_id, status)
         now = ports.clock.now()
         data = {"choice": choice, "attempt": attempt.id, "notes": (notes or "")[:2000]}
         resolved = Event("job.resolved", now, caller.name, data)
         job, _ = close_open_review(tx, job, now, "approved")
-        after, told = _resolved(tx, job, attempt, now, choice=choice, found=found, actor=caller.name)
+        after, told = _resolved(tx, ports, job, attempt, choice=choice, found=found, actor=caller.name)
         return tx.save(job, after, [resolved, *told])
 
     job = await ports.store.write(body)
@@ -175,15 +180,21 @@ async def resolve(
 
 def _resolved(
     tx: Transaction,
+    ports: Ports,
     job: Job,
     attempt: Attempt,
-    now: int,
     *,
     choice: str,
     found: tuple[str, str] | None,
     actor: str,
 ) -> tuple[Job, list[Event]]:
     """The job as the choice leaves it: failed, to be run again, or following the run that was found."""
+    now = ports.clock.now()
+    lost = lose_carried(tx, ports, job.id) if choice == "give_up" else []
+    if lost:
+        # Before the job ends somebody has to find out what the calls did.
+        after, event = lifecycle.apply(job, Command.ACT, now, phase=Phase.ACTION, actor=actor)
+        return replace(after, due_at=now), [*lost, event]
     if choice == "give_up":
         after, event = fail(job, now, "submission_given_up", actor=actor)
         return after, [event]

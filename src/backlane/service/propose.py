@@ -52,14 +52,14 @@ async def content_of(ports: Ports, action: TypeAction, arguments: str) -> str | 
         raise ValueError("what the arguments point at cannot be read") from error
 
 
-def remote_proposal(name: str, server: str, arguments: str, timeout: int) -> Proposal:
+def remote_proposal(name: str, server: str, arguments: str, *, timeout: int, content: str) -> Proposal:
     """A call of a remote tool that waits for approval. Raises ValueError for arguments that are no object."""
     try:
         given = json.loads(arguments or "{}")
         written = seal_arguments(given)
     except (ValueError, RecursionError) as error:
         raise ValueError("the arguments are not a JSON object that can be written down exactly") from error
-    return Proposal(name, Origin.MCP, server, written, None, 0, timeout)
+    return Proposal(name, Origin.MCP, server, written, content, 0, timeout)
 
 
 def seal_arguments(given: Any) -> str:

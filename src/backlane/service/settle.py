@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from backlane.core import lifecycle
+from backlane.core.action import effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.failure import QUOTA_CODES, RETRIED_RUNS
 from backlane.core.job import Attempt, Job, Phase, Status
@@ -33,7 +34,7 @@ from backlane.service.use_tools import budget_code
 async def finish(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Held | None:
     """Keep a run's end as it came, then lead the job on."""
     turn, hold = await _turn(ports, held, attempt, answer)
-    lead_on = looked_at_late(attempt, turn or _keep_for_later(attempt, answer))
+    lead_on = looked_at_late(attempt, _once_known(ports, turn or _keep_for_later(attempt, answer)))
     return await conclude(
         ports,
         held,
@@ -50,7 +51,18 @@ async def settle_kept(ports: Ports, held: Held, attempt: Attempt) -> Held | None
         return await failed(ports, held, "result_gone")
     turn, hold = await _turn(ports, held, attempt, answer_of(body))
     assert turn is not None
-    return await conclude(ports, held, looked_at_late(attempt, turn), hold=hold)
+    return await conclude(ports, held, looked_at_late(attempt, _once_known(ports, turn)), hold=hold)
+
+
+def _once_known(ports: Ports, turn: Turn) -> Turn:
+    """The turn, put off while nobody knows what a remote call did: the answer stays kept until somebody does."""
+
+    def wrapped(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        if job.status not in TERMINAL and effect_in_doubt(tx.actions(job.id)):
+            return replace(job, due_at=ports.clock.now()), ()
+        return turn(tx, job)
+
+    return wrapped
 
 
 def _keep_for_later(attempt: Attempt, answer: Answer) -> Turn:

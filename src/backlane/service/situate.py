@@ -14,6 +14,7 @@ from backlane.core.step import is_followed
 from backlane.core.storage import Transaction
 from backlane.service.learn import usual_for
 from backlane.service.ports import Ports
+from backlane.service.spend import is_spent
 
 # A person's or a turn's new attempt starts the count of accepted ones anew (contract section 4).
 _NEW_COUNT = frozenset({AttemptReason.NEXT_TURN, AttemptReason.CHANGES_REQUESTED, AttemptReason.PERSON})
@@ -70,7 +71,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         calls_open=calls.count("called"),
         incident_until=None if incident is None else incident["probe_at"],
         respond_by=_respond_by(tx, job),
-        **(_of_actions(tx, ports, job) if is_open else {}),
+        **(_of_actions(tx, ports, job, newest) if is_open else {}),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"
@@ -80,12 +81,12 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     return Held(job, job.lease_no, attempts, situation, job_type, usual_for(tx, job, newest))
 
 
-def _of_actions(tx: Transaction, ports: Ports, job: Job) -> dict[str, Any]:
+def _of_actions(tx: Transaction, ports: Ports, job: Job, newest: Attempt | None) -> dict[str, Any]:
     """What the ledger says of a job, and whether its workspace lets anything out now."""
     actions = tuple(tx.actions(job.id))
     action = current(actions)
     if action is None:
-        return {"actions": actions}
+        return {"actions": actions, "spent": newest is not None and is_spent(tx, newest, actions)}
     gone = action.state is ActionState.DISPATCHING and ports.worker.is_gone(action.sender)
     stopped = tx.actions_stopped_at(job.workspace) is not None
     return {"actions": actions, "actions_stopped": stopped, "effect_sender_gone": gone}

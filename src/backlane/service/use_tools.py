@@ -24,6 +24,7 @@ from backlane.service.lease import renewed
 from backlane.service.outputs import Output, add_outputs, json_bytes, store_output, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.propose import Proposal, keep_call_proposal, read_proposal
+from backlane.service.settle_remote import may_act, propose_remote
 from backlane.service.situate import Held
 from backlane.service.take_turns import turns_taken
 
@@ -31,7 +32,7 @@ from backlane.service.take_turns import turns_taken
 TOLD_AT_MOST = 3
 # So many tools of one job run at once.
 _AT_ONCE = 4
-_REFUSED = "Nobody can approve calls of remote tools in this version; go on without it."
+_REFUSED = "Jobs of this type may not act on the outside world; go on without it."
 # What a call's code leads to if it happens too often.
 _ENDS_AS = {
     "unknown_tool": "tool_misused",
@@ -129,7 +130,7 @@ async def _answer(
 ) -> _Told | Proposal:
     name = row["name"]
     if row["kind"] == "mcp_approval":
-        return _Told("approval_not_available", {"tool": name, "error": _REFUSED})
+        return _remote(kind, row, view)
     action = kind.action(name)
     if action is not None:
         return await _proposed(ports, action, row)
@@ -142,6 +143,16 @@ async def _answer(
         return _Told("invalid_arguments", {"tool": name, "error": f"The arguments do not fit: {error}"})
     async with room:
         return await _run(ports, tool, arguments, view)
+
+
+def _remote(kind: JobType, row: Row, view: View) -> _Told | Proposal:
+    """What a remote tool's question becomes: a proposal where the type may act, else a refusal."""
+    if not may_act(kind):
+        return _Told("approval_not_available", {"tool": row["name"], "error": _REFUSED})
+    try:
+        return propose_remote(kind, view.inputs, row)
+    except ValueError as error:
+        return _Told("approval_not_available", {"tool": row["name"], "error": f"Not proposed: {error}."})
 
 
 async def _proposed(ports: Ports, action: TypeAction, row: Row) -> _Told | Proposal:
@@ -209,7 +220,7 @@ async def _keep(ports: Ports, held: Held, attempt: Attempt, row: Row, told: _Tol
         job = tx.job(held.job.id, lock=True)
         if job is None or job.status in TERMINAL:
             return ()
-        said = _REFUSED if row["kind"] == "mcp_approval" else text
+        said = told.body["error"] if row["kind"] == "mcp_approval" else text
         if not tx.answer_tool_call(row["id"], code=told.code, output=said, now=now):
             return ()
         added = add_outputs(tx, ports, job, [output], attempt_id=attempt.id, now=now)
