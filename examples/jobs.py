@@ -1,10 +1,14 @@
-"""A digest with structured output, a cited report, a digest of files, an answer written with tools, a draft."""
+"""A structured digest, a cited report, a digest of files, an answer with tools, a reviewed draft, a refund."""
 
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backlane import App, CheckFailed, File, Request, Review, Sensitive, ToolFailed
+from backlane import App, CheckFailed, File, Receipt, Request, Review, Sensitive, ToolFailed
 from backlane.core.ports import ToolView
 
 app = App()
@@ -172,3 +176,50 @@ def order_state(order_id: str) -> dict[str, str]:
 def reply_draft(inputs: Text) -> Request:
     """A draft of an answer. Nobody outside sees it before a reviewer approved it."""
     return Request(model="gpt-6-luna", instructions="Draft a friendly answer.", input=[inputs.text])
+
+
+class Refund(BaseModel):
+    """What is paid back, proposed by the model and approved by a person."""
+
+    order: str
+    amount: Decimal
+
+
+def _payments() -> Path:
+    """The outside world of this example: a file with one line for each refund that was made."""
+    return Path(os.environ.get("EXAMPLE_PAYMENTS", ".backlane/payments.jsonl"))
+
+
+@app.job(
+    "refund",
+    authority="external_effect",
+    useful_for="2d",
+    review=Review(role="reviewer", respond_within="4h"),
+)
+def refund(inputs: Text) -> Request:
+    """Answers a complaint; a refund is proposed, approved by another person, and made once."""
+    return Request(
+        model="gpt-6-luna", instructions="Help. Propose a refund where it is due.", input=[inputs.text]
+    )
+
+
+@refund.action(undo="0s", timeout="30s", target="the payment service")
+def issue_refund(args: Refund, *, key: str) -> Receipt:
+    """Pay an order back."""
+    payments = _payments()
+    payments.parent.mkdir(parents=True, exist_ok=True)
+    with payments.open("a") as file:
+        file.write(json.dumps({"key": key, "order": args.order, "amount": str(args.amount)}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return Receipt(system="payments", type="refund", id=f"re-{args.order}")
+
+
+@issue_refund.lookup
+def find_refund(key: str) -> Receipt | None:
+    """Whether a refund with this key was made."""
+    if not _payments().exists():
+        return None
+    made = [json.loads(line) for line in _payments().read_text().splitlines()]
+    order = next((one["order"] for one in made if one["key"] == key), None)
+    return None if order is None else Receipt(system="payments", type="refund", id=f"re-{order}")

@@ -12,13 +12,22 @@ from backlane.core.job import Status
 from backlane.core.lifecycle import TABLE, TERMINAL, VERBS
 from backlane.core.meaning import MEANINGS
 from backlane.settings import Settings
-from backlane.store import people, tables, tables_case, tables_lanes, tables_review, tables_wire
+from backlane.store import (
+    people,
+    tables,
+    tables_actions,
+    tables_case,
+    tables_lanes,
+    tables_review,
+    tables_wire,
+)
 from backlane.store.columns import metadata
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 # Importing the rooms is what fills the metadata.
 ROOMS = tuple(
-    room.__name__ for room in (people, tables, tables_case, tables_lanes, tables_review, tables_wire)
+    room.__name__
+    for room in (people, tables, tables_actions, tables_case, tables_lanes, tables_review, tables_wire)
 )
 NOTE = "<!-- Drawn by `make docs`; change the code, not this page. -->\n"
 

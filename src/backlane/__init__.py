@@ -4,22 +4,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backlane.actions import Receipt
     from backlane.app import App
     from backlane.async_client import AsyncClient
     from backlane.client import Client
     from backlane.declaring import Review
-    from backlane.errors import BacklaneError, CheckFailed, ToolFailed
+    from backlane.errors import ActionFailed, BacklaneError, CheckFailed, ToolFailed
     from backlane.fields import File, Sensitive
     from backlane.request import Request
 
 __version__ = "0.1.0"
 __all__ = [
+    "ActionFailed",
     "App",
     "AsyncClient",
     "BacklaneError",
     "CheckFailed",
     "Client",
     "File",
+    "Receipt",
     "Request",
     "Review",
     "Sensitive",
@@ -28,11 +31,13 @@ __all__ = [
 
 # Read on first use, so that `backlane --help` need not load what declares job types.
 _HOMES = {
+    "Receipt": "actions",
     "App": "app",
     "Review": "declaring",
     "Client": "client",
     "AsyncClient": "async_client",
     "BacklaneError": "errors",
+    "ActionFailed": "errors",
     "CheckFailed": "errors",
     "ToolFailed": "errors",
     "File": "fields",

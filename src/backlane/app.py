@@ -6,6 +6,7 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from pydantic import BaseModel
 
+from backlane.acting import Action, declare_action, declare_proposals
 from backlane.core.authority import Authority
 from backlane.declaring import (
     Review,
@@ -14,7 +15,6 @@ from backlane.declaring import (
     naming_faults,
     one_of,
     plain,
-    read_action,
     read_cases,
     read_count,
     read_flag,
@@ -26,43 +26,15 @@ from backlane.declaring import (
     read_tool,
     read_window,
     takes,
-    type_hints_of,
 )
 from backlane.errors import DeclarationError
 from backlane.jobtype import BuiltType
-from backlane.parts import DeclaredAction, DeclaredCheck, Options
+from backlane.parts import DeclaredCheck, Options
 from backlane.request import Request
 from backlane.tools import DeclaredTool
 
 M = TypeVar("M", bound=BaseModel)
 F = TypeVar("F", bound=Callable[..., Any])
-
-_MAY_ACT = (Authority.LOW_RISK_WRITE, Authority.EXTERNAL_EFFECT)
-
-
-class Action:
-    """A declared external action; `lookup` adds the function that settles an unknown outcome."""
-
-    def __init__(self, type_name: str, declared: DeclaredAction) -> None:
-        self._type_name = type_name
-        self._declared = declared
-        self.__name__ = declared.name
-
-    def lookup(self, function: F) -> F:
-        """Declare how to find out whether a key took effect."""
-        what = f"the lookup of {self._declared.name!r}"
-        plain(self._type_name, what, function)
-        takes(self._type_name, what, function, "key")
-        if type_hints_of(self._type_name, function).get("key") is not str:
-            raise DeclarationError(self._type_name, f"{what} must take its key as str")
-        if self._declared.lookup_function is not None:
-            raise DeclarationError(self._type_name, f"action {self._declared.name!r} has two lookups")
-        self._declared.lookup_function = function
-        return function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function itself, as a test does."""
-        return self._declared.function(*args, **kwargs)
 
 
 class DeclaredJob(Generic[M]):
@@ -133,7 +105,7 @@ class DeclaredJob(Generic[M]):
             plain(self.type.name, "a tool", function)
             name = function.__name__
             read_tool(self.type.name, f"tool {name!r}", function)
-            if name in self._callables():
+            if name in self.type.callables():
                 self._fault(f"has two tools or actions named {name!r}")
             declared = DeclaredTool(name, function, waits, size)
             try:
@@ -150,7 +122,7 @@ class DeclaredJob(Generic[M]):
     def action(self, function: Callable[..., Any]) -> Action: ...
     @overload
     def action(
-        self, *, undo: str | timedelta = "0s", timeout: str | timedelta = "30s"
+        self, *, undo: str | timedelta = "0s", timeout: str | timedelta = "30s", target: str | None = None
     ) -> Callable[[Callable[..., Any]], Action]: ...
 
     def action(
@@ -159,30 +131,22 @@ class DeclaredJob(Generic[M]):
         *,
         undo: str | timedelta = "0s",
         timeout: str | timedelta = "30s",
+        target: str | None = None,
     ) -> Action | Callable[[Callable[..., Any]], Action]:
-        """Declare an external action `(args, *, key)`: proposed by the model, approved by a person."""
+        """Declare an external action `(args, *, key)`: proposed by the model, approved by a person, done once.
+
+        It is given up after `timeout`, and its outcome is unknown then. For `undo` after its approval it can
+        still be taken back. `target` names what it acts on (default: the type's name).
+        """
 
         def declare(function: Callable[..., Any]) -> Action:
-            plain(self.type.name, "an action", function)
-            name = function.__name__
-            if self.type.authority not in _MAY_ACT:
-                self._fault(f"action {name!r} needs authority low_risk_write or external_effect")
-            read_action(self.type.name, f"action {name!r}", function)
-            if name in self._callables():
-                self._fault(f"has two tools or actions named {name!r}")
-            waits = (
-                milliseconds(self.type.name, "undo", undo, least=0),
-                milliseconds(self.type.name, "timeout", timeout),
-            )
-            declared = DeclaredAction(name, function, *waits)
-            self.type.actions.append(declared)
-            self.type.touched()
-            return Action(self.type.name, declared)
+            return declare_action(self.type, function, undo=undo, timeout=timeout, target=target)
 
         return declare if function is None else declare(function)
 
-    def _callables(self) -> list[str]:
-        return [one.name for one in (*self.type.tools, *self.type.actions)]
+    def propose(self, function: F) -> F:
+        """Declare `(result, job)` that answers with the (action, arguments) pairs to propose from a result."""
+        return declare_proposals(self.type, function)
 
 
 class App:
@@ -222,6 +186,7 @@ class App:
         if_unknown: str = "ask",
         if_invalid: str = "fail",
         who_may_cancel: str = "requester",
+        finish_after_actions: bool = False,
         review: Review | None = None,
         cases: Mapping[str, bool] | None = None,
         output: type[BaseModel] | None = None,
@@ -237,6 +202,7 @@ class App:
             "continuation": continuation, "max_attempts": max_attempts, "max_turns": max_turns,
             "max_tool_calls": max_tool_calls, "if_unknown": if_unknown, "if_invalid": if_invalid,
             "who_may_cancel": who_may_cancel,
+            "finish_after_actions": finish_after_actions,
         }  # fmt: skip
         options = _options(name, given, review, cases or {})
         read_output_model(name, output)
@@ -291,5 +257,7 @@ def _options(name: str, given: dict[str, Any], review: Review | None, cases: Map
         separate=reviewing.separate,
         escalation=tuple(reviewing.escalate_to),
         reviewed=review is not None,
+        reviews_text=reviewing.text_too,
+        finish_after_actions=read_flag(name, "finish_after_actions", given["finish_after_actions"]),
         cases=read_cases(name, cases),
     )

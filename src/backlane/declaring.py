@@ -33,6 +33,7 @@ class Review:
     """Who reviews a type's jobs: the role, how many approvals, within what time ("4h").
 
     `separate=False` lets the requester decide on their own job; not for `external_effect`.
+    `text_too` has what is written after a job's last action reviewed as well.
     When nobody answers within `respond_within` it is handed on to the roles in `escalate_to`, each with that
     time anew; when the last has not answered the job ends failed. Nobody's silence ever approves.
     """
@@ -42,6 +43,7 @@ class Review:
     respond_within: str | timedelta | None = None
     separate: bool = True
     escalate_to: Sequence[str] = ()
+    text_too: bool = False
 
 
 P = ParamSpec("P")
@@ -280,6 +282,7 @@ def read_review(type_name: str, authority: str, review: Review | None) -> Review
     if not isinstance(cast(Any, given), Review):
         raise DeclarationError(type_name, "review must be a Review(…)")
     read_flag(type_name, "review separate", given.separate)
+    read_flag(type_name, "review text_too", given.text_too)
     one_of(type_name, "review role", given.role, ["reviewer", "admin"])
     if not isinstance(cast(Any, given.escalate_to), list | tuple):
         raise DeclarationError(type_name, "review escalate_to must be a list of roles")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
+from backlane.actions import DeclaredAction
 from backlane.errors import InvalidRequest
 from backlane.fields import files_in, holds_file, holds_sensitive
 from backlane.inputs import (
@@ -20,7 +21,7 @@ from backlane.inputs import (
     sizes,
     unspeakable,
 )
-from backlane.parts import DeclaredAction, DeclaredCheck, Options
+from backlane.parts import DeclaredCheck, Options
 from backlane.request import Request
 from backlane.schema import strict_schema
 from backlane.tools import DeclaredTool, with_tools
@@ -39,6 +40,7 @@ class BuiltType:
     checks: list[DeclaredCheck] = field(default_factory=list[DeclaredCheck])
     tools: list[DeclaredTool] = field(default_factory=list[DeclaredTool])
     actions: list[DeclaredAction] = field(default_factory=list[DeclaredAction])
+    propose: Callable[[Any, Any], Sequence[tuple[str, Any]]] | None = None
     _version: str | None = None
 
     @property
@@ -53,7 +55,8 @@ class BuiltType:
             "options": {name: getattr(self.options, name) for name in Options.__slots__},
             "checks": [check.name for check in self.checks],
             "tools": [tool.definition() for tool in self.tools],
-            "actions": [action.name for action in self.actions],
+            "actions": [[one.definition(), one.target, one.undo, one.timeout] for one in self.actions],
+            "proposes": self.proposes,
         }
         self._version = sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()[:16]
         return self._version
@@ -173,14 +176,6 @@ class BuiltType:
         return self.options.reviewed
 
     @property
-    def missing_parts(self) -> Sequence[str]:
-        """Declared parts this version cannot run yet."""
-        parts = {
-            "an action": bool(self.actions),
-        }
-        return [part for part, declared in parts.items() if declared]
-
-    @property
     def takes_files(self) -> bool:
         """Whether inputs of this type can hold a File."""
         return holds_file(self.inputs)
@@ -230,11 +225,38 @@ class BuiltType:
 
     def build(self, inputs: Any) -> dict[str, Any]:
         """The provider's create parameters. Raises whatever the type's own code raises."""
-        return with_tools(self._request(inputs).params(), self.tools)
+        return with_tools(self._request(inputs).params(), [*self.tools, *self.actions])
 
     def tool(self, name: str) -> DeclaredTool | None:
         """The declared tool by this name."""
         return next((tool for tool in self.tools if tool.name == name), None)
+
+    def callables(self) -> list[str]:
+        """The names that the model may call."""
+        return [one.name for one in (*self.tools, *self.actions)]
+
+    def action(self, name: str) -> DeclaredAction | None:
+        """The declared action by this name."""
+        return next((one for one in self.actions if one.name == name), None)
+
+    @property
+    def finish_after_actions(self) -> bool:
+        """Whether the last action's success ends the job without another turn of the model."""
+        return self.options.finish_after_actions
+
+    @property
+    def reviews_text(self) -> bool:
+        """Whether what is written after the last action is reviewed too."""
+        return self.options.reviews_text
+
+    @property
+    def proposes(self) -> bool:
+        """Whether the type proposes actions from its result."""
+        return self.propose is not None
+
+    def proposals(self, result: Any, job: Any) -> Sequence[tuple[str, Any]]:
+        """The actions the type proposes: name and arguments. Raises whatever the type's own code raises."""
+        return () if self.propose is None else self.propose(result, job)
 
     def read_output(self, inputs: Any, text: str) -> Any:
         """The validated output, or the text where the request asks for no model. Raises ValueError."""

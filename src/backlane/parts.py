@@ -1,4 +1,4 @@
-"""The parts of a declared job type: its options, checks, tools and actions."""
+"""The parts of a declared job type: its options and checks."""
 
 import asyncio
 import inspect
@@ -34,6 +34,8 @@ class Options:
     separate: bool
     escalation: tuple[str, ...]
     reviewed: bool
+    reviews_text: bool
+    finish_after_actions: bool
     cases: tuple[tuple[str, bool], ...] = ()
 
 
@@ -63,14 +65,3 @@ class DeclaredCheck:
         except StopIteration as error:
             # A future cannot carry a StopIteration: the job would wait for its check forever.
             raise RuntimeError(f"check {self.name!r} raised StopIteration") from error
-
-
-@dataclass(slots=True)
-class DeclaredAction:
-    """An external action, proposed by the model, approved by a person. Durations are milliseconds."""
-
-    name: str
-    function: Callable[..., Any]
-    undo: int
-    timeout: int
-    lookup_function: Callable[..., Any] | None = None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NotRequired
+from typing import Any, NotRequired, Protocol
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -61,11 +61,7 @@ class DeclaredTool:
         try:
             return self._arguments.validate_json(arguments or "{}")
         except ValidationError as error:
-            faults = [
-                f"{'/'.join(str(part) for part in one['loc']) or 'arguments'}: {one['msg']}"
-                for one in error.errors(include_url=False, include_input=False, include_context=False)
-            ]
-            raise ValueError("; ".join(faults)[:2000]) from None
+            raise ValueError(faults_told(error)) from None
 
     async def run(self, arguments: Mapping[str, Any], job: Any) -> Any:
         """What the function answers, as JSON; a blocking one runs in a thread. Raises what it raises."""
@@ -76,7 +72,7 @@ class DeclaredTool:
             answer = await self.function(**given)
         else:
             answer = await asyncio.to_thread(self._call, given)
-        return _plain(answer)
+        return as_json(answer)
 
     def _call(self, given: Params) -> Any:
         try:
@@ -86,7 +82,16 @@ class DeclaredTool:
             raise RuntimeError(f"tool {self.name!r} raised StopIteration") from error
 
 
-def _plain(answer: Any) -> Any:
+def faults_told(error: ValidationError) -> str:
+    """What is wrong with a call's arguments, as the model is told it; it quotes nothing that was given."""
+    faults = [
+        f"{'/'.join(str(part) for part in one['loc']) or 'arguments'}: {one['msg']}"
+        for one in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return "; ".join(faults)[:2000]
+
+
+def as_json(answer: Any) -> Any:
     """A value as JSON; what is none becomes its text."""
     if isinstance(answer, BaseModel):
         return answer.model_dump(mode="json")
@@ -100,8 +105,17 @@ def _part(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
-def with_tools(params: Params, tools: Sequence[DeclaredTool]) -> Params:
-    """The create's parameters with the declared tools, and asking for the evidence of hosted ones.
+class Told(Protocol):
+    """A tool or action as the provider is told of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def definition(self) -> Params: ...
+
+
+def with_tools(params: Params, tools: Sequence[Told]) -> Params:
+    """The create's parameters with the declared tools and actions, and asking for the evidence of hosted ones.
 
     Raises ValueError where the request brings a function of the same name.
     """

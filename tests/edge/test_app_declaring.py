@@ -263,17 +263,7 @@ def test_a_declared_job_is_still_its_function() -> None:
         300_000,
         "Sums up tickets.",
     )
-    assert (list(app.names()), app.get("other"), list(kind.missing_parts)) == (["digest"], None, [])
-
-
-def test_parts_that_cannot_run_yet_are_listed() -> None:
-    def plain(inputs: Tickets) -> Request:
-        return Request(model="m", input="x")
-
-    job = App().job("digest", authority="low_risk_write")(plain)
-    job.tool(tool)
-    job.action(action)
-    assert list(job.type.missing_parts) == ["an action"]
+    assert (list(app.names()), app.get("other")) == (["digest"], None)
 
 
 def test_every_option_and_part_moves_the_version() -> None:

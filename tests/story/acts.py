@@ -81,10 +81,10 @@ def creates(place: Place) -> int:
     return place.simulator.world.stats()["creates"]
 
 
-def verified(place: Place) -> None:
-    """Nothing that was stored breaks an invariant, with the provider's own log beside it."""
+def verified(place: Place, world_log: Any = None) -> None:
+    """Nothing that was stored breaks an invariant, with the provider's own log beside it, and the world's."""
     folder = ArtifactFolder.from_url(place.settings.artifacts_url)
     log = list(place.simulator.world.log)
-    report = check(collect(place.service.store.database, folder.read, provider_log=log))
+    report = check(collect(place.service.store.database, folder.read, provider_log=log, world_log=world_log))
     assert report.ok, "\n".join(report.lines())
     assert "I01" in report.judged and "I21" in report.judged

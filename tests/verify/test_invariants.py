@@ -12,6 +12,7 @@ from backlane.outbound.folder import ArtifactFolder
 from backlane.verify.collect import collect
 from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import INVARIANTS, check
+from backlane.verify.invariants_actions import ACTION_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS
 from tests.conftest import Place
@@ -42,7 +43,12 @@ async def evidence_of(working: Place) -> Evidence:
     log = list(working.simulator.world.log)
     watches = [list(range(1, done["progress"]["seq"] + 1)), []]
     return collect(
-        working.service.store.database, folder.read, provider_log=log, submits=submits, watches=watches
+        working.service.store.database,
+        folder.read,
+        provider_log=log,
+        submits=submits,
+        watches=watches,
+        world_log=[],
     )
 
 
@@ -355,7 +361,7 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
         spoil(rows)
         found = {name for name, _ in check(replace(good, **rows)).violations}
         assert invariant in found, f"{spoil.__name__} went unnoticed ({found})"
-    elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS}
+    elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS, *ACTION_INVARIANTS}
     assert {name for name, _ in SPOILS} | elsewhere == set(INVARIANTS), (
         "an invariant that was never seen to fail"
     )
@@ -364,7 +370,7 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
 async def test_what_cannot_be_judged_is_named(working: Place) -> None:
     report = check(collect(working.service.store.database))
     assert report.ok
-    unjudged = "I01 I02 I04 I05 I08 I19 I20 I29 I31 I32 L3"
+    unjudged = "I01 I02 I04 I05 I08 I10 I19 I20 I29 I31 I32 S3"
     assert set(report.not_judged) == set(unjudged.split())
     assert any(line.startswith("I01: not judged") for line in report.lines())
 

@@ -10,7 +10,20 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import MutableHeaders
 
 from backlane import __version__
-from backlane.api import audit, cases, files, hooks, jobs, lanes, marks, outputs, problems, reviews, verbs
+from backlane.api import (
+    actions,
+    audit,
+    cases,
+    files,
+    hooks,
+    jobs,
+    lanes,
+    marks,
+    outputs,
+    problems,
+    reviews,
+    verbs,
+)
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
 
@@ -44,6 +57,7 @@ def create_app(
     app.include_router(hooks.router)
     app.include_router(files.router)
     app.include_router(reviews.router)
+    app.include_router(actions.router)
     problems.install(app)
     _install_health(app)
     app.add_middleware(EveryRequest, log=around.ports.log)

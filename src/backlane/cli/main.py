@@ -8,7 +8,7 @@ import sys
 
 import cyclopts
 
-from backlane.cli import bulk, care, export, jobs, keys, lanes, operate, run_service
+from backlane.cli import actions, bulk, care, export, jobs, keys, lanes, operate, run_service
 from backlane.cli.printing import say
 from backlane.errors import BacklaneError, Refusal, ServiceError, ServiceUnreachable, SettingsError
 
@@ -46,6 +46,7 @@ app.command(jobs.list_jobs, name="jobs")
 app.command(keys.app)
 app.command(lanes.app)
 app.command(export.app)
+app.command(actions.app)
 
 
 def exit_code(error: BacklaneError) -> int:

@@ -153,9 +153,26 @@ async def _findings(built: "Service") -> list[dict[str, str]]:
             )
         )
     for place in await built.store.read(lambda tx: tx.workspaces()):
+        lines += await _action_findings(built, place)
         search = Search(workspace=place["id"], phase="submission_unknown", limit=200)
         waiting = len(await built.store.read(lambda tx, search=search: tx.search(search)))
         if waiting:
             what = f"{waiting} unknown submissions wait in workspace {place['name']}"
             lines.append(_line("warning", what, "see 'backlane reviews', then 'backlane resolve'"))
+    return lines
+
+
+async def _action_findings(built: "Service", place: dict[str, Any]) -> list[dict[str, str]]:
+    """The kill switch, and actions that wait for somebody to find out what became of them."""
+    from backlane.core.storage import Search
+
+    lines: list[dict[str, str]] = []
+    if place["actions_stopped_at"] is not None:
+        what = f"actions are stopped in workspace {place['name']}"
+        lines.append(_line("warning", what, "see why in the audit log, then 'backlane actions allow'"))
+    search = Search(workspace=place["id"], phase="effect_unknown", limit=200)
+    waiting = len(await built.store.read(lambda tx: tx.search(search)))
+    if waiting:
+        what = f"{waiting} actions of unknown effect wait in workspace {place['name']}"
+        lines.append(_line("warning", what, "find out, then 'backlane actions resolve'"))
     return lines

@@ -14,6 +14,10 @@ class Authority(StrEnum):
     EXTERNAL_EFFECT = "external_effect"
 
 
+# Only these may change the outside world.
+MAY_ACT = frozenset({Authority.LOW_RISK_WRITE, Authority.EXTERNAL_EFFECT})
+
+
 def gate_for(authority: str, *, sensitive: bool, reviewed: bool) -> Gate:
     """The gate of a job: none only for read-only work without sensitive inputs or a declared review."""
     if authority != Authority.READ_ONLY or reviewed:

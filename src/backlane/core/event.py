@@ -75,7 +75,7 @@ OPEN_KEYS = frozenset(
         "retry_at", "choice", "provider_response_id", "retried_as", "retry_of", "artifact", "amount",
         "currency", "basis", "type", "check", "useful_until", "state", "inferred", "until", "status",
         "verdict", "role", "version", "account", "probe", "decision", "edited", "revision", "case", "note",
-        "for_requester",
+        "for_requester", "action", "origin",
     }
 )  # fmt: skip
 

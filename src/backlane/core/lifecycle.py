@@ -28,6 +28,7 @@ class Command(StrEnum):
     FINISH_UNREVIEWED = "finish_unreviewed"
     APPROVE = "approve"
     RECHECK = "recheck"
+    ACT = "act"
     REQUEST_CANCEL = "request_cancel"
     CONFIRM_CANCELED = "confirm_canceled"
     BEGIN_EXPIRY = "begin_expiry"
@@ -129,6 +130,12 @@ TABLE: Mapping[Command, Row] = MappingProxyType(
             "job.phase_changed",
             "a reviewer's edited version is checked before it is released",
         ),
+        Command.ACT: Row(
+            _to(Status.RUNNING, Status.NEEDS_REVIEW),
+            frozenset({Phase.ACTION}),
+            "job.phase_changed",
+            "an action was approved, or what became of one was found out; its turn comes",
+        ),
         Command.REQUEST_CANCEL: Row(
             _stay(*_OPEN),
             frozenset({Phase.CANCELING}),
@@ -221,17 +228,22 @@ def open_to(verb: str, job: Job) -> bool:
     return allows(verb, job.status, job.phase) and (mark is None or _MARKS[mark](job))
 
 
-def allowed(job: Job, who: frozenset[str], who_may_cancel: str = "requester") -> list[str]:
+def allowed(
+    job: Job, who: frozenset[str], who_may_cancel: str = "requester", *, in_doubt: bool = False
+) -> list[str]:
     """The verbs this caller may use on this job now, in the table's order.
 
     `who` holds what the caller is to the job, in the words of the table's "who".
-    A type whose `who_may_cancel` is "operator" takes cancel from its requesters.
+    A type whose `who_may_cancel` is "operator" takes cancel from its requesters. While an action is
+    `in_doubt` (dispatching, or its effect unknown) nothing is canceled.
     """
     found: list[str] = []
     for verb, rule in VERBS.items():
         may = rule.who & who
         if verb == "cancel" and who_may_cancel == "operator":
             may = may & {"operator"}
+        if verb == "cancel" and in_doubt:
+            continue
         if may and open_to(verb, job):
             found.append(verb)
     return found

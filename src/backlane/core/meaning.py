@@ -41,6 +41,45 @@ def _m(cause: Cause, sentence: str, steps: tuple[str, ...], *, again: bool, huma
 
 _P, _I, _D = Cause.PROVIDER, Cause.INPUT, Cause.DESIGN
 
+# How jobs end by their actions.
+ACTION_MEANINGS: dict[str, Meaning] = {
+    "action_failed": _m(
+        Cause.TOOL,
+        "An approved action was refused by the outside: it surely did not happen.",
+        ("read the action", "retry"),
+        again=True,
+        human=True,
+    ),
+    "action_did_not_happen": _m(
+        Cause.TOOL,
+        "An approved action did not happen; it is not carried out again without a new approval.",
+        ("retry",),
+        again=True,
+        human=True,
+    ),
+    "action_unreadable": _m(
+        Cause.TOOL,
+        "What a proposed action points at could not be read, so nobody could be asked to approve it.",
+        ("retry", *_ASK_DEVELOPER),
+        again=True,
+        human=True,
+    ),
+    "undone": _m(
+        Cause.REVIEW,
+        "An approved action was taken back before it was carried out.",
+        _AGAIN,
+        again=True,
+        human=False,
+    ),
+    "proposals_broke": _m(
+        Cause.INTERNAL,
+        "The job type could not say which actions follow from the result.",
+        _ASK_DEVELOPER,
+        again=True,
+        human=True,
+    ),
+}
+
 # Codes of runs that ended failed at the provider: openai 3.54, types/responses/response_error.py.
 MEANINGS: dict[str, Meaning] = {
     "server_error": _m(_P, "The provider had an error while it worked.", _AGAIN, again=True, human=False),
@@ -189,7 +228,7 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "approvals_refused": _m(
         Cause.TOOL,
-        "The model kept asking to use a remote tool that nobody can approve in this version.",
+        "The model kept asking to use a remote tool that jobs of this type may not use.",
         ("ask the developer to take the tool away or to allow it without approval",),
         again=True,
         human=True,
@@ -203,4 +242,4 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "rejected": _m(Cause.REVIEW, "A reviewer rejected it.", _CHANGE_INPUT, again=True, human=False),
     "review_expired": _m(Cause.REVIEW, "Nobody decided its review in time.", _AGAIN, again=True, human=False),
-}  # fmt: skip
+} | ACTION_MEANINGS  # fmt: skip

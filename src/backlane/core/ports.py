@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from backlane.core.action import ActingType
 from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
 from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Events, Streaming
@@ -153,7 +154,7 @@ class TypeTool(Protocol):
         ...
 
 
-class JobType(Protocol):
+class JobType(ActingType, Protocol):
     """A declared job type, as the services use it. Durations are milliseconds."""
 
     @property
@@ -211,11 +212,6 @@ class JobType(Protocol):
     @property
     def reviewed(self) -> bool:
         """Whether the declaration itself asks for a review."""
-        ...
-
-    @property
-    def missing_parts(self) -> Sequence[str]:
-        """Declared parts that this version cannot run yet, in words ("an action")."""
         ...
 
     @property

@@ -31,6 +31,8 @@ class Timings:
     follow_at_most: int = 1 * DAY
     # A run that was reported canceled is looked at once more: it may have completed all the same.
     late_look: int = 3 * MINUTE
+    # Added to an action's hard time-out before it counts as lost, and to the quiet period after it.
+    effect_slack: int = 1 * SECOND
     # A zero-retention account keeps a run's result about this long after its end.
     retention: int = 10 * MINUTE
 

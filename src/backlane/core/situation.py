@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from backlane.core.action import Action
 from backlane.core.job import Attempt, AttemptReason, Job, Phase
 from backlane.core.schedule import Timings
 
@@ -13,7 +14,7 @@ class Situation:
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
     `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again,
     `stream_room` whether this worker can stream one more run. `calls` is how many calls the newest run waits
-    to have answered, `calls_open` how many still are not.
+    to have answered, `calls_open` how many still are not. `actions` are all of the job's, in proposed order.
     """
 
     job: Job
@@ -33,6 +34,13 @@ class Situation:
     incident_until: int | None = None
     stream_room: bool = False
     respond_by: int | None = None  # of the open review
+    actions: tuple[Action, ...] = ()
+    actions_stopped: bool = False  # the workspace's kill switch
+    effect_sender_gone: bool = False
+    can_look_up: bool = False
+    spent: bool = False  # the newest run carries approvals of remote calls; it is not bought again
+    proposes: bool = False  # the type's hook has still to say which actions follow from the result
+    finishes: bool = False  # the last action's success ends the job without another turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,62 @@ class Wait:
     code: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Ask the job type which actions follow from its result."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AskAction:
+    """Ask for approval of exactly this action."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Commit `dispatching` with every condition checked again, then carry the action out, once."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class LoseEffect:
+    """Nobody will bring this action's receipt any more."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask the outside whether the action's key took effect."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class AskEffect:
+    """Nobody can know whether the action took effect; a person finds out."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """What was asked about an action is known now: the job goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Every action succeeded, and the type asks for nothing more: release the job."""
+
+    attempt: Attempt
+
+
+ActStep = Propose | AskAction | Dispatch | LoseEffect | LookUp | AskEffect | GoOn | Finish
 Step = (
     Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | HandOn
-    | Fail | BeginExpiry | End | Wait
+    | Fail | BeginExpiry | End | Wait | ActStep
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """What to do next with a job. Pure: a situation and a time in, one step out; it never does anything."""
 
+from backlane.core.act import decide_action, decide_effect
+from backlane.core.action import ActionState, carried
 from backlane.core.job import RESTORED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.schedule import Timings
@@ -11,11 +13,13 @@ from backlane.core.situation import (
     Check,
     End,
     Fail,
+    Finish,
     Follow,
     HandOn,
     Look,
     MarkUnknown,
     Plan,
+    Propose,
     RunTools,
     Send,
     Settle,
@@ -31,8 +35,11 @@ def decide(situation: Situation, now: int) -> Step:
     stray = _stray(situation, now)
     if isinstance(stray, CancelRun | Look):
         return stray
+    effect = None if job.status in TERMINAL else decide_effect(situation, now)
     if job.status in TERMINAL:
         step: Step = _after_the_end(situation, now)
+    elif effect is not None:
+        return effect if stray is None or not isinstance(effect, Wait) else _soonest(effect, stray)
     elif attempt is not None and attempt.state is AttemptState.SENDING:
         step = _in_flight(situation, attempt, now)
     elif job.phase is Phase.CANCELING:
@@ -42,7 +49,7 @@ def decide(situation: Situation, now: int) -> Step:
         step = Adopt(attempt) if found and attempt else Wait(None)
     elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase is Phase.PROVIDER:
         step = _unknown(situation, attempt, now)
-    elif now >= job.useful_until:
+    elif now >= job.useful_until and not carried(situation.actions) and not _only_ends(situation):
         out = attempt is not None and attempt.state is AttemptState.ACCEPTED
         step = BeginExpiry() if out else End("expired")
     else:
@@ -54,10 +61,16 @@ def _no_later_than(step: Step, stray: Step | None, job: Job, now: int) -> Step:
     """A wait ends no later than a stray run's next look, nor than the useful window of an open job."""
     if not isinstance(step, Wait):
         return step
-    ends = [step.until, stray.until if isinstance(stray, Wait) else None]
+    step = _soonest(step, stray)
     holds = job.phase is Phase.SUBMISSION_UNKNOWN
-    if job.status not in TERMINAL and not holds and job.useful_until > now:
-        ends.append(job.useful_until)
+    if job.status in TERMINAL or holds or job.useful_until <= now:
+        return step
+    return _soonest(step, Wait(job.useful_until))
+
+
+def _soonest(step: Wait, other: Step | None) -> Wait:
+    """A wait that ends no later than another one."""
+    ends = [step.until, other.until if isinstance(other, Wait) else None]
     known = [end for end in ends if end is not None]
     return Wait(min(known) if known else None, step.phase, step.code)
 
@@ -90,6 +103,16 @@ def _followed(attempt: Attempt, timings: Timings, now: int) -> CancelRun | Look 
 
 def _given_up(attempt: Attempt, timings: Timings, now: int) -> bool:
     return now - (attempt.accepted_at or attempt.planned_at) > timings.follow_at_most
+
+
+def _only_ends(situation: Situation) -> bool:
+    """Whether everything happened that was to happen: the job is released, however late that is noticed."""
+    attempt, actions = situation.attempt, situation.actions
+    if attempt is None or attempt.state is not AttemptState.COMPLETED or situation.calls_open > 0:
+        return False
+    mine = [one for one in actions if one.attempt_id == attempt.id]
+    over = bool(mine) and all(one.state is ActionState.SUCCEEDED for one in actions)
+    return over and situation.job.status is Status.RUNNING and (situation.calls == 0 or situation.finishes)
 
 
 def _after_the_end(situation: Situation, now: int) -> Step:
@@ -140,7 +163,9 @@ def _unknown(situation: Situation, attempt: Attempt, now: int) -> Step:
     since = attempt.unknown_at or attempt.planned_at
     if now < since + situation.timings.unknown_wait:
         return Wait(since + situation.timings.unknown_wait)
-    may_rebuy = situation.rebuy and not situation.rebought and not situation.over_budget
+    may_rebuy = (
+        not situation.spent and situation.rebuy and not situation.rebought and not situation.over_budget
+    )
     if may_rebuy and now < situation.job.useful_until and situation.type_loaded:
         return Plan(AttemptReason.REBUY)
     return AskPerson(attempt)
@@ -153,6 +178,18 @@ _NEXT_REASON = {
     AttemptState.UNKNOWN: AttemptReason.PERSON,
 }
 
+
+# A run that carried approvals of remote calls is not bought again after these: they might be made again.
+_MAY_HAVE_ACTED = frozenset(
+    {
+        AttemptState.UNKNOWN,
+        AttemptState.FAILED,
+        AttemptState.INCOMPLETE,
+        AttemptState.CANCELED,
+        AttemptState.GONE,
+    }
+)
+_ACTED_AS = {AttemptState.UNKNOWN: "submission_given_up", AttemptState.GONE: "result_gone"}
 
 # Bought after a run that ended: after a restore it may be bought already.
 _AFTER_A_RUN = frozenset({AttemptReason.PROVIDER_FAILED, AttemptReason.NEXT_TURN})
@@ -168,11 +205,12 @@ def _open(situation: Situation, now: int) -> Step:
             return _observe(situation, attempt, now)
         if attempt.state is AttemptState.COMPLETED:
             if not situation.type_loaded:
-                until = now + situation.timings.unloaded_probe
-                return Wait(until, Phase.INCIDENT, "type_not_loaded")
+                # What was written for it stays where it is: only an answer that is still kept may be put off.
+                put_off = None if job.phase in (Phase.CHECK, Phase.ACTION) else Phase.INCIDENT
+                return Wait(now + situation.timings.unloaded_probe, put_off, "type_not_loaded")
             if situation.calls > 0:
                 return _turn(situation, attempt, now)
-            return Check(attempt) if job.phase is Phase.CHECK else Settle(attempt)
+            return _result(situation, attempt, now)
         if situation.answer_kept:
             return Settle(attempt)
     return _purchase(situation, now)
@@ -180,9 +218,16 @@ def _open(situation: Situation, now: int) -> Step:
 
 def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
     """The run waits for answers to its calls: they are made, then the next turn is bought."""
+    if situation.calls_open > 0:
+        return Fail("max_cost_reached") if situation.over_budget else RunTools(attempt)
+    step = decide_action(situation, now)
+    if step is not None:
+        return step
+    if situation.finishes and any(one.attempt_id == attempt.id for one in situation.actions):
+        return Finish(attempt)
     if situation.over_budget:
         return Fail("max_cost_reached")
-    if situation.calls_open > 0 or situation.job.status is Status.RUNNING:
+    if situation.job.status is Status.RUNNING:
         return RunTools(attempt)
     return _purchase(situation, now, AttemptReason.NEXT_TURN)
 
@@ -193,6 +238,18 @@ def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look 
         return Wait(attempt.look_at)
     streams = situation.job.live and attempt.stream_state == "open" and situation.stream_room
     return Follow(attempt) if streams else Look(attempt)
+
+
+def _result(situation: Situation, attempt: Attempt, now: int) -> Step:
+    """The run gave its answer: outputs, checks, what the type proposes from it, then the gate."""
+    phase = situation.job.phase
+    if phase is Phase.CHECK:
+        return Check(attempt)
+    if situation.answer_kept or phase is not Phase.ACTION:
+        return Settle(attempt)
+    if situation.proposes:
+        return Propose(attempt)
+    return decide_action(situation, now) or Finish(attempt)
 
 
 def _purchase(situation: Situation, now: int, because: AttemptReason | None = None) -> Step:
@@ -208,6 +265,8 @@ def _purchase(situation: Situation, now: int, because: AttemptReason | None = No
         return Send(attempt)
     if situation.over_budget:
         return Fail("max_cost_reached")
+    if situation.spent and attempt is not None and attempt.state in _MAY_HAVE_ACTED:
+        return Fail(_ACTED_AS.get(attempt.state, attempt.code or "run_failed"))
     reason = because or (AttemptReason.FIRST if attempt is None else _NEXT_REASON.get(attempt.state))
     if reason is None:
         return Fail("stopped_at_provider")

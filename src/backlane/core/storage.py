@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_actions import ActionStorage
 from backlane.core.storage_case import CaseStorage
 from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
@@ -43,6 +44,7 @@ class Search:
 
 
 class Transaction(
+    ActionStorage,
     CaseStorage,
     ReviewStorage,
     FileTransaction,

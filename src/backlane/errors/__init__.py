@@ -10,6 +10,7 @@ BacklaneError
 │   └── StoreDamaged        the database file is damaged
 ├── CheckFailed             raised by a job type's check
 ├── ToolFailed              raised by a job type's tool
+├── ActionFailed            raised by a job type's action: it surely did not happen
 ├── ServiceError            what a client of the service sees
 │   ├── ServiceUnreachable  nobody answers at BACKLANE_URL
 │   └── WaitTimeout         a waited-for job did not end in time
@@ -61,6 +62,7 @@ from backlane.errors.refusals import (
     UnsupportedMedia,
 )
 from backlane.errors.root import (
+    ActionFailed,
     BacklaneError,
     CheckFailed,
     DeclarationError,
@@ -78,6 +80,7 @@ from backlane.errors.root import (
 )
 
 __all__ = [
+    "ActionFailed",
     "AlreadyDecided",
     "AwaitingReview",
     "BacklaneError",

@@ -82,6 +82,13 @@ class ToolFailed(BacklaneError):
     hint = "Read what the model was told in the job's tool_output artifacts."
 
 
+class ActionFailed(BacklaneError):
+    """Raised by a job type's action: it surely did not happen, and will not happen later."""
+
+    code = "action-failed"
+    hint = "Raise it only where the outside refused; any other error counts as unknown."
+
+
 class ServiceError(BacklaneError):
     """An answer of the service that is not success, as a client sees it."""
 

@@ -49,6 +49,9 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "cases.read": frozenset(ROLES),
         "cases.change": frozenset({"support", "operator", "admin"}),
         "audit.read": frozenset({"admin"}),
+        "actions.read": frozenset(ROLES),
+        "actions.stop": frozenset({"operator", "admin"}),
+        "actions.allow": frozenset({"admin"}),
     }
 )
 

@@ -5,22 +5,31 @@ from dataclasses import replace
 from typing import assert_never
 
 from backlane.core import lifecycle
+from backlane.core.action import effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.situation import (
     Adopt,
+    AskAction,
+    AskEffect,
     AskPerson,
     BeginExpiry,
     CancelRun,
     Check,
+    Dispatch,
     End,
     Fail,
+    Finish,
     Follow,
+    GoOn,
     HandOn,
     Look,
+    LookUp,
+    LoseEffect,
     MarkUnknown,
     Plan,
+    Propose,
     RunTools,
     Send,
     Settle,
@@ -30,6 +39,7 @@ from backlane.core.situation import (
 from backlane.core.step import decide
 from backlane.core.storage import Transaction
 from backlane.service.alert import type_missing
+from backlane.service.carry_action import carry_action
 from backlane.service.check import run_checks
 from backlane.service.conclude import conclude
 from backlane.service.fail import drop_planned, failed
@@ -67,6 +77,8 @@ async def advance(ports: Ports, held: Held) -> None:
 
 async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
     match step:
+        case Propose() | AskAction() | Dispatch() | LoseEffect() | LookUp() | AskEffect() | GoOn() | Finish():
+            return await carry_action(ports, held, step)
         case Plan(reason):
             return await plan(ports, held, reason)
         case Send(attempt):
@@ -104,10 +116,10 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
 
 
 def _is_poison(held: Held) -> bool:
-    """A job that stopped its worker three times in a row; never while a create may be out."""
+    """A job that stopped its worker three times in a row; never while a create or an action may be out."""
     lost = held.job.leases_lost >= QUARANTINE_AFTER and held.job.status not in TERMINAL
     doubtful = held.attempt is not None and held.attempt.state in (AttemptState.SENDING, AttemptState.UNKNOWN)
-    return lost and not doubtful
+    return lost and not doubtful and not effect_in_doubt(held.situation.actions)
 
 
 async def _quarantine(ports: Ports, held: Held) -> None:
@@ -130,8 +142,8 @@ async def _wait(ports: Ports, held: Held, step: Wait) -> None:
             data = {"code": step.code, "until": step.until}
             job, event = lifecycle.apply(job, command, now, phase=step.phase, actor="backlane", data=data)
             told.append(event)
-            if step.code == "type_not_loaded":
-                type_missing(tx, ports, job)
+        if step.code == "type_not_loaded":
+            type_missing(tx, ports, job)
         return replace(job, due_at=until), told
 
     await conclude(ports, held, turn)

@@ -10,12 +10,12 @@ from backlane.core.job import Job
 from backlane.core.ports import TypeCheck
 from backlane.core.storage import Transaction
 from backlane.errors import CheckFailed
+from backlane.service.complete import complete_or_review
 from backlane.service.conclude import conclude
 from backlane.service.fail import fail
 from backlane.service.lease import renewed
 from backlane.service.outputs import Output, add_outputs, json_bytes, store_output
 from backlane.service.ports import Ports
-from backlane.service.settle import complete_or_review
 from backlane.service.show import artifact_content
 from backlane.service.situate import Held
 
@@ -41,7 +41,7 @@ class _Verdict:
 async def run_checks(ports: Ports, held: Held) -> Held | None:
     """Run the checks that have not finished yet, one after the other, then complete or open the review."""
     assert held.type is not None and held.attempt is not None
-    newest = await _newest_result(ports, held)
+    newest = await newest_result(ports, held)
     done = await ports.store.read(lambda tx: tx.finished_checks(held.job.id, newest))
     text = (await artifact_content(ports, newest)).decode()
     raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
@@ -63,7 +63,7 @@ async def run_checks(ports: Ports, held: Held) -> Held | None:
     return await _all_passed(ports, still)
 
 
-async def _newest_result(ports: Ports, held: Held) -> str:
+async def newest_result(ports: Ports, held: Held) -> str:
     """The id of the result that counts: the run's, or the version a reviewer wrote."""
     rows = await ports.store.read(lambda tx: tx.artifacts(held.job.id))
     return [row for row in rows if row["kind"] == "result"][-1]["id"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from backlane.core import lifecycle
+from backlane.core.action import carried, effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status, newest_of
 from backlane.core.lifecycle import Command
@@ -21,6 +22,7 @@ from backlane.service.permit import permit
 from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
+from backlane.service.settle_remote import lose_carried
 from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
 from backlane.service.witness import witness
 
@@ -35,6 +37,8 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
         if job.phase is Phase.CANCELING and job.ends_as == "canceled":
             return job
         permit(ports, caller, job, "cancel")
+        if effect_in_doubt(tx.actions(job_id)):
+            raise NotAllowed("acting on the outside world", "cancel")
         now = ports.clock.now()
         attempts = tx.attempts(job_id)
         newest = newest_of(attempts)
@@ -154,12 +158,16 @@ async def resolve(
 
     def body(tx: Transaction) -> Job:
         job, attempt = _doubtful(tx, ports, caller, job_id)
+        if choice == "run_again" and carried(tx.actions(job_id)):
+            raise NotAllowed(
+                "waiting for a run that carries approved calls; attach it or give it up, ", choice
+            )
         found = None if provider_response_id is None else (provider_response_id, status)
         now = ports.clock.now()
         data = {"choice": choice, "attempt": attempt.id, "notes": (notes or "")[:2000]}
         resolved = Event("job.resolved", now, caller.name, data)
         job, _ = close_open_review(tx, job, now, "approved")
-        after, told = _resolved(tx, job, attempt, now, choice=choice, found=found, actor=caller.name)
+        after, told = _resolved(tx, ports, job, attempt, choice=choice, found=found, actor=caller.name)
         saved = tx.save(job, after, [resolved, *told])
         if saved.status is not job.status:
             follow_up(tx, ports, saved)
@@ -173,15 +181,21 @@ async def resolve(
 
 def _resolved(
     tx: Transaction,
+    ports: Ports,
     job: Job,
     attempt: Attempt,
-    now: int,
     *,
     choice: str,
     found: tuple[str, str] | None,
     actor: str,
 ) -> tuple[Job, list[Event]]:
     """The job as the choice leaves it: failed, to be run again, or following the run that was found."""
+    now = ports.clock.now()
+    lost = lose_carried(tx, ports, job.id) if choice == "give_up" else []
+    if lost:
+        # Before the job ends somebody has to find out what the calls did.
+        after, event = lifecycle.apply(job, Command.ACT, now, phase=Phase.ACTION, actor=actor)
+        return replace(after, due_at=now), [*lost, event]
     if choice == "give_up":
         after, event = fail(job, now, "submission_given_up", actor=actor)
         return after, [event]

@@ -1,15 +1,12 @@
 """A person's decision on a review: bound to the bytes that were shown, made once, written with all it leads to."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Job, Phase, Status
-from backlane.core.lifecycle import TERMINAL, Command
+from backlane.core.lifecycle import TERMINAL
 from backlane.core.review import (
-    RESOLVED_ONLY,
     Decision,
     approvals,
     claimed_by_another,
@@ -30,12 +27,10 @@ from backlane.errors import (
     StalePayload,
 )
 from backlane.service.access import Caller, visible
-from backlane.service.edit import Edited, edited, kept_edit
-from backlane.service.fail import fail
+from backlane.service.lead_on import lead_on
 from backlane.service.open_case import follow_up
 from backlane.service.outputs import add_outputs, store_output
 from backlane.service.ports import Ports
-from backlane.service.release import decided_release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +84,13 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
     return review_id
 
 
-async def _edit(ports: Ports, caller: Caller, review_id: str, answer: Decided) -> Edited | None:
+async def _edit(ports: Ports, caller: Caller, review_id: str, answer: Decided) -> Any:
     """The edited version, validated and stored; nothing is decided yet."""
     if not answer.has_edits:
         return None
 
-    def body(tx: Transaction) -> tuple[Job, str]:
-        job, _ = permitted(tx, ports, caller, review_id, answer)
-        return job, tx.inputs(job.id)
-
-    job, inputs = await ports.store.read(body)
-    return await edited(ports, job, inputs, answer.edits)
+    job, review = await ports.store.read(lambda tx: permitted(tx, ports, caller, review_id, answer))
+    return await lead_on(job, review, answer.decision).edited(ports, job, review, answer.edits)
 
 
 def found(tx: Transaction, caller: Caller, review_id: str) -> tuple[Job, Row]:
@@ -119,8 +110,7 @@ def permitted(
 ) -> tuple[Job, Row]:
     """The job and review, if this caller may decide it so now; raises what stands in the way."""
     job, review = found(tx, caller, review_id)
-    if review["kind"] in RESOLVED_ONLY:
-        raise NotAllowed(job.status, answer.decision, ["resolve"])
+    lead_on(job, review, answer.decision)
     require_decider(caller, job, review)
     now = ports.clock.now()
     if review["state"] != "pending":
@@ -160,12 +150,13 @@ def _carry_out(
     *,
     review: Row,
     answer: Decided,
-    edit: Edited | None,
+    edit: Any,
 ) -> tuple[Job, list[Event]]:
     now = ports.clock.now()
     told: list[Event] = []
+    leads = lead_on(job, review, answer.decision)
     if edit is not None:
-        review, told = kept_edit(tx, ports, caller, job, review, edit)
+        review, told = leads.keep_edit(tx, ports, caller, job, review, edit)
     _keep(tx, ports, caller, review, answer)
     data = {
         "review": review["id"],
@@ -178,24 +169,13 @@ def _carry_out(
     told.append(Event("review.decided", now, caller.name, data))
     if answer.decision == Decision.REJECT:
         tx.close_review(review["id"], "rejected", now)
-        after, event = fail(job, now, "rejected", actor=caller.name)
-        return replace(after, review_state="rejected"), [*told, event]
+        after, more = leads.reject(tx, ports, caller, job, review, now)
+        return after, [*told, *more]
     if len(approvals(tx.decisions(review["id"]), review["version"])) < review["quorum"]:
         return replace(job, due_at=review["respond_by"] or job.useful_until), told
     tx.close_review(review["id"], "approved", now)
-    after, more = _approved(tx, ports, caller, replace(job, review_state="approved"), review, now)
+    after, more = leads.approve(tx, ports, caller, replace(job, review_state="approved"), review, now)
     return after, [*told, *more]
-
-
-def _approved(
-    tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, now: int
-) -> tuple[Job, Sequence[Event]]:
-    """Release it; an edited version is checked again first, where the type has checks."""
-    job_type = ports.types.get(job.type)
-    if review["version"] > 1 and (job_type is None or job_type.checks):
-        after, event = lifecycle.apply(job, Command.RECHECK, now, phase=Phase.CHECK, actor=caller.name)
-        return replace(after, due_at=now), [event]
-    return decided_release(job, review, now, actor=caller.name)
 
 
 def _keep(tx: Transaction, ports: Ports, caller: Caller, review: Row, answer: Decided) -> None:

@@ -86,6 +86,8 @@ def waiting_on(
     if job.phase in _WAITS:
         return _WAITS[job.phase]
     until = moment(job.wait_until)
+    if job.phase is Phase.ACTION and job.status is Status.RUNNING:
+        return "an approved action: its undo delay, or the outside world"
     if job.status is Status.NEEDS_REVIEW:
         respond_by = moment(review["respond_by"]) if review else None
         return f"a {review['role'] if review else 'reviewer'}, until {respond_by or moment(job.useful_until)}"
@@ -134,7 +136,10 @@ _ASIDE = frozenset({"archive", "unarchive", "hold", "release"})
 def _next_steps(job: Job, allowed: Sequence[str]) -> list[str]:
     if job.failure is not None:
         return list(job.failure["next_steps"])
-    return [verb for verb in allowed if verb not in _ASIDE]
+    further = [verb for verb in allowed if verb not in _ASIDE]
+    if job.phase is Phase.EFFECT_UNKNOWN:
+        return ["find out whether it happened, then resolve the action", *further]
+    return further
 
 
 def outcome(
@@ -144,9 +149,10 @@ def outcome(
     partial: bool,
     allowed: Sequence[str],
     review: dict[str, Any] | None,
+    sent: bool,
     late: bool = False,
 ) -> dict[str, Any]:
-    """The outcome card: the four answers and what now."""
+    """The outcome card: the four answers and what now. `sent`: something may have left for the outside world."""
     failure = job.failure or {}
     waits_for_person = job.status is Status.NEEDS_REVIEW
     retryable = bool(failure.get("retryable", job.status in (Status.CANCELED, Status.EXPIRED)))
@@ -158,6 +164,6 @@ def outcome(
         "human_needed": waits_for_person or bool(failure.get("human_needed", False)),
         "who": review["role"] if review and waits_for_person else None,
         "cost": cost,
-        "anything_sent": False,
+        "anything_sent": sent,
         "next_steps": _next_steps(job, allowed),
     }

@@ -23,8 +23,9 @@ class Edited:
     output: Output
 
 
-async def edited(ports: Ports, job: Job, inputs: str, edits: Any) -> Edited:
+async def edited_output(ports: Ports, job: Job, review: Row, edits: Any) -> Edited:
     """The edit as the job's type reads it. Raises InvalidRequest with a pointer."""
+    inputs = await ports.store.read(lambda tx: tx.inputs(job.id))
     job_type = ports.types.get(job.type)
     if job_type is None:
         raise InvalidRequest([("/edits", "the job's type is not loaded here, so nothing can check an edit")])

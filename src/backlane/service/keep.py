@@ -13,6 +13,7 @@ from backlane.service.cost import book_cost
 from backlane.service.incident import LOOK, release_lane
 from backlane.service.learn import learn
 from backlane.service.ports import Ports
+from backlane.service.settle_remote import settle_remote
 from backlane.service.situate import Held
 
 STATE_OF = {
@@ -56,6 +57,7 @@ def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer
     if answer.code:
         data["code"] = answer.code
     told.append(Event("attempt.finished", now, "provider", data))
+    told += settle_remote(tx, ports, attempt, answer)
     if state is not AttemptState.CANCELED or answer.usage is not None:
         # What a canceled run cost is often told later, if at all.
         told += book_cost(tx, ports, held.job, attempt, answer)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from backlane.core import lifecycle
+from backlane.core.action import effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase, Status
 from backlane.core.lane import window_of
@@ -36,6 +37,7 @@ from backlane.service.live_text import with_streamed
 from backlane.service.outputs import Output, add_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.settle import as_running, end, finish, with_response
+from backlane.service.settle_remote import settle_remote
 from backlane.service.situate import Held
 
 
@@ -198,7 +200,12 @@ async def _gone(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
             return ()
         data = {"attempt": attempt.id, "state": AttemptState.GONE, "code": "result_gone"}
         gone = Event("attempt.finished", now, "provider", data)
-        return [gone, *book_unpriced(tx, ports, held.job, attempt, "the provider no longer has the run")]
+        lost = settle_remote(tx, ports, attempt, None)
+        return [
+            gone,
+            *lost,
+            *book_unpriced(tx, ports, held.job, attempt, "the provider no longer has the run"),
+        ]
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         if _is_stray(held, attempt):
@@ -209,6 +216,8 @@ async def _gone(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         if job.phase is Phase.CANCELING:
             after, ended = end(job, now, job.ends_as or "canceled")
             return after, [*kept, *ended]
+        if effect_in_doubt(tx.actions(job.id)):
+            return replace(job, due_at=now), kept
         running, told = as_running(job, now, attempt)
         after, event = fail(running, now, "result_gone", partial=bool(kept))
         result_gone(tx, ports, job)

@@ -11,6 +11,7 @@ from backlane.service.access import Caller, visible
 from backlane.service.alert import unflag_job
 from backlane.service.annotate import keep_note
 from backlane.service.describe import headline
+from backlane.service.end_actions import end_actions
 from backlane.service.ports import Ports
 from backlane.service.witness import witness
 
@@ -71,9 +72,11 @@ def opened(
 
 
 def follow_up(tx: Transaction, ports: Ports, saved: Job) -> None:
-    """What a change of status leads to beside the job: a case that opens by itself, a flag that is taken down."""
+    """What a change of status leads to beside the job: a case that opens by itself; with its end, a flag is taken
+    down and what was never sent is taken back."""
     if saved.status in TERMINAL:
         unflag_job(tx, ports, saved)
+        end_actions(tx, saved, ports.clock.now())
     job_type = ports.types.get(saved.type)
     table: Mapping[str, bool] = job_type.cases if job_type else {}
     if opens_by_itself(table, saved.status, saved.phase, saved.failure) and tx.open_case(saved.id) is None:

@@ -59,7 +59,7 @@ def fresh_view(ports: Ports, caller: Caller, job: Job, seq: int, usual: Usual | 
     newest = {job.id: (seq, job.created_at)}
     durations = {(job.type, kind_of(job.lane, job.window)): usual}
     none: dict[str, list[Row]] = {job.id: []}
-    around = Around({job.id: []}, none, none, none, {job.id: changes}, newest, durations)
+    around = Around({job.id: []}, none, none, none, {job.id: changes}, newest, durations, {job.id: []}, none)
     return job_view(ports, caller, job, around)
 
 

@@ -1,19 +1,20 @@
 """The release gate: what a reviewer decides on is fixed by a hash before anybody sees it."""
 
-import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import rfc8785
-
 from backlane.core import lifecycle
+from backlane.core.action import Action
 from backlane.core.event import Event
 from backlane.core.job import Attempt, Gate, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
+from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.service.ports import Ports
+from backlane.service.seal import Sealed, seal
 from backlane.service.situate import Held
 
 POLICY_VERSION = "1"
@@ -31,9 +32,9 @@ def open_gate_review(
         "policy_version": POLICY_VERSION,
         "artifacts": [{"id": row["id"], "sha256": row["sha256"]} for row in shown],
     }
-    asked = _asked_of(held)
+    asked, sealed = asked_of(held), seal(payload)
     respond_by = respond_until(held.type, job, now)
-    return _open(tx, ports, job, now, phase=phase, asked=asked, payload=payload, respond_by=respond_by)
+    return open_review(tx, ports, job, now, phase=phase, asked=asked, sealed=sealed, respond_by=respond_by)
 
 
 def respond_until(job_type: JobType | None, job: Job, now: int) -> int:
@@ -43,7 +44,7 @@ def respond_until(job_type: JobType | None, job: Job, now: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """Who is asked, how many of them, and whether the requester may be one."""
 
     role: str = "reviewer"
@@ -51,10 +52,11 @@ class _Asked:
     separate: bool = True
 
 
-def _asked_of(held: Held) -> _Asked:
+def asked_of(held: Held) -> Asked:
+    """Who reviews the jobs of this type."""
     if held.type is None:
-        return _Asked()
-    return _Asked(held.type.review_role, held.type.review_quorum, held.type.review_separate)
+        return Asked()
+    return Asked(held.type.review_role, held.type.review_quorum, held.type.review_separate)
 
 
 def open_unknown_review(
@@ -67,53 +69,67 @@ def open_unknown_review(
         "policy_version": POLICY_VERSION,
         "sent_at": attempt.sent_at,
     }
-    return _open(
-        tx,
-        ports,
-        job,
-        now,
-        phase=Phase.SUBMISSION_UNKNOWN,
-        asked=_Asked("operator"),
-        payload=payload,
-        respond_by=None,
-    )
+    return _open_unknown(tx, ports, job, now, Phase.SUBMISSION_UNKNOWN, payload)
 
 
-def _open(
+def open_effect_review(
+    tx: Transaction, ports: Ports, action: Action, job: Job, now: int
+) -> tuple[Job, Sequence[Event]]:
+    """Ask an operator what became of an action; only `resolve` closes this, or a receipt that comes late."""
+    payload = {
+        "job": job.id,
+        "action": action.id,
+        "type": action.type,
+        "target": action.target,
+        "arguments": json.loads(action.arguments),
+        "key": action.key,
+        "policy_version": POLICY_VERSION,
+        "dispatched_at": action.dispatched_at,
+    }
+    return _open_unknown(tx, ports, job, now, Phase.EFFECT_UNKNOWN, payload)
+
+
+def _open_unknown(
+    tx: Transaction, ports: Ports, job: Job, now: int, phase: Phase, payload: dict[str, Any]
+) -> tuple[Job, Sequence[Event]]:
+    asked, sealed = Asked("operator"), seal(payload)
+    return open_review(tx, ports, job, now, phase=phase, asked=asked, sealed=sealed, respond_by=None)
+
+
+def open_review(
     tx: Transaction,
     ports: Ports,
     job: Job,
     now: int,
     *,
     phase: Phase,
-    asked: _Asked,
-    payload: dict[str, Any],
+    asked: Asked,
+    sealed: Sealed,
     respond_by: int | None,
 ) -> tuple[Job, Sequence[Event]]:
-    body = rfc8785.dumps(payload)
-    role = asked.role
+    """Stop the job for a person: the review's row, and the hash of exactly what is shown."""
     review = {
         "id": ports.ids.new("rev"),
         "workspace": job.workspace,
         "job_id": job.id,
         "kind": str(phase),
         "state": "pending",
-        "role": role,
+        "role": asked.role,
         "quorum": asked.quorum,
         "separate": asked.separate,
-        "payload": body.decode(),
-        "payload_hash": f"sha256:{hashlib.sha256(body).hexdigest()}",
+        "payload": sealed.payload,
+        "payload_hash": sealed.hash,
         "respond_by": respond_by,
         "opened_at": now,
         "closed_at": None,
     }
     tx.insert_review(review)
-    data = {"review": review["id"], "kind": review["kind"], "role": role}
+    data = {"review": review["id"], "kind": review["kind"], "role": asked.role}
     after, event = lifecycle.apply(job, Command.OPEN_REVIEW, now, phase=phase, actor="backlane", data=data)
     opened = Event("review.opened", now, "backlane", {**data, "payload_hash": review["payload_hash"]})
-    due_at = None if phase is Phase.SUBMISSION_UNKNOWN else respond_by or job.useful_until
-    review_state = job.review_state if phase is Phase.SUBMISSION_UNKNOWN else "pending"
-    return replace(after, review_state=review_state, due_at=due_at), [event, opened]
+    if phase in RESOLVED_ONLY:
+        return replace(after, due_at=None), [event, opened]
+    return replace(after, review_state="pending", due_at=respond_by or job.useful_until), [event, opened]
 
 
 def close_open_review(tx: Transaction, job: Job, now: int, state: str) -> tuple[Job, list[Event]]:
@@ -121,7 +137,7 @@ def close_open_review(tx: Transaction, job: Job, now: int, state: str) -> tuple[
     review = tx.open_review(job.id)
     if review is None or not tx.close_review(review["id"], state, now):
         return job, []
-    if review["kind"] != Phase.SUBMISSION_UNKNOWN:
+    if review["kind"] not in RESOLVED_ONLY:
         job = replace(job, review_state=state)
     return job, [Event("review.expired", now, "backlane", {"review": review["id"], "state": state})]
 
@@ -129,7 +145,8 @@ def close_open_review(tx: Transaction, job: Job, now: int, state: str) -> tuple[
 def decided_release(job: Job, review: Row, now: int, *, actor: str) -> tuple[Job, Sequence[Event]]:
     """Let what was approved out: whole, or the edited version only."""
     after, event = lifecycle.apply(job, Command.APPROVE, now, actor=actor, data={"review": review["id"]})
-    edited = review["version"] > 1
+    # What a reviewer edits of an action are its arguments, not what was written.
+    edited = review["version"] > 1 and review["kind"] != Phase.ACTION
     told = Event("job.released", now, actor, {"review": review["id"], "edited": edited})
     after = replace(after, released="edited" if edited else "whole", due_at=None)
     return after, [event, told]
@@ -137,7 +154,8 @@ def decided_release(job: Job, review: Row, now: int, *, actor: str) -> tuple[Job
 
 def approved_review(tx: Transaction, job: Job) -> Row | None:
     """The approval that stands for what this job holds now, if there is one."""
-    newest = next(iter(reversed(tx.reviews_of([job.id])[job.id])), None)
+    found = tx.reviews_of([job.id])[job.id]
+    newest = next((one for one in reversed(found) if one["kind"] not in RESOLVED_ONLY), None)
     if newest is None or newest["state"] != "approved" or job.review_state != "approved":
         return None
-    return newest
+    return newest if newest["kind"] != Phase.ACTION else None

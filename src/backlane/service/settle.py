@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from backlane.core import lifecycle
+from backlane.core.action import effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.failure import QUOTA_CODES, RETRIED_RUNS
-from backlane.core.job import Attempt, Gate, Job, Phase, Status
+from backlane.core.job import Attempt, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.outcome import Answer
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
+from backlane.service.complete import complete_or_review
 from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
 from backlane.service.incident import hold_lane
@@ -22,17 +24,18 @@ from backlane.service.keep import answer_of, keep_end
 from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
 from backlane.service.live_text import final, made_good, with_streamed
+from backlane.service.note_calls import note_calls
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
-from backlane.service.release import approved_review, decided_release, open_gate_review
+from backlane.service.release import open_gate_review
 from backlane.service.situate import Held
-from backlane.service.use_tools import budget_code, note_calls
+from backlane.service.use_tools import budget_code
 
 
 async def finish(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Held | None:
     """Keep a run's end as it came, then lead the job on."""
     turn, hold = await _turn(ports, held, attempt, answer)
-    lead_on = looked_at_late(attempt, turn or _keep_for_later(attempt, answer))
+    lead_on = looked_at_late(attempt, _once_known(ports, turn or _keep_for_later(attempt, answer)))
     return await conclude(
         ports,
         held,
@@ -49,7 +52,18 @@ async def settle_kept(ports: Ports, held: Held, attempt: Attempt) -> Held | None
         return await failed(ports, held, "result_gone")
     turn, hold = await _turn(ports, held, attempt, answer_of(body))
     assert turn is not None
-    return await conclude(ports, held, looked_at_late(attempt, turn), hold=hold)
+    return await conclude(ports, held, looked_at_late(attempt, _once_known(ports, turn)), hold=hold)
+
+
+def _once_known(ports: Ports, turn: Turn) -> Turn:
+    """The turn, put off while nobody knows what a remote call did: the answer stays kept until somebody does."""
+
+    def wrapped(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        if job.status not in TERMINAL and effect_in_doubt(tx.actions(job.id)):
+            return replace(job, due_at=ports.clock.now()), ()
+        return turn(tx, job)
+
+    return wrapped
 
 
 def _keep_for_later(attempt: Attempt, answer: Answer) -> Turn:
@@ -82,13 +96,13 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         return await _invalid(ports, held, attempt, answer), False
     found = await keep_evidence(ports, held, attempt, answer)
     outputs = [*await result_outputs(ports, answer, value), *found.outputs]
-    checks = bool(held.type.checks)
+    goes_on = bool(held.type.checks) or held.type.proposes
 
     def then(tx: Transaction, one: Job, now: int) -> tuple[Job, Sequence[Event]]:
         after, told = _finished(tx, ports, held, one, now)
         return after, [*found.told, *told]
 
-    return _after(ports, attempt, outputs, then, answer.text), checks
+    return _after(ports, attempt, outputs, then, answer.text), goes_on
 
 
 async def _called(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
@@ -181,19 +195,6 @@ def _finished(tx: Transaction, ports: Ports, held: Held, job: Job, now: int) -> 
         return replace(job, due_at=now), [*told, event]
     after, more = complete_or_review(tx, ports, held, job, now)
     return after, [*told, *more]
-
-
-def complete_or_review(
-    tx: Transaction, ports: Ports, held: Held, job: Job, now: int
-) -> tuple[Job, Sequence[Event]]:
-    """The end of a good run: completed, or at the gate that was decided at submit."""
-    if job.gate is Gate.NONE:
-        after, event = lifecycle.apply(job, Command.FINISH_UNREVIEWED, now, actor="backlane")
-        return replace(after, due_at=None), [event]
-    approval = approved_review(tx, job)
-    if approval is not None:
-        return decided_release(job, approval, now, actor="backlane")
-    return open_gate_review(tx, ports, held, job, now)
 
 
 async def _invalid(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from backlane.core.action import Action, ActionState, Origin, current
 from backlane.core.duration import Usual
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Status, newest_of
 from backlane.core.lifecycle import TERMINAL
@@ -14,6 +15,7 @@ from backlane.core.storage import Transaction
 from backlane.service.incident import holds_of
 from backlane.service.learn import hinted_for, usual_for
 from backlane.service.ports import Ports
+from backlane.service.spend import is_spent
 
 # A person's or a turn's new attempt starts the count of accepted ones anew (contract section 4).
 _NEW_COUNT = frozenset({AttemptReason.NEXT_TURN, AttemptReason.CHANGES_REQUESTED, AttemptReason.PERSON})
@@ -72,12 +74,42 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         incident_until=max((row["probe_at"] for row in holds), default=None),
         stream_room=newest is not None and ports.streams.has_room(newest.id),
         respond_by=_respond_by(tx, job),
+        **(_of_actions(tx, ports, job, newest) if is_open else {}),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"
         situation = replace(situation, max_attempts=job_type.max_attempts, rebuy=rebuy)
+        if is_open:
+            situation = replace(situation, **_of_type(job_type, situation))
     usual, hinted = usual_for(tx, job, newest), hinted_for(tx, newest, ports.clock.now())
     return Held(job, job.lease_no, attempts, situation, job_type, usual, hinted)
+
+
+def _of_actions(tx: Transaction, ports: Ports, job: Job, newest: Attempt | None) -> dict[str, Any]:
+    """What the ledger says of a job, and whether its workspace lets anything out now."""
+    actions = tuple(tx.actions(job.id))
+    action = current(actions)
+    if action is None:
+        return {"actions": actions, "spent": newest is not None and is_spent(tx, newest, actions)}
+    gone = action.state is ActionState.DISPATCHING and ports.worker.is_gone(action.sender)
+    stopped = tx.actions_stopped_at(job.workspace) is not None
+    return {"actions": actions, "actions_stopped": stopped, "effect_sender_gone": gone}
+
+
+def _of_type(job_type: JobType, situation: Situation) -> dict[str, Any]:
+    """What the type says of the actions: whether they can be looked up, and whether more are to be proposed."""
+    action, attempt = current(situation.actions), situation.attempt
+    mine = [one for one in situation.actions if attempt is not None and one.attempt_id == attempt.id]
+    return {
+        "can_look_up": action is not None and _can_look_up(job_type, action),
+        "proposes": job_type.proposes and not any(one.origin is Origin.TYPE for one in mine),
+        "finishes": job_type.finish_after_actions,
+    }
+
+
+def _can_look_up(job_type: JobType, action: Action) -> bool:
+    declared = None if action.origin is Origin.MCP else job_type.action(action.type)
+    return declared is not None and declared.can_look_up
 
 
 def _respond_by(tx: Transaction, job: Job) -> int | None:

@@ -125,9 +125,6 @@ def prepare(
     if job_type is None:
         known = ", ".join(ports.types.names()) or "none is loaded"
         raise InvalidRequest([("/type", f"there is no job type {submission.type[:64]!r}; known: {known}")])
-    if job_type.missing_parts:
-        parts = " and ".join(job_type.missing_parts)
-        raise NotAvailable(f"Job type {job_type.name!r} has {parts}; this version cannot run that yet.")
     if submission.group is not None:
         raise NotAvailable("Groups are not available in this version.")
     inputs = job_type.read_inputs(submission.inputs)

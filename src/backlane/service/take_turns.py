@@ -11,6 +11,7 @@ from backlane.core.job import Attempt, AttemptReason
 from backlane.core.storage import Row, Transaction
 from backlane.service.keep import answer_of
 from backlane.service.ports import Ports
+from backlane.service.settle_remote import APPROVED
 from backlane.service.situate import Held
 
 Params = dict[str, Any]
@@ -58,8 +59,10 @@ def _next(tx: Transaction, former: Attempt, attempt: Attempt, now: int) -> Row:
 def _item(call: Row) -> Params:
     """One answer as the provider takes it (openai 3.54, types/responses/response_input_item.py)."""
     if call["kind"] == "mcp_approval":
-        refused = {"type": "mcp_approval_response", "approval_request_id": call["call_id"], "approve": False}
-        return {**refused, "reason": call["output"]}
+        said = {"type": "mcp_approval_response", "approval_request_id": call["call_id"]}
+        if call["code"] is None and call["output"] == APPROVED:
+            return {**said, "approve": True}
+        return {**said, "approve": False, "reason": call["output"]}
     return {"type": "function_call_output", "call_id": call["call_id"], "output": call["output"]}
 
 

@@ -7,13 +7,13 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from backlane.core import lifecycle
+from backlane.core.action import Origin, TypeAction, current
 from backlane.core.event import Event
 from backlane.core.job import Attempt, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
-from backlane.core.outcome import Answer
 from backlane.core.ports import JobType, TypeTool
 from backlane.core.storage import Row, Transaction
 from backlane.errors import ToolFailed
@@ -23,6 +23,8 @@ from backlane.service.keep import answer_of
 from backlane.service.lease import renewed
 from backlane.service.outputs import Output, add_outputs, json_bytes, store_output, unhappy_outputs
 from backlane.service.ports import Ports
+from backlane.service.propose import Proposal, keep_call_proposal, read_proposal
+from backlane.service.settle_remote import may_act, propose_remote
 from backlane.service.situate import Held
 from backlane.service.take_turns import turns_taken
 
@@ -30,7 +32,7 @@ from backlane.service.take_turns import turns_taken
 TOLD_AT_MOST = 3
 # So many tools of one job run at once.
 _AT_ONCE = 4
-_REFUSED = "Nobody can approve calls of remote tools in this version; go on without it."
+_REFUSED = "Jobs of this type may not act on the outside world; go on without it."
 # What a call's code leads to if it happens too often.
 _ENDS_AS = {
     "unknown_tool": "tool_misused",
@@ -68,37 +70,6 @@ def budget_code(held: Held, calls: int, more: int) -> str | None:
     if turns_taken(held.attempts) >= held.type.max_turns:
         return "turns_used_up"
     return "tool_budget" if calls + more > held.type.max_tool_calls else None
-
-
-def note_calls(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
-    """Write down the calls of a run that has ended, each once, in its order."""
-    now = ports.clock.now()
-    asked = [(one.call_id, "function", one.name, one.arguments) for one in answer.calls]
-    asked += [
-        (one.id, "mcp_approval", f"{one.server}/{one.name}"[:200], one.arguments) for one in answer.approvals
-    ]
-    told: list[Event] = []
-    for number, (call_id, kind, name, arguments) in enumerate(asked, start=1):
-        row: Row = {
-            "id": ports.ids.new("call"),
-            "workspace": job.workspace,
-            "job_id": job.id,
-            "attempt_id": attempt.id,
-            "number": number,
-            "call_id": call_id,
-            "kind": kind,
-            "name": name,
-            "arguments": arguments,
-            "state": "called",
-            "code": None,
-            "output": None,
-            "started_at": now,
-            "finished_at": None,
-        }
-        tx.insert_tool_call(row)
-        data = {"attempt": attempt.id, "number": number, "kind": kind, "tool": name}
-        told.append(Event("tool.called", now, "provider", data))
-    return told
 
 
 async def run_tools(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
@@ -142,7 +113,8 @@ async def _answer_all(ports: Ports, held: Held, attempt: Attempt, waiting: Seque
         for row, task in zip(waiting, tasks, strict=True):
             told = await task
             assert still is not None
-            still = await _keep(ports, still, attempt, row, told)
+            keep = _keep_proposal if isinstance(told, Proposal) else _keep
+            still = await keep(ports, still, attempt, row, cast(Any, told))
             ports.point("tool_answered")
             if still is None:
                 return None
@@ -153,10 +125,15 @@ async def _answer_all(ports: Ports, held: Held, attempt: Attempt, waiting: Seque
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _answer(ports: Ports, kind: JobType, row: Row, view: View, room: asyncio.Semaphore) -> _Told:
+async def _answer(
+    ports: Ports, kind: JobType, row: Row, view: View, room: asyncio.Semaphore
+) -> _Told | Proposal:
     name = row["name"]
     if row["kind"] == "mcp_approval":
-        return _Told("approval_not_available", {"tool": name, "error": _REFUSED})
+        return _remote(kind, row, view)
+    action = kind.action(name)
+    if action is not None:
+        return await _proposed(ports, action, row)
     tool = kind.tool(name)
     if tool is None:
         return _Told("unknown_tool", {"tool": name, "error": "There is no tool by this name."})
@@ -166,6 +143,25 @@ async def _answer(ports: Ports, kind: JobType, row: Row, view: View, room: async
         return _Told("invalid_arguments", {"tool": name, "error": f"The arguments do not fit: {error}"})
     async with room:
         return await _run(ports, tool, arguments, view)
+
+
+def _remote(kind: JobType, row: Row, view: View) -> _Told | Proposal:
+    """What a remote tool's question becomes: a proposal where the type may act, else a refusal."""
+    if not may_act(kind):
+        return _Told("approval_not_available", {"tool": row["name"], "error": _REFUSED})
+    try:
+        return propose_remote(kind, view.inputs, row)
+    except ValueError as error:
+        return _Told("approval_not_available", {"tool": row["name"], "error": f"Not proposed: {error}."})
+
+
+async def _proposed(ports: Ports, action: TypeAction, row: Row) -> _Told | Proposal:
+    """What the model's call of an action becomes: a proposal, or an error that it is told."""
+    try:
+        return await read_proposal(ports, action, row["arguments"], Origin.MODEL)
+    except ValueError as error:
+        told = f"The arguments do not fit: {error}. Nothing was proposed."
+        return _Told("invalid_arguments", {"action": action.name, "error": told})
 
 
 async def _run(ports: Ports, tool: TypeTool, arguments: Any, view: View) -> _Told:
@@ -224,13 +220,24 @@ async def _keep(ports: Ports, held: Held, attempt: Attempt, row: Row, told: _Tol
         job = tx.job(held.job.id, lock=True)
         if job is None or job.status in TERMINAL:
             return ()
-        said = _REFUSED if row["kind"] == "mcp_approval" else text
+        said = told.body["error"] if row["kind"] == "mcp_approval" else text
         if not tx.answer_tool_call(row["id"], code=told.code, output=said, now=now):
             return ()
         added = add_outputs(tx, ports, job, [output], attempt_id=attempt.id, now=now)
         data = {"attempt": attempt.id, "number": row["number"], "kind": row["kind"], "tool": row["name"]}
         data |= {"code": told.code, "bytes": len(text.encode())}
         return [Event("tool.answered", now, "backlane", data), *added]
+
+    return await conclude(ports, held, lambda _, job: (job, ()), fact=fact, hold=True)
+
+
+async def _keep_proposal(
+    ports: Ports, held: Held, attempt: Attempt, row: Row, proposal: Proposal
+) -> Held | None:
+    """Write the proposal down, once, in the order of the calls; nothing is carried out."""
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        return keep_call_proposal(tx, ports, held.job.id, attempt, row, proposal)
 
     return await conclude(ports, held, lambda _, job: (job, ()), fact=fact, hold=True)
 
@@ -252,6 +259,8 @@ async def _go_on(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     code = _ends_as(await ports.store.read(lambda tx: tx.tool_calls_of(held.job.id)))
     if code is not None:
         return await _give_up(ports, held, attempt, code)
+    if current(held.situation.actions) is not None:
+        return held
 
     def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         data = {"reason": "next_turn", "attempt": attempt.id}

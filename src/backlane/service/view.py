@@ -6,15 +6,18 @@ from decimal import Decimal
 from typing import Any
 
 from backlane.core import lifecycle
+from backlane.core.action import Action, anything_sent, effect_in_doubt
 from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, Job, Phase, newest_of
 from backlane.core.lane import kind_of
+from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.service.access import Caller, closed_artifact, closed_for, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target
 from backlane.service.incident import holds_of
 from backlane.service.ports import Ports
+from backlane.service.show_actions import action_view
 from backlane.service.situate import in_doubt
 
 
@@ -29,6 +32,8 @@ class Around:
     changes: dict[str, list[Change]]
     newest: dict[str, tuple[int, int]]
     durations: dict[tuple[str, str], Usual | None]
+    actions: dict[str, list[Action]]
+    dispatches: dict[str, list[Row]]
     holds: dict[str, Row] = field(default_factory=dict[str, Row])
 
 
@@ -44,6 +49,8 @@ def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
         tx.changes(ids),
         tx.newest_events(ids),
         usual_of(tx, jobs),
+        tx.actions_of(ids),
+        tx.dispatches_of(ids),
         _holds(tx, jobs),
     )
 
@@ -159,7 +166,7 @@ def _review(review: Row | None, job: Job, closed: bool) -> dict[str, Any]:
         return {"id": None, "state": job.review_state, "kind": None, "payload_hash": None, "respond_by": None}
     return {
         "id": review["id"],
-        "state": review["state"] if review["kind"] != "submission_unknown" else job.review_state,
+        "state": job.review_state if review["kind"] in RESOLVED_ONLY else review["state"],
         "kind": review["kind"],
         # A digest of what is closed is closed.
         "payload_hash": None if closed else review["payload_hash"],
@@ -185,8 +192,12 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     closed = closed_for(caller, job)
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
+    actions = around.actions[job.id]
     allowed = lifecycle.allowed(
-        job, relation(caller, job, review), job_type.who_may_cancel if job_type else "requester"
+        job,
+        relation(caller, job, review),
+        job_type.who_may_cancel if job_type else "requester",
+        in_doubt=effect_in_doubt(actions),
     )
     attempts, costs = around.attempts[job.id], around.costs[job.id]
     cost = _cost(job, costs, attempts)
@@ -208,12 +219,18 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
             "usually": _usually(around.durations.get((job.type, kind_of(job.lane, job.window)))),
         },
         "outcome": outcome(
-            job, cost=cost["settled"], partial=partial, allowed=allowed, review=review, late=late
+            job,
+            cost=cost["settled"],
+            partial=partial,
+            allowed=allowed,
+            review=review,
+            late=late,
+            sent=anything_sent(actions),
         ),
         "failure": job.failure,
         "review": _review(review, job, closed),
         "artifacts": [artifact_view(caller, job, row) for row in around.artifacts[job.id]],
-        "actions": [],
+        "actions": [action_view(caller, job, one, around.dispatches[job.id], review) for one in actions],
         "cost": cost,
         "timing": _timing(job, around.changes[job.id], budget, now, target=target),
         "archived_at": moment(job.archived_at),

@@ -10,6 +10,7 @@ workspaces = Table(
     id_column(),
     Column("name", String(100), nullable=False, unique=True),
     when_column("created_at", required=True),
+    when_column("actions_stopped_at", "the kill switch: nothing is dispatched while it is set"),
     comment="The walls between tenants: every other row belongs to one.",
 )
 

@@ -18,7 +18,7 @@ TOOL_CALLS_OF = select(tool_calls).where(tool_calls.c.job_id == bindparam("job_i
 # Keep what a call is answered, once.
 ANSWER_TOOL_CALL = (
     update(tool_calls)
-    .where(tool_calls.c.id == bindparam("at_id"), tool_calls.c.state == "called")
+    .where(tool_calls.c.id == bindparam("at_id"), tool_calls.c.state != "answered")
     .values(
         state="answered",
         code=bindparam("to_code"),

@@ -124,7 +124,7 @@ tool_calls = Table(
     Column("kind", String(20), nullable=False, comment="function or mcp_approval"),
     Column("name", String(200), nullable=False),
     Column("arguments", Text, nullable=False, comment="as the model wrote them"),
-    Column("state", String(20), nullable=False, comment="called or answered"),
+    Column("state", String(20), nullable=False, comment="called, proposed or answered"),
     Column("code", String(100), comment="why it was answered with an error"),
     Column("output", Text, comment="what the model is told"),
     when_column("started_at", required=True),

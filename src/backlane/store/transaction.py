@@ -15,6 +15,7 @@ from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import job_of
+from backlane.store.records_actions import ActionRecords
 from backlane.store.records_case import CaseRecords
 from backlane.store.records_files import FileRecords
 from backlane.store.records_hooks import InboxRecords
@@ -29,7 +30,16 @@ from backlane.store.tables_lanes import durations, lanes
 T = TypeVar("T")
 
 
-class Records(CaseRecords, ReviewRecords, FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords):
+class Records(
+    ActionRecords,
+    CaseRecords,
+    ReviewRecords,
+    FileRecords,
+    InboxRecords,
+    LiveRecords,
+    ToolRecords,
+    LaneRecords,
+):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from backlane.errors import StoreError
 from backlane.service.restore import AUDITED_AS
 from backlane.store.database import Database
-from backlane.store.people import audit, keys
+from backlane.store.people import audit, keys, principals
 from backlane.store.tables import (
     artifacts,
     attempts,
@@ -20,9 +20,22 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
+from backlane.store.tables_actions import actions, dispatches
 from backlane.store.tables_case import cases, notes
+from backlane.store.tables_review import decisions
 from backlane.store.tables_wire import inbox, job_files, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
+
+# Who held which role when; never a secret, nor its hash.
+_KEYS = select(
+    keys.c.id,
+    keys.c.workspace,
+    keys.c.role,
+    keys.c.created_at,
+    keys.c.revoked_at,
+    keys.c.expires_at,
+    principals.c.name,
+).join(principals, principals.c.id == keys.c.principal_id)
 
 
 def collect(
@@ -55,9 +68,12 @@ def collect(
             "job_files": rows(job_files),
             "provider_files": rows(provider_files),
             "audit": rows(audit),
-            "keys": rows(keys),
+            "keys": [dict(row) for row in connection.execute(_KEYS).mappings()],
             "cases": rows(cases),
             "notes": rows(notes),
+            "actions": rows(actions),
+            "dispatches": rows(dispatches),
+            "decisions": rows(decisions),
             "restored_at": connection.execute(restores).scalar(),
         }
 

@@ -29,7 +29,8 @@ class Evidence:
     `{"key", "body_hash", "job", "inputs_digest", "outcome": ok|conflict|info}`. `watches` are the event
     numbers each follower saw, in order. `now` is given where no worker is behind: milliseconds since 1970.
     `restored_at` is when an operator last declared that a backup was restored: what was bought between the
-    backup and then may have lost its row.
+    backup and then may have lost its row. `keys` carry the name of whose they are; `world_log` is what the
+    outside world saw of actions: `{"key"}` for each effect.
     """
 
     jobs: Sequence[Row]
@@ -50,8 +51,12 @@ class Evidence:
     keys: Sequence[Row] = ()
     cases: Sequence[Row] = ()
     notes: Sequence[Row] = ()
+    actions: Sequence[Row] = ()
+    dispatches: Sequence[Row] = ()
+    decisions: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
+    world_log: Sequence[Row] | None = None
     submits: Sequence[Row] | None = None
     watches: Sequence[Sequence[int]] | None = None
     now: int | None = None

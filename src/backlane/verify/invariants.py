@@ -10,6 +10,7 @@ from backlane.core.lifecycle import TERMINAL
 from backlane.store.chain import sha256
 from backlane.verify import invariants_case
 from backlane.verify.evidence import Evidence, Report, Row, by, data_of
+from backlane.verify.invariants_actions import ACTION_INVARIANTS
 from backlane.verify.invariants_events import EVENT_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
@@ -187,6 +188,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I04": accepted_jobs_exist,
     "I05": one_job_per_key,
     **EVENT_INVARIANTS,
+    **ACTION_INVARIANTS,
     "I16": gated_jobs_wait,
     "I17": cost_settled_once,
     "I19": events_stored_once,
@@ -207,6 +209,7 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I04": ("submits", "judged from our rows only; no client's history was given"),
     "I05": ("submits", "judged from our rows only; no client's history was given"),
     "I08": ("watches", "judged from our rows only; no follower's history was given"),
+    "I10": ("world_log", "judged from our rows only; the outside world's log was not given"),
     "I19": ("provider_log", "judged from our rows only; the provider's truth log was not given"),
     "I20": ("provider_log", "needs the provider's truth log"),
     "I29": ("broken_artifacts", "the artifacts' bytes were not read"),

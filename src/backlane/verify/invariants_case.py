@@ -25,6 +25,8 @@ _LINES = {
     "review.decided": "review.decided",
     "case.opened": "case.open",
     "case.closed": "case.close",
+    "action.undone": "action.undo",
+    "action.resolved": "action.resolve",
 }
 _ACTIONS = frozenset(_LINES.values())
 
@@ -90,6 +92,8 @@ def _subject(event: Row) -> str:
     data = data_of(event)
     if event["type"].startswith("review."):
         return str(data.get("review"))
+    if event["type"].startswith("action."):
+        return str(data.get("action"))
     return str(data.get("case")) if event["type"].startswith("case.") else str(event["job_id"])
 
 

@@ -2,11 +2,19 @@
 
 from alembic import context
 
-from backlane.store import people, tables, tables_case, tables_lanes, tables_review, tables_wire
+from backlane.store import (
+    people,
+    tables,
+    tables_actions,
+    tables_case,
+    tables_lanes,
+    tables_review,
+    tables_wire,
+)
 from backlane.store.columns import metadata
 
 # Importing the rooms is what fills the metadata.
-_ROOMS = (people, tables, tables_case, tables_lanes, tables_review, tables_wire)
+_ROOMS = (people, tables, tables_actions, tables_case, tables_lanes, tables_review, tables_wire)
 
 
 def run() -> None:

@@ -182,7 +182,7 @@ def _tool_calls() -> None:
         sa.Column("kind", sa.String(length=20), nullable=False, comment="function or mcp_approval"),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("arguments", sa.Text(), nullable=False, comment="as the model wrote them"),
-        sa.Column("state", sa.String(length=20), nullable=False, comment="called or answered"),
+        sa.Column("state", sa.String(length=20), nullable=False, comment="called, proposed or answered"),
         sa.Column("code", sa.String(length=100), nullable=True, comment="why it was answered with an error"),
         sa.Column("output", sa.Text(), nullable=True, comment="what the model is told"),
         sa.Column("started_at", sa.BigInteger(), nullable=False),

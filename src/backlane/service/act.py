@@ -1,0 +1,185 @@
+"""Carrying out an approved action, once: `dispatching` is committed with every condition checked, then the call.
+
+Nothing here calls twice. What the call says is kept, whoever holds the job by then.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backlane.core import lifecycle
+from backlane.core.action import Action, ActionState, Origin, TypeAction
+from backlane.core.event import Event
+from backlane.core.job import Job, Phase, Status
+from backlane.core.lifecycle import TERMINAL, Command
+from backlane.core.storage import Transaction
+from backlane.errors import ActionFailed
+from backlane.service.ask import content_now, reads
+from backlane.service.conclude import conclude
+from backlane.service.fail import fail, failed
+from backlane.service.keep_effect import did_not_happen, succeeded, unknown
+from backlane.service.lease import renewed
+from backlane.service.ports import Ports
+from backlane.service.settle_remote import let_go
+from backlane.service.situate import Held
+from backlane.service.stand import why_void
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the call itself said: succeeded, failed (it surely did not happen) or unknown."""
+
+    outcome: ActionState
+    receipt: Any = None
+    code: str | None = None
+    words: str | None = None
+
+
+async def dispatch(ports: Ports, held: Held, action: Action) -> Held | None:
+    """Commit `dispatching`, call once with the action's key, keep what it says."""
+    assert held.type is not None
+    declared = held.type.action(action.type) if action.origin is not Origin.MCP else None
+    if action.origin is not Origin.MCP and (declared is None or not reads(declared, action.arguments)):
+        return await failed(ports, held, "type_changed")
+    try:
+        content = await content_now(ports, held, action)
+    except ValueError:
+        content = "unreadable"
+    sending, committed = await _commit(ports, held, action, content)
+    if sending is None or not committed or declared is None:
+        return sending
+    ports.point("dispatching")
+    async with renewed(ports, sending):
+        said = await _call(ports, declared, action)
+    ports.point("dispatched")
+    result = await keep_said(ports, sending, action, said)
+    ports.point("action_done")
+    return result
+
+
+async def _commit(ports: Ports, held: Held, action: Action, content: str | None) -> tuple[Held | None, bool]:
+    """The held job and whether `dispatching` was committed; every condition is checked in that transaction."""
+    committed = False
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        nonlocal committed
+        committed = False
+        now = ports.clock.now()
+        row = tx.action(action.id)
+        if row is None or row.state is not ActionState.APPROVED or row.arguments != action.arguments:
+            return replace(job, due_at=now), ()
+        if tx.actions_stopped_at(job.workspace) is not None:
+            return replace(job, due_at=now + ports.timings.unloaded_probe), ()
+        why = why_void(tx, ports, job, row, content)
+        if why is not None:
+            return _void(tx, job, row, why, now)
+        told = _begin(job, now)
+        job = told[0]
+        _write(tx, ports, row, now)
+        if row.origin is Origin.MCP:
+            let_go(tx, row, now)
+        committed = True
+        data = {"action": row.id, "number": row.number, "payload_hash": row.payload_hash}
+        return job, [*told[1], Event("action.dispatched", now, "backlane", data)]
+
+    sending = await conclude(ports, held, turn, hold=True)
+    return sending, committed
+
+
+def _begin(job: Job, now: int) -> tuple[Job, list[Event]]:
+    """The job as running; it waited if its type was not loaded."""
+    if job.status is Status.RUNNING and job.phase is Phase.ACTION:
+        return job, []
+    command = Command.START if job.status is Status.QUEUED else Command.PROCEED
+    after, event = lifecycle.apply(job, command, now, phase=Phase.ACTION, actor="backlane")
+    return after, [event]
+
+
+def _write(tx: Transaction, ports: Ports, action: Action, now: int) -> None:
+    sender = ports.worker.boot_id
+    tx.insert_dispatch(
+        {
+            "action_id": action.id,
+            "workspace": action.workspace,
+            "job_id": action.job_id,
+            "review_id": action.review_id,
+            "key": action.key,
+            "payload_hash": action.payload_hash,
+            "arguments": action.arguments,
+            "sender": sender,
+            "timeout": action.timeout,
+            "at": now,
+        }
+    )
+    changes = {"state": ActionState.DISPATCHING, "dispatched_at": now, "sender": sender}
+    tx.move_action(action.id, [ActionState.APPROVED], **changes)
+
+
+def _void(tx: Transaction, job: Job, action: Action, why: str, now: int) -> tuple[Job, Sequence[Event]]:
+    """The approval does not stand any more: the action is asked about anew, as it is now."""
+    cleared = {"approved_at": None, "approved_by": None, "dispatch_after": None, "review_id": None}
+    tx.move_action(action.id, [ActionState.APPROVED], state=ActionState.PROPOSED, code=why, **cleared)
+    data = {"action": action.id, "number": action.number, "origin": str(action.origin), "code": why}
+    job, told = _begin(job, now)
+    return replace(job, due_at=now), [*told, Event("action.proposed", now, "backlane", data)]
+
+
+async def _call(ports: Ports, declared: TypeAction, action: Action) -> Said:
+    """Call it. Only a receipt is success, only ActionFailed is failure; anything else is not known."""
+    limit = asyncio.timeout(action.timeout / 1000)
+    try:
+        async with limit:
+            return Said(ActionState.SUCCEEDED, receipt=await declared.run(action.arguments, action.key))
+    except MemoryError:
+        raise  # the worker's trouble; the action is found dispatching, and looked up
+    except ActionFailed as failure:
+        return Said(ActionState.FAILED, code="action_failed", words=str(failure)[:2000])
+    except asyncio.CancelledError:
+        here = asyncio.current_task()
+        if here is not None and here.cancelling() > 0:
+            raise
+        name = "CancelledError"
+    except (Exception, SystemExit) as error:
+        name = "timeout" if isinstance(error, TimeoutError) and limit.expired() else type(error).__name__
+    ports.log(f"job {action.job_id}: action {action.type} did not say whether it happened: {name}")
+    return Said(ActionState.UNKNOWN, code=name[:100])
+
+
+async def keep_said(ports: Ports, held: Held, action: Action, said: Said) -> Held | None:
+    """Keep what the call said, on the ledger; then let the job follow."""
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        now = ports.clock.now()
+        kept = tx.answer_dispatch(action.id, outcome=said.outcome, code=said.code, said=said.words, now=now)
+        if not kept:
+            return ()
+        if said.outcome is ActionState.SUCCEEDED:
+            return succeeded(tx, ports, action, said.receipt, by="receipt")
+        if said.outcome is ActionState.FAILED:
+            return did_not_happen(tx, ports, action, said.code or "action_failed", by="receipt")
+        return unknown(tx, ports, action, said.code or "unknown")
+
+    return await conclude(
+        ports, held, lambda tx, job: follow_effect(tx, ports, job, action), fact=fact, hold=True
+    )
+
+
+def follow_effect(tx: Transaction, ports: Ports, job: Job, action: Action) -> tuple[Job, Sequence[Event]]:
+    """A failed action ends the job; otherwise its next step is decided anew."""
+    now = ports.clock.now()
+    row = tx.action(action.id)
+    if row is not None and row.state is ActionState.FAILED and job.status not in TERMINAL:
+        after, event = fail(job, now, row.code or "action_failed")
+        return after, [event]
+    return replace(job, due_at=now), ()
+
+
+async def lose_effect(ports: Ports, held: Held, action: Action) -> Held | None:
+    """Whoever carried it out is gone, or its time is over: nobody knows what became of it."""
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        return unknown(tx, ports, action, "worker_lost")
+
+    now = ports.clock.now()
+    return await conclude(ports, held, lambda _, job: (replace(job, due_at=now), ()), fact=fact, hold=True)

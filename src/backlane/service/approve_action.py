@@ -1,0 +1,110 @@
+"""What a decision on an action's review leads to: approved, rejected, or new arguments under a new hash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from backlane.core import lifecycle
+from backlane.core.action import Action, ActionState, Origin
+from backlane.core.event import Event
+from backlane.core.job import Job, Phase
+from backlane.core.lifecycle import Command
+from backlane.core.storage import Row, Transaction
+from backlane.errors import InvalidRequest
+from backlane.service.access import Caller
+from backlane.service.fail import fail
+from backlane.service.ports import Ports
+from backlane.service.propose import content_of
+from backlane.service.seal import seal_action
+
+POLICY = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class EditedArguments:
+    """New arguments for an action: whole, validated, canonical."""
+
+    arguments: str
+    content: str | None
+
+
+async def edited_arguments(ports: Ports, job: Job, review: Row, edits: Any) -> EditedArguments:
+    """A reviewer's arguments as the action reads them. Raises InvalidRequest."""
+    action = await ports.store.read(lambda tx: tx.action_of_review(review["id"]))
+    job_type = ports.types.get(job.type)
+    if action is None or job_type is None:
+        raise InvalidRequest([("/edits", "the job's type is not loaded here, so nothing can check an edit")])
+    declared = None if action.origin is Origin.MCP else job_type.action(action.type)
+    if declared is None:
+        raise InvalidRequest([("/edits", "a remote call is approved or rejected as it is")])
+    if not isinstance(edits, dict):
+        raise InvalidRequest([("/edits", "must be the whole new arguments, an object")])
+    try:
+        arguments = declared.read(cast(dict[str, Any], edits))
+        return EditedArguments(arguments, await content_of(ports, declared, arguments))
+    except ValueError as error:
+        raise InvalidRequest([("/edits", str(error)[:500])]) from None
+
+
+def keep_arguments(
+    tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, edit: EditedArguments
+) -> tuple[Row, list[Event]]:
+    """Write the new arguments down: a new payload, a new hash; earlier approvals are void."""
+    action = _action(tx, review)
+    edited = replace(action, arguments=edit.arguments, content=edit.content)
+    sealed = seal_action(edited)
+    kept = {"arguments": edit.arguments, "content": edit.content, "payload_hash": sealed.hash}
+    tx.move_action(action.id, [ActionState.PROPOSED], **kept)
+    changes = {"payload": sealed.payload, "payload_hash": sealed.hash, "version": review["version"] + 1}
+    tx.change_review(review["id"], **changes)
+    return {**review, **changes}, []
+
+
+def approve_action(
+    tx: Transaction, ports: Ports, job: Job, review: Row, now: int, *, actor: str
+) -> tuple[Job, Sequence[Event]]:
+    """The action is approved; its turn comes when its undo delay is over."""
+    action = _action(tx, review)
+    after = now + action.undo
+    told = _approved(tx, action, now, after, actor=actor, review=review["id"])
+    job, event = lifecycle.apply(job, Command.ACT, now, phase=Phase.ACTION, actor=actor)
+    return replace(job, due_at=min(after, max(job.useful_until, now))), [told, event]
+
+
+def approve_by_policy(tx: Transaction, ports: Ports, job: Job, action: Action, version: str) -> Event:
+    """A policy's recorded `allow` of exactly this hash approves a low-risk write; its version is bound with it.
+
+    The job must go on as running/action in the same transaction.
+    """
+    now = ports.clock.now()
+    sealed = seal_action(replace(action, policy_version=version))
+    tx.move_action(action.id, [ActionState.PROPOSED], policy_version=version, payload_hash=sealed.hash)
+    line = {"workspace": job.workspace, "at": now, "actor": POLICY, "action": "action.allowed"}
+    data = {"job": job.id, "version": version, "payload_hash": sealed.hash}
+    tx.audit({**line, "subject": action.id, "data": data})
+    return _approved(tx, action, now, now + action.undo, actor=POLICY, review=None)
+
+
+def _approved(
+    tx: Transaction, action: Action, now: int, after: int, *, actor: str, review: str | None
+) -> Event:
+    changes = {"state": ActionState.APPROVED, "approved_at": now, "approved_by": actor}
+    tx.move_action(action.id, [ActionState.PROPOSED], dispatch_after=after, **changes)
+    data = {"action": action.id, "review": review, "until": after}
+    return Event("action.approved", now, actor, data)
+
+
+def reject_action(
+    tx: Transaction, ports: Ports, job: Job, review: Row, now: int, *, actor: str
+) -> tuple[Job, Sequence[Event]]:
+    """A rejected action ends the job; those that were carried out stay recorded."""
+    action = _action(tx, review)
+    tx.move_action(action.id, [ActionState.PROPOSED], state=ActionState.REJECTED, finished_at=now)
+    after, event = fail(job, now, "rejected", actor=actor)
+    return replace(after, review_state="rejected"), [event]
+
+
+def _action(tx: Transaction, review: Row) -> Action:
+    found = tx.action_of_review(review["id"])
+    assert found is not None, review["id"]
+    return found

@@ -1,0 +1,65 @@
+"""Finding out what became of an action: the type's lookup, then a person. It only reads; nothing is carried out."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from backlane.core.action import Action, ActionState, quiet_from
+from backlane.core.event import Event
+from backlane.core.job import Job
+from backlane.core.schedule import retry_delay
+from backlane.core.storage import Transaction
+from backlane.service.act import follow_effect
+from backlane.service.conclude import conclude
+from backlane.service.keep_effect import did_not_happen, succeeded
+from backlane.service.lease import renewed
+from backlane.service.ports import Ports
+from backlane.service.situate import Held
+
+
+async def look_up(ports: Ports, held: Held, action: Action) -> Held | None:
+    """Ask whether the key took effect. "No" proves it only after the quiet period; a broken lookup proves nothing."""
+    assert held.type is not None
+    declared = held.type.action(action.type)
+    assert declared is not None
+    asked_at = ports.clock.now()
+    broken: str | None = None
+    found = None
+    async with renewed(ports, held):
+        try:
+            async with asyncio.timeout(action.timeout / 1000):
+                found = await declared.look_up(action.key)
+        except MemoryError:
+            raise
+        except (Exception, SystemExit) as error:
+            broken = type(error).__name__
+            ports.log(f"job {action.job_id}: the lookup of action {action.type} broke: {broken}")
+    ports.point("looked_up")
+
+    def fact(tx: Transaction) -> Sequence[Event]:
+        if broken is not None:
+            return ()
+        if found is not None:
+            return succeeded(tx, ports, action, found, by="lookup")
+        if asked_at >= quiet_from(action, ports.timings.effect_slack):
+            return did_not_happen(tx, ports, action, "action_did_not_happen", by="lookup")
+        return ()
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        row = tx.action(action.id)
+        if row is not None and row.state is ActionState.UNKNOWN:
+            _again(tx, ports, row, broken is not None)
+            return replace(job, due_at=ports.clock.now()), ()
+        return follow_effect(tx, ports, job, action)
+
+    return await conclude(ports, held, turn, fact=fact, hold=True)
+
+
+def _again(tx: Transaction, ports: Ports, action: Action, broken: bool) -> None:
+    """When it is looked up again."""
+    now = ports.clock.now()
+    tries = action.looks_broken + 1 if broken else 0
+    wait = retry_delay(action.looks_broken, ports.timings, None, ports.chance()) if broken else 0
+    at = now + wait if broken else max(now, quiet_from(action, ports.timings.effect_slack))
+    kept = {"looks": action.looks + 1, "looks_broken": tries, "look_at": at}
+    tx.move_action(action.id, [ActionState.UNKNOWN], **kept)

@@ -1,0 +1,56 @@
+"""Whether an approval still stands, asked in the very transaction that commits `dispatching`."""
+
+from backlane.core.action import Action
+from backlane.core.authority import Authority
+from backlane.core.job import Job
+from backlane.core.review import Decision, is_requester
+from backlane.core.storage import Row, Transaction
+from backlane.service.approve_action import POLICY
+from backlane.service.ports import Ports
+from backlane.service.release import POLICY_VERSION
+from backlane.service.seal import seal_action
+
+
+def why_void(tx: Transaction, ports: Ports, job: Job, action: Action, content: str | None) -> str | None:
+    """Why this action may not be carried out on the approval it has; None if it may.
+
+    The bytes are sealed anew from the row, so what is dispatched is what was approved.
+    """
+    now = ports.clock.now()
+    if seal_action(action).hash != action.payload_hash:
+        return "altered"
+    if content != action.content:
+        return "content_changed"
+    if now >= action.expires_at:
+        return "approval_expired"
+    if tx.dispatch(action.id) is not None:
+        return "spent"
+    if action.review_id is None:
+        allowed = action.approved_by == POLICY and job.authority == Authority.LOW_RISK_WRITE
+        return None if allowed else "not_approved"
+    if action.policy_version != POLICY_VERSION:
+        return "policy_changed"
+    review = tx.review(action.review_id)
+    if review is None or review["state"] != "approved" or review["payload_hash"] != action.payload_hash:
+        return "not_approved"
+    return None if _standing(tx, job, review, now) >= review["quorum"] else "approver_gone"
+
+
+def _standing(tx: Transaction, job: Job, review: Row, now: int) -> int:
+    """How many of those who approved exactly these bytes may still decide it."""
+    found: set[str] = set()
+    for row in tx.decisions(review["id"]):
+        same = row["version"] == review["version"] and row["payload_hash"] == review["payload_hash"]
+        apart = review["separate"] and is_requester(job.submitted_by, job.user, row["actor"])
+        if same and row["decision"] == Decision.APPROVE and not apart and _holds(tx, row, now):
+            found.add(row["actor"])
+    return len(found)
+
+
+def _holds(tx: Transaction, decision: Row, now: int) -> bool:
+    """Whether who decided still holds the role they decided in, by a key that is valid now."""
+    for one in tx.live_roles(decision["workspace"], decision["actor"], now):
+        person = one["kind"] != "service" or one["may_decide"]
+        if person and one["role"] in (decision["role"], "admin"):
+            return True
+    return False
