@@ -1,4 +1,4 @@
-"""The invariants of live text, L1 to L3: followers have the answer, nothing follows its end, the cursor rises."""
+"""The invariants of live text, S1 to S3: followers have the answer, nothing follows its end, the cursor rises."""
 
 import hashlib
 from collections.abc import Callable, Iterator
