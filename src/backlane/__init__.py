@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backlane.app import App
     from backlane.client import AsyncClient, Client
+    from backlane.core.ports import JobView, ToolView
     from backlane.declaring import Review
     from backlane.errors import BacklaneError, CheckFailed, ToolFailed
     from backlane.fields import File, Sensitive
@@ -19,10 +20,12 @@ __all__ = [
     "CheckFailed",
     "Client",
     "File",
+    "JobView",
     "Request",
     "Review",
     "Sensitive",
     "ToolFailed",
+    "ToolView",
 ]
 
 # Read on first use, so that `backlane --help` need not load what declares job types.
@@ -37,6 +40,8 @@ _HOMES = {
     "File": "fields",
     "Sensitive": "fields",
     "Request": "request",
+    "JobView": "core.ports",
+    "ToolView": "core.ports",
 }
 
 

@@ -70,6 +70,7 @@ class OpenAIProvider:
         self._timeout = call_timeout / 1000
         self._silence = silence / 1000
         self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
+        self._text_at_most = reply_at_most
         self._files = ProviderFiles(self._calls, now)
         self._now = now
         self._pace = pace
@@ -144,7 +145,8 @@ class OpenAIProvider:
             await events.aclose()
 
     def _read(self, stream: EventStream, reader: EventReader) -> AsyncGenerator[StreamEvent]:
-        return read_events(stream, reader, silence=self._silence, frame_at_most=self._frame_at_most)
+        frame, text = self._frame_at_most, self._text_at_most
+        return read_events(stream, reader, silence=self._silence, frame_at_most=frame, text_at_most=text)
 
     def _created(self, call: CreateCall, reply: Reply) -> CreateOutcome:
         model = str(call.params.get("model") or "")

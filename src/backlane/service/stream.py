@@ -200,7 +200,9 @@ async def _broken(ports: Ports, reader: _Reader, broken: Broken) -> Held | None:
     if not await reader.commit():
         return None
     tries = 0 if reader.learned else attempt.stream_tries + 1
-    hopeless = broken.kind is Break.REFUSED or (broken.kind is Break.GAP and not reader.learned)
+    hopeless = broken.kind in (Break.REFUSED, Break.TOO_LARGE) or (
+        broken.kind is Break.GAP and not reader.learned
+    )
     lost = hopeless or tries >= TRIES_IN_VAIN
     now = ports.clock.now()
 
