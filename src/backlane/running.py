@@ -84,11 +84,15 @@ class Service:
             self.worker.exclusive = True
 
     async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything."""
+        """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything.
+
+        Interactive streams are awaited first, up to `grace` seconds: letting go of one loses its run.
+        """
         self.pump.stop()
         self.ports.streams.drain()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
+            await self.ports.streams.stayed(grace)
             await self.engine.close(grace)
             await self.carrier.give_back()
         await self.provider.close()

@@ -44,7 +44,7 @@ def app_with_parts() -> App:
     def with_files(inputs: Pictures) -> Request:
         return Request(model="gpt-6-luna", input=[inputs.text, *inputs.pictures])
 
-    @app.job("by-batch", authority="read_only", lanes=["batch", "interactive"])
+    @app.job("by-batch", authority="read_only", lanes=["batch"])
     def by_batch(inputs: Note) -> Request:
         return a_request(inputs)
 

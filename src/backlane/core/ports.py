@@ -34,12 +34,14 @@ class CreateCall:
     """One purchase: the provider's own create parameters, with our metadata already in them.
 
     `params` hold what a job type's Request asked for in the provider's words (model, input, …,
-    `text` for an output model); the adapter adds only what its lane needs.
+    `text` for an output model); the adapter adds only what its lane needs. Without `background` the run
+    lives as long as the connection that its stream comes by.
     """
 
     attempt_id: str
     account: str
     params: Mapping[str, Any]
+    background: bool = True
 
 
 class Provider(Protocol):

@@ -15,6 +15,7 @@ from backlane.core.situation import (
     Look,
     MarkUnknown,
     Plan,
+    Recover,
     RunTools,
     Send,
     Settle,
@@ -22,6 +23,9 @@ from backlane.core.situation import (
     Step,
     Wait,
 )
+
+# Where a job is whose newest run nobody knows of: sent, or, lost with its stream, at work.
+_IN_DOUBT = frozenset({Phase.PROVIDER, Phase.MODEL})
 
 
 def decide(situation: Situation, now: int) -> Step:
@@ -39,7 +43,7 @@ def decide(situation: Situation, now: int) -> Step:
     elif job.phase is Phase.SUBMISSION_UNKNOWN:
         found = attempt is not None and attempt.state is not AttemptState.UNKNOWN
         step = Adopt(attempt) if found and attempt else Wait(None)
-    elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase is Phase.PROVIDER:
+    elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase in _IN_DOUBT:
         step = _unknown(situation, attempt, now)
     elif now >= job.useful_until:
         out = attempt is not None and attempt.state is AttemptState.ACCEPTED
@@ -125,7 +129,7 @@ def _canceling(situation: Situation, now: int) -> Step:
         return Settle(attempt)
     if attempt is None or over:
         return End(ends_as)
-    if attempt.state is AttemptState.UNKNOWN:
+    if attempt.state is AttemptState.UNKNOWN and not _was_lost(attempt):
         return Wait(asked_at + situation.timings.cancel_wait)
     if attempt.state is AttemptState.ACCEPTED:
         at = attempt.look_at or 0
@@ -136,13 +140,23 @@ def _canceling(situation: Situation, now: int) -> Step:
 
 
 def _unknown(situation: Situation, attempt: Attempt, now: int) -> Step:
-    since = attempt.unknown_at or attempt.planned_at
-    if now < since + situation.timings.unknown_wait:
-        return Wait(since + situation.timings.unknown_wait)
+    waited = (attempt.unknown_at or attempt.planned_at) + situation.timings.unknown_wait
+    if situation.job.phase is Phase.MODEL:
+        return Recover(attempt)
+    if now < waited:
+        return Wait(waited)
+    if _was_lost(attempt) and (attempt.looked_at or 0) < waited and now < situation.job.useful_until:
+        # It may have ended in the meantime.
+        return Recover(attempt) if now >= (attempt.look_at or 0) else Wait(attempt.look_at)
     may_rebuy = situation.rebuy and not situation.rebought and not situation.over_budget
     if may_rebuy and now < situation.job.useful_until and situation.type_loaded:
         return Plan(AttemptReason.REBUY)
     return AskPerson(attempt)
+
+
+def _was_lost(attempt: Attempt) -> bool:
+    """Whether an unknown run was lost with its stream: its id is known, and no reply will come."""
+    return attempt.interactive and attempt.provider_response_id is not None
 
 
 _NEXT_REASON = {
@@ -185,10 +199,14 @@ def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
     return _purchase(situation, now, AttemptReason.NEXT_TURN)
 
 
-def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look | Wait:
+def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look | Recover | Wait:
     """Read the live stream of a run that has one, where there is room; look at any other."""
+    if attempt.interactive and situation.stream_held:
+        return Follow(attempt)
     if now < (attempt.look_at or 0):
         return Wait(attempt.look_at)
+    if attempt.interactive:
+        return Recover(attempt)
     streams = situation.job.live and attempt.stream_state == "open" and situation.stream_room
     return Follow(attempt) if streams else Look(attempt)
 

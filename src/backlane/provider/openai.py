@@ -10,11 +10,14 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from backlane.core.outcome import (
+    Accepted,
     CitedFile,
     CreateOutcome,
+    Failed,
     FileBytes,
     FileLost,
     FileOutcome,
+    Finished,
     Gone,
     LookOutcome,
     NotSent,
@@ -23,16 +26,18 @@ from backlane.core.outcome import (
     When,
 )
 from backlane.core.ports import CreateCall
-from backlane.core.stream import Break, Broken, StreamEvent, Streaming
+from backlane.core.stream import Break, Broken, Ended, StreamEvent, Streaming
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls, EventStream
 from backlane.provider.pace import Pace, poll_after, retry_after
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
-from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, read_events
+from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, only, read_events
 
 _NO_ID = Gone("that is not the id of a run")
 # How much of one event of a stream is read, bytes; a run that ends with more is looked at.
 _FRAME_AT_MOST = 4_000_000
+# The lane decides about these, whatever a job type passes.
+_OURS = frozenset({"background", "stream", "stream_options"})
 
 
 class OpenAIProvider:
@@ -83,7 +88,7 @@ class OpenAIProvider:
 
     async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
         """Buy a run, once, and stream it; a stream that breaks before it names the run tells nothing."""
-        content = _encoded(call.params, stream=True)
+        content = _encoded(call.params, stream=True, background=call.background)
         if content is None:
             return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
         try:
@@ -93,7 +98,12 @@ class OpenAIProvider:
                     return await self._begun(call, found)
         except TimeoutError:
             return Unknown("timeout", "the provider did not answer in time")
-        return self._created(call, found) if isinstance(found, Reply) else found
+        if not isinstance(found, Reply):
+            return found
+        made = self._created(call, found)
+        if isinstance(made, Accepted) and made.ended and not call.background:
+            return _whole(made, found)
+        return made
 
     async def _begun(self, call: CreateCall, stream: EventStream) -> Streaming | Unknown:
         self._pace.saw_create(call.account, str(call.params.get("model") or ""), stream.headers)
@@ -220,12 +230,20 @@ class OpenAIProvider:
         return poll_after(reply.headers) or retry_after(reply.headers, self._now())
 
 
-def _encoded(params: Mapping[str, Any], *, stream: bool = False) -> bytes | None:
+def _whole(made: Accepted, reply: Reply) -> Accepted | Streaming:
+    """A run that was answered whole instead of streamed; some servers keep it for nobody to look at."""
+    outcome = wire.observed(parse(reply.body), made.response_id, None)
+    if not isinstance(outcome, Finished | Failed):
+        return made
+    return Streaming(made, None, only(Ended(outcome, None)))
+
+
+def _encoded(params: Mapping[str, Any], *, stream: bool = False, background: bool = True) -> bytes | None:
     """The create's body as it goes out; None if it cannot be written as JSON."""
-    ours: dict[str, Any] = {"background": True}
+    ours: dict[str, Any] = {"background": True} if background else {}
     if stream:
         ours |= {"stream": True, "stream_options": {"include_obfuscation": False}}
-    body = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
+    body = {name: value for name, value in params.items() if name not in _OURS}
     try:
         whole = json.dumps({**body, **ours}, ensure_ascii=False, allow_nan=False)
         return whole.encode()

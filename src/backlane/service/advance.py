@@ -20,6 +20,7 @@ from backlane.core.situation import (
     Look,
     MarkUnknown,
     Plan,
+    Recover,
     RunTools,
     Send,
     Settle,
@@ -35,6 +36,7 @@ from backlane.service.fail import drop_planned, failed
 from backlane.service.observe import cancel_run, look
 from backlane.service.ports import Ports
 from backlane.service.purchase import mark_unknown, plan, send
+from backlane.service.recover import recover
 from backlane.service.release import close_open_review, open_unknown_review
 from backlane.service.restore import doubt
 from backlane.service.settle import end, settle_kept, with_response
@@ -71,6 +73,8 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
             return await look(ports, held, attempt)
         case Follow(attempt):
             return await follow_live(ports, held, attempt)
+        case Recover(attempt):
+            return await recover(ports, held, attempt)
         case CancelRun(attempt):
             return await cancel_run(ports, held, attempt)
         case Settle(attempt):

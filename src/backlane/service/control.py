@@ -181,7 +181,7 @@ def _resolved(
     if choice == "give_up":
         after, event = fail(job, now, "submission_given_up", actor=actor)
         return after, [event]
-    told = [] if found is None else keep_accepted(tx, attempt.id, found[0], found[1], now, look_at=now)
+    told = [] if found is None else _found(tx, attempt, found[0], found[1], now)
     phase = Phase.READY if found is None else Phase.PROVIDER
     after, event = lifecycle.apply(
         job, Command.REQUEUE, now, phase=phase, actor=actor, data={"choice": choice}
@@ -189,6 +189,15 @@ def _resolved(
     response_id = after.provider_response_id if found is None else found[0]
     after = replace(after, due_at=now, wait_until=None, provider_response_id=response_id)
     return after, [*told, event]
+
+
+def _found(tx: Transaction, attempt: Attempt, response_id: str, status: str, now: int) -> list[Event]:
+    """The run, to be followed (again): one that was lost with its stream has its id already."""
+    if attempt.provider_response_id != response_id:
+        return keep_accepted(tx, attempt.id, response_id, status, now, look_at=now)
+    tx.move_attempt(attempt.id, [AttemptState.UNKNOWN], state=AttemptState.ACCEPTED, look_at=now)
+    data = {"attempt": attempt.id, "provider_response_id": response_id, "status": status}
+    return [Event("attempt.adopted", now, "provider", data)]
 
 
 def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:

@@ -21,6 +21,7 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
+    `background` says whether the provider account has background mode.
     `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
     `streams` are the live streams this worker reads; `point` marks named places where a test may stop the process.
     """
@@ -36,6 +37,7 @@ class Ports:
     worker: Worker
     provider_account: str = "default"
     simulated: bool = False
+    background: bool = True
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
     timings: Timings = field(default_factory=Timings)

@@ -30,6 +30,8 @@ from backlane.service.situate import Held
 from backlane.service.take_turns import forgotten, keep_turn, turned
 
 _ACTOR = "backlane"
+# A worker whose streams are full is asked again after so long, milliseconds.
+_NO_ROOM = 1_000
 
 
 async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
@@ -58,6 +60,8 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
     if wait > 0:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
+    if attempt.interactive and not ports.streams.has_room(attempt.id):
+        return await put_off(ports, held, ports.clock.now() + _NO_ROOM, Phase.CAPACITY, "streams_full")
     sending = await _commit_sending(ports, held, attempt, params.get("model"))
     if sending is None:
         return None
@@ -67,7 +71,7 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         "backlane_job": held.job.id,
         "backlane_attempt": attempt.id,
     }
-    call = CreateCall(attempt.id, attempt.provider_account, params)
+    call = CreateCall(attempt.id, attempt.provider_account, params, background=not attempt.interactive)
     try:
         async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
             buy = ports.provider.open_stream if held.job.live else ports.provider.create

@@ -69,6 +69,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         calls_open=calls.count("called"),
         incident_until=None if incident is None else incident["probe_at"],
         stream_room=newest is not None and ports.streams.has_room(newest.id),
+        stream_held=newest is not None and ports.streams.holds(newest.id),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"

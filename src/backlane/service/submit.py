@@ -12,7 +12,7 @@ from backlane.core import lifecycle
 from backlane.core.authority import gate_for
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase, Status
-from backlane.core.lane import chosen, verdicts
+from backlane.core.lane import Lane, chosen, verdicts
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
@@ -130,8 +130,9 @@ def prepare(
     inputs = job_type.read_inputs(submission.inputs)
     now = ports.clock.now()
     times = _times(job_type, submission, now)
-    rows = verdicts(job_type.lanes, submission.lane)
-    lane = chosen(rows)
+    rebuys = job_type.if_unknown == "rebuy"
+    rows = verdicts(job_type.lanes, submission.lane, background=ports.background, rebuys=rebuys)
+    lane = chosen(rows, job_type.lanes)
     if lane is None:
         reasons = "; ".join(f"{row['lane']}: {row['reason']}" for row in rows)
         raise NotAvailable(f"No lane can take this job: {reasons}.", lane_reasons=rows)
@@ -225,7 +226,8 @@ def _job(
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
         raise RoleRequired("Only service keys and admins may submit for another user.")
-    live = _live(job_type, submission)
+    # Text of the interactive lane always comes as it is written.
+    live = _live(job_type, submission) or lane == Lane.INTERACTIVE
     if submission.window not in (None, "soonest"):
         raise NotAvailable(f"The window {submission.window} is not available in this version.")
     return Job(
