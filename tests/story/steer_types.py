@@ -13,11 +13,11 @@ from tests.values import Digest, Note
 
 WORDS: dict[str, Any] = {
     "queued_seconds": 0.02,
-    "running_seconds": 0.6,
+    "running_seconds": 0.3,
     "text": "Otters rest — float on their backs 🦦 in kelp. " * 6,
 }
 # Long enough to be met in the middle.
-SLOW = {**WORDS, "running_seconds": 60.0}
+SLOW = {**WORDS, "running_seconds": 6.0}
 
 
 def _ask(inputs: Note, **more: Any) -> Request:

@@ -39,7 +39,7 @@ def waits_for_operator(view: dict[str, Any]) -> bool:
 
 async def test_an_interactive_job_streams_in_the_foreground_and_says_what_is_weaker(steering: Place) -> None:
     ana = await steering.caller()
-    script(steering, {**WORDS, "running_seconds": 4.0})
+    script(steering, {**WORDS, "running_seconds": 0.6})
     job = await submitted(steering, ana, "chat")
     view = await finished(steering, ana, job)
     told = await events(steering, ana, job.id)
@@ -146,7 +146,7 @@ async def test_a_run_that_ended_after_its_stream_had_broken_is_found_by_a_look(
     steering: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana = await steering.caller()
-    script(steering, {**WORDS, "running_seconds": 3.0})
+    script(steering, {**WORDS, "running_seconds": 0.3})
     fault(steering, "end_stream_early", after=9)
     # The server goes on although the connection is gone, as some do; until its end it shows no such run.
     monkeypatch.setattr(steering.simulator.world, "abandon", lambda run: None)
@@ -213,7 +213,7 @@ async def test_a_worker_killed_in_the_middle_asks_or_buys_once_more(
     outside: Place, tmp_path: Path, name: str, count: int
 ) -> None:
     ana = await outside.caller()
-    script(outside, {**WORDS, "running_seconds": 8.0}, times=None)
+    script(outside, {**WORDS, "running_seconds": 1.5}, times=None)
     job = await submitted(outside, ana, name)
     assert await work(outside, tmp_path, "delta:3") == -signal.SIGKILL
     assert creates(outside) == 1
@@ -234,7 +234,7 @@ async def test_a_worker_killed_in_the_middle_asks_or_buys_once_more(
 
 async def test_a_stopping_worker_lets_an_interactive_run_end_first(steering: Place) -> None:
     ana = await steering.caller()
-    script(steering, {**WORDS, "running_seconds": 16.0})
+    script(steering, {**WORDS, "running_seconds": 1.5})
     job = await chatting(steering, ana)
     service = steering.service
     service.pump.stop()
