@@ -246,6 +246,23 @@ def resolve(
         return _changed(client.resolve(job_id, choice, **known), as_json)
 
 
+def message(job_id: str, text: str, *, as_json: _Json = False) -> int:
+    """Say something to a job, running or ended: backlane message job_… "Shorter, please."
+
+    Parameters
+    ----------
+    job_id: the job's id.
+    text: what you say; - reads it from standard input.
+    as_json: print JSON.
+    """
+    words = sys.stdin.read() if text == "-" else text
+    with _client() as client:
+        job = client.message(job_id, words)
+    if job.id != job_id:
+        say(f"that job had ended; {job.id} goes on from it")
+    return _changed(job, as_json)
+
+
 def _changed(job: "JobHandle", as_json: bool) -> int:
     if as_json:
         put_json(dict(job.data))

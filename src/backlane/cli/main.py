@@ -31,6 +31,7 @@ for command in (
     jobs.cancel,
     jobs.retry,
     jobs.resolve,
+    jobs.message,
     jobs.reviews,
 ):
     app.command(command)

@@ -80,6 +80,13 @@ class Recover:
 
 
 @dataclass(frozen=True, slots=True)
+class Steer:
+    """Stop the turn that a person's words overtook."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRun:
     """Cancel the run at the provider and see what became of it."""
 
@@ -150,6 +157,6 @@ class Wait:
 
 
 Step = (
-    Plan | Send | MarkUnknown | Look | Follow | Recover | CancelRun | Settle | Check | RunTools | Adopt | AskPerson
-    | Fail | BeginExpiry | End | Wait
+    Plan | Send | MarkUnknown | Look | Follow | Recover | Steer | CancelRun | Settle | Check | RunTools | Adopt
+    | AskPerson | Fail | BeginExpiry | End | Wait
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """What to do next with a job. Pure: a situation and a time in, one step out; it never does anything."""
 
-from backlane.core.job import RESTORED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.job import RESTORED, STEERED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.schedule import Timings
 from backlane.core.situation import (
@@ -20,6 +20,7 @@ from backlane.core.situation import (
     Send,
     Settle,
     Situation,
+    Steer,
     Step,
     Wait,
 )
@@ -176,6 +177,9 @@ def _open(situation: Situation, now: int) -> Step:
     if job.status is Status.NEEDS_REVIEW:
         return Wait(None)
     if attempt is not None:
+        steered = _steered(situation, attempt, now)
+        if steered is not None:
+            return steered
         if attempt.state is AttemptState.ACCEPTED:
             return _observe(situation, attempt, now)
         if attempt.state is AttemptState.COMPLETED:
@@ -188,6 +192,27 @@ def _open(situation: Situation, now: int) -> Step:
         if situation.answer_kept:
             return Settle(attempt)
     return _purchase(situation, now)
+
+
+# What a person's words stop: a run at work, or one that was not sent yet.
+_OVERTAKEN = frozenset({AttemptState.ACCEPTED, AttemptState.PLANNED})
+
+
+def _steered(situation: Situation, attempt: Attempt, now: int) -> Step | None:
+    """A person has spoken: the running turn is stopped first, then the next one is bought."""
+    job = situation.job
+    if attempt.state is AttemptState.CANCELED and attempt.code == STEERED:
+        if job.phase in _IN_DOUBT:
+            return Steer(attempt)
+        return _purchase(situation, now, AttemptReason.NEXT_TURN)
+    if situation.messages == 0:
+        return None
+    if attempt.state in _OVERTAKEN:
+        return Steer(attempt)
+    answered = attempt.state is AttemptState.COMPLETED and situation.calls == 0
+    if answered and (job.status, job.phase) == (Status.QUEUED, Phase.READY):
+        return _purchase(situation, now, AttemptReason.NEXT_TURN)
+    return None
 
 
 def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:

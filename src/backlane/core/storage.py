@@ -9,6 +9,7 @@ from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
 from backlane.core.storage_live import LiveTransaction
+from backlane.core.storage_messages import MessageTransaction
 from backlane.core.storage_tools import ToolTransaction
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(LiveTransaction, ToolTransaction, Protocol):
+class Transaction(LiveTransaction, ToolTransaction, MessageTransaction, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs

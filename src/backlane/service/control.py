@@ -23,13 +23,18 @@ from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
 _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
 
 
-def _permit(ports: Ports, caller: Caller, job: Job, verb: str) -> None:
-    """Raises RoleRequired where the verb is others' to use, NotAllowed where the job's status forbids it."""
+def permit(ports: Ports, caller: Caller, job: Job, verb: str) -> None:
+    """Whether the caller may use the verb on the job now.
+
+    Raises RoleRequired where the verb is others' to use, NotAllowed where the job's status forbids it.
+    """
     job_type = ports.types.get(job.type)
     may = lifecycle.allowed(job, relation(caller, job), job_type.who_may_cancel if job_type else "requester")
     if verb in may:
         return
-    if lifecycle.allows(verb, job.status, job.phase) or not lifecycle.VERBS[verb].who & relation(caller, job):
+    if lifecycle.allows(verb, job.status, job.phase, job.lane) or not lifecycle.VERBS[verb].who & relation(
+        caller, job
+    ):
         raise RoleRequired(f"Your role may not {verb} this job.")
     where = job.status if job.phase is None else f"{job.status}/{job.phase}"
     raise NotAllowed(where, verb, may)
@@ -42,7 +47,7 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
         job = visible(tx, caller, tx.job(job_id, lock=True))
         if job.phase is Phase.CANCELING and job.ends_as == "canceled":
             return job
-        _permit(ports, caller, job, "cancel")
+        permit(ports, caller, job, "cancel")
         now = ports.clock.now()
         attempts = tx.attempts(job_id)
         newest = newest_of(attempts)
@@ -94,7 +99,7 @@ async def retry(
 
     def body(tx: Transaction) -> tuple[Job, bool]:
         old = visible(tx, caller, tx.job(job_id, lock=True))
-        _permit(ports, caller, old, "retry")
+        permit(ports, caller, old, "retry")
         if old.retried_as is not None:
             known = tx.job(old.retried_as)
             assert known is not None
@@ -202,7 +207,7 @@ def _found(tx: Transaction, attempt: Attempt, response_id: str, status: str, now
 
 def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:
     job = visible(tx, caller, tx.job(job_id, lock=True))
-    _permit(ports, caller, job, "resolve")
+    permit(ports, caller, job, "resolve")
     attempts = tx.attempts(job_id)
     newest = newest_of(attempts)
     if job.status is not Status.NEEDS_REVIEW or newest is None or newest.state not in IN_DOUBT:

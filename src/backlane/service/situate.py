@@ -48,7 +48,9 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     is_open = job.status not in TERMINAL
     ended = newest is not None and newest.state is AttemptState.COMPLETED
     calls = tx.tool_states(newest.id) if is_open and ended and newest else []
-    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls))
+    # Only an interactive job is spoken to while it is open; whatever else was said came with its first turn.
+    spoken = len(tx.waiting_messages(job.id)) if is_open and job.lane == "interactive" else 0
+    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls) or spoken > 0)
     incident = tx.incident(job.provider_account, job.lane) if buys else None
     situation = Situation(
         job=job,
@@ -66,6 +68,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
         calls=len(calls),
+        messages=spoken,
         calls_open=calls.count("called"),
         incident_until=None if incident is None else incident["probe_at"],
         stream_room=newest is not None and ports.streams.has_room(newest.id),

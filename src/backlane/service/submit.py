@@ -49,9 +49,13 @@ FIRST_EVENTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a retried job hands on: its gate is never looser than before."""
+    """What a retried job hands on: its gate is never looser than before.
+
+    With `continues` the new job goes on from the old one, in place of standing for it.
+    """
 
     retry_of: Job
+    continues: bool = False
 
 
 async def submit(
@@ -63,17 +67,17 @@ async def submit(
     """
     if key is not None:
         # A repeated request gets its job even if it could not be made any more: its type may be gone by now.
-        known = await ports.store.read(lambda tx: _known(tx, caller, key, body_hash))
+        known = await ports.store.read(lambda tx: known_job(tx, caller, key, body_hash))
         if known is not None:
             return known, False
     job, inputs, first = prepare(ports, caller, submission)
 
     def body(tx: Transaction) -> tuple[Job, bool]:
-        known = None if key is None else _known(tx, caller, key, body_hash)
+        known = None if key is None else known_job(tx, caller, key, body_hash)
         if known is not None:
             return known, False
         tx.insert_job(job, inputs, first)
-        if key is not None and not tx.use_key(_key_row(caller, key, body_hash, job)):
+        if key is not None and not tx.use_key(key_row(caller, key, body_hash, job)):
             raise _TakenMeanwhile
         return job, True
 
@@ -91,7 +95,8 @@ class _TakenMeanwhile(Exception):
     """Another request with the same key committed first: take its job instead."""
 
 
-def _key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, Any]:
+def key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, Any]:
+    """The row that says what an idempotency key made."""
     return {
         "workspace": caller.workspace,
         "submitted_by": caller.name,
@@ -102,7 +107,7 @@ def _key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, An
     }
 
 
-def _known(tx: Transaction, caller: Caller, key: str, body_hash: str) -> Job | None:
+def known_job(tx: Transaction, caller: Caller, key: str, body_hash: str) -> Job | None:
     """The job this key made before. Raises IdempotencyConflict if it was for another body."""
     used = tx.used_key(caller.workspace, caller.name, key)
     if used is None:
@@ -145,9 +150,12 @@ def prepare(
         gate=gate,
         inputs_digest=sha256_hex(stored.encode()),
         summary=job_type.summarize(inputs),
-        retry_of=lineage.retry_of.id if lineage else None,
+        retry_of=lineage.retry_of.id if lineage and not lineage.continues else None,
+        continues=lineage.retry_of.id if lineage and lineage.continues else None,
     )
     data = {"type": job.type, "lane": lane, "retry_of": job.retry_of}
+    if job.continues is not None:
+        data["continues"] = job.continues
     job, submitted = lifecycle.apply(
         job, Command.SUBMIT, now, phase=Phase.READY, actor=caller.name, data=data
     )

@@ -16,6 +16,7 @@ from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import job_of
 from backlane.store.records_live import LiveRecords
+from backlane.store.records_messages import MessageRecords
 from backlane.store.records_tools import ToolRecords
 from backlane.store.searching import NEWEST_ENDS, job_search, review_search
 from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes, reviews
@@ -23,7 +24,7 @@ from backlane.store.tables import answers, artifacts, cost_lines, durations, ide
 T = TypeVar("T")
 
 
-class Records(LiveRecords, ToolRecords):
+class Records(LiveRecords, ToolRecords, MessageRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
