@@ -298,7 +298,7 @@ async def test_only_the_requester_speaks_and_only_where_somebody_listens(steerin
     assert view["allowed"] == ["cancel"]
     with pytest.raises(NotAllowed) as refused:
         await say(steering, ana, job.id)
-    assert refused.value.members["allowed"] == ["cancel"]
+    assert refused.value.extra["allowed"] == ["cancel"]
     with pytest.raises(RoleRequired):
         await say(steering, olga, job.id)
     with pytest.raises(NotFound):
