@@ -18,7 +18,8 @@ from benchmarks.polling_script import INPUTS, TYPE
 from benchmarks.processes import CLI, Server, environment, make_key, run, service_environment, serving, usage
 
 
-def _control(simulator: Server, path: str, body: Any) -> Any:
+def control(simulator: Server, path: str, body: Any) -> Any:
+    """One call of the simulator's control surface; a body makes it an order."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
     request = urllib.request.Request(f"{simulator.url}/_sim/{path}", data, headers)
@@ -26,10 +27,10 @@ def _control(simulator: Server, path: str, body: Any) -> Any:
         return json.load(reply)
 
 
-def _prepare(simulator: Server, shortest: float, longest: float) -> None:
+def prepare(simulator: Server, shortest: float, longest: float) -> None:
     """The same runs for every contender: the seed decides their lengths in the order of the creates."""
-    _control(simulator, "reset", {})
-    _control(simulator, "profile", {"running_seconds": [shortest, longest], "queued_seconds": [0.1, 0.5]})
+    control(simulator, "reset", {})
+    control(simulator, "profile", {"running_seconds": [shortest, longest], "queued_seconds": [0.1, 0.5]})
 
 
 async def submit_all(port: int, key: str, jobs: int) -> None:
@@ -51,7 +52,7 @@ async def submit_all(port: int, key: str, jobs: int) -> None:
     writer.close()
 
 
-def _await_all(database: Path, jobs: int, until: float) -> None:
+def await_all(database: Path, jobs: int, until: float) -> None:
     """Watch the file from outside, so that waiting costs the service nothing."""
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         while time.monotonic() < until:
@@ -70,20 +71,20 @@ def _backlane(simulator: Server, jobs: int, longest: float) -> Sample:
         key = make_key(settings)
         with serving([*CLI, "serve"], settings, "/readyz") as service:
             # The scripts import the SDK before they count; Backlane does so at its first job.
-            _prepare(simulator, 0.1, 0.1)
+            prepare(simulator, 0.1, 0.1)
             asyncio.run(submit_all(service.port, key, 1))
-            _await_all(Path(name) / "backlane.db", 1, time.monotonic() + 30)
-            _prepare(simulator, 10.0, longest)
+            await_all(Path(name) / "backlane.db", 1, time.monotonic() + 30)
+            prepare(simulator, 10.0, longest)
             before, begun = usage(service.pid), time.monotonic()
             asyncio.run(submit_all(service.port, key, jobs))
-            _await_all(Path(name) / "backlane.db", jobs + 1, begun + longest * 2 + 60)
+            await_all(Path(name) / "backlane.db", jobs + 1, begun + longest * 2 + 60)
             after, ended = usage(service.pid), time.monotonic()
-    looks = _control(simulator, "stats", None)["retrieves"] / jobs
+    looks = control(simulator, "stats", None)["retrieves"] / jobs
     return _per_job(after.cpu_seconds - before.cpu_seconds, ended - begun, looks, after.rss_mib, jobs)
 
 
 def _script(schedule: str, simulator: Server, jobs: int, longest: float) -> Sample:
-    _prepare(simulator, 10.0, longest)
+    prepare(simulator, 10.0, longest)
     orders = ["-m", "benchmarks.polling_script", schedule, f"{simulator.url}/v1", str(jobs)]
     told = json.loads(run(orders, environment()))
     return _per_job(told["cpu_seconds"], told["wall_seconds"], told["looks_per_job"], told["rss_mib"], jobs)

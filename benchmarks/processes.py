@@ -90,9 +90,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(arguments: Sequence[str], settings: Mapping[str, str], ready: str) -> Generator[Server]:
+def serving(
+    arguments: Sequence[str], settings: Mapping[str, str], ready: str, *, port: int | None = None
+) -> Generator[Server]:
     """A Python command as a server on a port of its own (`--port`), once `ready` answers; ended afterwards."""
-    port, begun = free_port(), time.perf_counter()
+    port, begun = port or free_port(), time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments, "--port", str(port)],
         env=dict(settings), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

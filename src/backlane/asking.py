@@ -3,8 +3,9 @@
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 M = TypeVar("M", bound="BaseModel")
+_PIECE = 262_144
 ENDED = frozenset({"completed", "failed", "canceled", "expired"})
 
 
@@ -43,6 +45,18 @@ class JobHandle:
 
 
 @dataclass(frozen=True, slots=True)
+class FileHandle:
+    """An uploaded file as the service answered it; its `id` is what a `File` input takes."""
+
+    data: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The file's id, `art_…`."""
+        return str(self.data["id"])
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One request, for either face."""
 
@@ -51,6 +65,7 @@ class Ask:
     body: Mapping[str, Any] | None = None
     query: Mapping[str, str] | None = None
     headers: Mapping[str, str] | None = None
+    content: Path | bytes | None = None
 
 
 def submit_request(
@@ -78,9 +93,51 @@ def message_request(job_id: str, text: str, key: str | None) -> Ask:
 
 
 def events_request(job_id: str, after: int) -> Ask:
-    return Ask(
-        "GET", f"/v1/jobs/{quote(job_id, safe='')}/events", query={"after": str(after), "limit": "200"}
-    )
+    """A job's events after a number, as an event stream."""
+    path = f"/v1/jobs/{quote(job_id, safe='')}/events"
+    return Ask("GET", path, query={"after": str(after)}, headers={"Accept": "text/event-stream"})
+
+
+class EventLines:
+    """Events out of an event stream's bytes, as they come; one that is not whole is none."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[dict[str, Any]]:
+        """The events that this piece ends."""
+        *whole, self._rest = (self._rest + chunk).split(b"\n\n")
+        found = [[line[6:] for line in one.split(b"\n") if line.startswith(b"data: ")] for one in whole]
+        return [json.loads(b"\n".join(lines)) for lines in found if lines]
+
+
+TRIES = 40
+# Who watches waits a minute for a service that restarts.
+WATCH_TRIES = 240
+
+
+class Patience:
+    """How often a service that restarts is asked again: it is no error to someone who waits."""
+
+    def __init__(self, tries: int = TRIES) -> None:
+        self._tries = self._left = tries
+
+    def renewed(self, seq: int) -> int:
+        """The service answered, with this event: it may restart as often again."""
+        self._left = self._tries
+        return seq
+
+    def spend(self, error: ServiceError) -> None:
+        """One try went in vain. Raises the error after the last, and where the next would go the same way."""
+        self._left -= 1
+        passing = isinstance(error, ServiceUnreachable) or error.status in (502, 503)
+        if self._left <= 0 or not passing:
+            raise error
+
+
+def is_over(job: Mapping[str, Any], after: int) -> bool:
+    """Whether a job has ended and its event of this number is its last."""
+    return job["status"] in ENDED and job["progress"]["seq"] <= after
 
 
 def service_error(response: "httpx2.Response") -> ServiceError:
@@ -124,3 +181,37 @@ class Target:
 def content_request(artifact_id: str) -> Ask:
     """An artifact's bytes."""
     return Ask("GET", f"/v1/artifacts/{quote(artifact_id, safe='')}/content")
+
+
+def upload_request(source: "str | Path | bytes", name: str | None, media_type: str | None) -> Ask:
+    """A file on its way in. Raises ServiceError for one that cannot be read."""
+    if isinstance(source, bytes):
+        content, size = source, len(source)
+    else:
+        content = Path(source)
+        try:
+            size = content.stat().st_size
+        except OSError as error:
+            raise ServiceError(f"cannot read {content}: {error.strerror}") from None
+        name = name or content.name
+    headers = {"Content-Length": str(size), "Content-Type": media_type or "application/octet-stream"}
+    return Ask("POST", "/v1/files", query={"name": name} if name else None, headers=headers, content=content)
+
+
+def pieces(content: "Path | bytes") -> Iterator[bytes]:
+    """A file's bytes, some at a time, read anew at each asking. Raises ServiceError."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    try:
+        with content.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+    except OSError as error:
+        raise ServiceError(f"cannot read {content}: {error.strerror}") from None
+
+
+async def awaited_pieces(content: "Path | bytes") -> AsyncIterator[bytes]:
+    """The same for asyncio."""
+    for piece in pieces(content):
+        yield piece

@@ -3,29 +3,37 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from backlane.asking import (
-    ENDED,
+    TRIES,
+    WATCH_TRIES,
     Ask,
+    EventLines,
+    FileHandle,
     JobHandle,
+    Patience,
     Target,
+    awaited_pieces,
     content_request,
     events_request,
     is_done,
+    is_over,
     job_request,
     message_request,
+    pieces,
     result_id,
     service_error,
     submit_request,
+    upload_request,
 )
-from backlane.errors import ServiceError, ServiceUnreachable, WaitTimeout
+from backlane.errors import ServiceError, WaitTimeout
 
 if TYPE_CHECKING:
     import httpx2
 
-_TRIES = 40
 _PAUSE = 0.25
 
 
@@ -81,6 +89,16 @@ class Client:
         ask = submit_request(type, inputs, idempotency_key, wait, options)
         return JobHandle(self._patiently(lambda: self._send(ask).json(), 3))
 
+    def upload(
+        self, source: str | Path | bytes, *, name: str | None = None, media_type: str | None = None
+    ) -> FileHandle:
+        """Send in a file, a path or its bytes; its `id` is what a `File` input takes.
+
+        Raises ServiceError with the reason for one that the service does not take.
+        """
+        ask = upload_request(source, name, media_type)
+        return FileHandle(self._patiently(lambda: self._send(ask).json(), 3))
+
     def get(self, job_id: str) -> JobHandle:
         """One job, with its result's text once it has one."""
         return self._with_text(self._send(job_request(job_id)).json())
@@ -123,19 +141,32 @@ class Client:
             time.sleep(_PAUSE)
 
     def watch(self, job_id: str, *, after: int = 0) -> Generator[dict[str, Any]]:
-        """A job's events, each once and in order, until it is terminal; reconnects by itself."""
+        """A job's events as they come, each once and in order, until it is terminal; reconnects by itself."""
+        patience = Patience(WATCH_TRIES)
         while True:
-            ask = events_request(job_id, after)
-            page = self._patiently(lambda ask=ask: self._send(ask).json()["data"])
-            for event in page:
-                after = event["seq"]
-                yield event
-            if page:
-                continue
-            job = self._patiently(lambda: self._send(job_request(job_id)).json())
-            if job["status"] in ENDED and job["progress"]["seq"] == after:
-                return
+            try:
+                for event in self._events(events_request(job_id, after)):
+                    after = patience.renewed(event["seq"])
+                    yield event
+                if is_over(self._send(job_request(job_id)).json(), after):
+                    return
+            except ServiceError as error:
+                patience.spend(error)
             time.sleep(_PAUSE)
+
+    def _events(self, ask: Ask) -> Generator[dict[str, Any]]:
+        import httpx2
+
+        lines = EventLines()
+        try:
+            with self._http.stream(ask.method, ask.path, params=ask.query, headers=ask.headers) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise service_error(response)
+                for chunk in response.iter_bytes():
+                    yield from lines.feed(chunk)
+        except httpx2.TransportError as error:
+            raise self._target.unreachable(error) from error
 
     def _with_text(self, job: Mapping[str, Any]) -> JobHandle:
         artifact = result_id(job)
@@ -144,9 +175,10 @@ class Client:
     def _send(self, ask: Ask) -> "httpx2.Response":
         import httpx2
 
+        content = None if ask.content is None else pieces(ask.content)
         try:
             response = self._http.request(
-                ask.method, ask.path, json=ask.body, params=ask.query, headers=ask.headers
+                ask.method, ask.path, json=ask.body, content=content, params=ask.query, headers=ask.headers
             )
         except httpx2.TransportError as error:
             raise self._target.unreachable(error) from error
@@ -154,21 +186,15 @@ class Client:
             raise service_error(response)
         return response
 
-    def _patiently(self, ask: Callable[[], Any], tries: int = _TRIES) -> Any:
+    def _patiently(self, ask: Callable[[], Any], tries: int = TRIES) -> Any:
         """A service that restarts is not an error to someone who waits."""
+        patience = Patience(tries)
         while True:
-            tries -= 1
             try:
                 return ask()
             except ServiceError as error:
-                if tries <= 0 or not _passing(error):
-                    raise
+                patience.spend(error)
             time.sleep(_PAUSE)
-
-
-def _passing(error: ServiceError) -> bool:
-    """Whether the same request may well succeed in a moment."""
-    return isinstance(error, ServiceUnreachable) or error.status in (502, 503)
 
 
 class AsyncClient:
@@ -200,6 +226,12 @@ class AsyncClient:
         """Submit a job; see Client.submit."""
         ask = submit_request(type, inputs, idempotency_key, wait, options)
         return JobHandle(await self._patiently(ask, 3))
+
+    async def upload(
+        self, source: str | Path | bytes, *, name: str | None = None, media_type: str | None = None
+    ) -> FileHandle:
+        """Send in a file; see Client.upload."""
+        return FileHandle(await self._patiently(upload_request(source, name, media_type), 3))
 
     async def get(self, job_id: str) -> JobHandle:
         """One job, with its result's text once it has one."""
@@ -246,25 +278,42 @@ class AsyncClient:
             await asyncio.sleep(_PAUSE)
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncGenerator[dict[str, Any]]:
-        """A job's events, each once and in order, until it is terminal; reconnects by itself."""
+        """A job's events as they come, each once and in order; see Client.watch."""
+        patience = Patience(WATCH_TRIES)
         while True:
-            page = (await self._patiently(events_request(job_id, after)))["data"]
-            for event in page:
-                after = event["seq"]
-                yield event
-            if page:
-                continue
-            job = await self._patiently(job_request(job_id))
-            if job["status"] in ENDED and job["progress"]["seq"] == after:
-                return
+            try:
+                async for event in self._events(events_request(job_id, after)):
+                    after = patience.renewed(event["seq"])
+                    yield event
+                if is_over((await self._send(job_request(job_id))).json(), after):
+                    return
+            except ServiceError as error:
+                patience.spend(error)
             await asyncio.sleep(_PAUSE)
+
+    async def _events(self, ask: Ask) -> AsyncGenerator[dict[str, Any]]:
+        import httpx2
+
+        lines = EventLines()
+        opened = self._http.stream(ask.method, ask.path, params=ask.query, headers=ask.headers)
+        try:
+            async with opened as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise service_error(response)
+                async for chunk in response.aiter_bytes():
+                    for event in lines.feed(chunk):
+                        yield event
+        except httpx2.TransportError as error:
+            raise self._target.unreachable(error) from error
 
     async def _send(self, ask: Ask) -> "httpx2.Response":
         import httpx2
 
+        content = None if ask.content is None else awaited_pieces(ask.content)
         try:
             response = await self._http.request(
-                ask.method, ask.path, json=ask.body, params=ask.query, headers=ask.headers
+                ask.method, ask.path, json=ask.body, content=content, params=ask.query, headers=ask.headers
             )
         except httpx2.TransportError as error:
             raise self._target.unreachable(error) from error
@@ -272,12 +321,11 @@ class AsyncClient:
             raise service_error(response)
         return response
 
-    async def _patiently(self, ask: Ask, tries: int = _TRIES) -> Any:
+    async def _patiently(self, ask: Ask, tries: int = TRIES) -> Any:
+        patience = Patience(tries)
         while True:
-            tries -= 1
             try:
                 return (await self._send(ask)).json()
             except ServiceError as error:
-                if tries <= 0 or not _passing(error):
-                    raise
+                patience.spend(error)
             await asyncio.sleep(_PAUSE)

@@ -17,6 +17,8 @@ BacklaneError
 └── Refusal                 a request that is answered with problem+json
     ├── Malformed           not JSON, or JSON this service does not take
     ├── TooLarge            over a declared size
+    ├── BadSignature        an event that its sender did not sign
+    ├── UnsupportedMedia    a file of a kind that is not taken, or not the one it claims to be
     ├── Unauthenticated     no key, or one that is not valid now
     ├── RoleRequired        the key's role may not do this
     ├── NotFound            no such thing within sight
@@ -184,6 +186,25 @@ class TooLarge(Refusal):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, errors=[{"pointer": "", "detail": detail}])
+
+
+class BadSignature(Refusal):
+    """An event that no known secret signed, or that was signed more than five minutes ago."""
+
+    code = "bad-signature"
+    title = "The signature does not hold"
+    hint = "Send the bytes as they were signed; check the secret and both clocks."
+
+
+class UnsupportedMedia(Refusal):
+    """The file is of a kind that is not taken, or is not what it claims to be."""
+
+    code = "unsupported-media"
+    title = "That kind of file is not taken"
+    hint = "Send a file of a kind the detail lists, under its own media type and name."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, errors=[{"pointer": "/file", "detail": detail}])
 
 
 class Unauthenticated(Refusal):

@@ -75,6 +75,25 @@ def holds_file(model: type[BaseModel]) -> bool:
     return any(isinstance(part, type) and issubclass(part, File) for part in reachable(model))
 
 
+def files_in(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], File]]:
+    """Every File in validated inputs, at any depth, with its place as it was given."""
+    if isinstance(value, File):
+        yield place, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            given = field.validation_alias if isinstance(field.validation_alias, str) else name
+            yield from files_in(getattr(value, name), (*place, given))
+    elif isinstance(value, Mapping):
+        for key, one in cast(Mapping[Any, Any], value).items():
+            yield from files_in(one, (*place, key))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, one in enumerate(cast(Iterable[Any], value)):
+            yield from files_in(one, (*place, index))
+    elif not isinstance(value, str | bytes) and hasattr(value, "__dataclass_fields__"):
+        for name in members(type(value)):
+            yield from files_in(getattr(value, name, None), (*place, name))
+
+
 def sensitive_fields(model: type[BaseModel]) -> frozenset[str]:
     """The names of a model's own fields that are marked Sensitive or can hold something that is."""
     return frozenset(name for name, kind in members(model).items() if _may_hold(kind))

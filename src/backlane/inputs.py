@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core.core_schema import ErrorType
 
-from backlane.fields import sensitive_fields
+from backlane.fields import File, sensitive_fields
 
 SUMMARY_AT_MOST = 200
 
@@ -129,6 +129,8 @@ def sizes(inputs: BaseModel) -> str:
         value = getattr(inputs, name)
         if name in marked:
             parts.append(f"{name}: sensitive")
+        elif isinstance(value, File):
+            parts.append(f"{name}: a file")
         elif isinstance(value, str):
             parts.append(f"{name}: {_size(len(value.encode(errors='replace')))}")
         elif isinstance(value, list | tuple | dict | set):

@@ -10,8 +10,16 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from backlane.errors import InvalidRequest
-from backlane.fields import holds_file, holds_sensitive
-from backlane.inputs import SUMMARY_AT_MOST, closed_schema, faults_of, infinite, sizes, unspeakable
+from backlane.fields import files_in, holds_file, holds_sensitive
+from backlane.inputs import (
+    SUMMARY_AT_MOST,
+    closed_schema,
+    faults_of,
+    infinite,
+    pointer_to,
+    sizes,
+    unspeakable,
+)
 from backlane.parts import DeclaredAction, DeclaredCheck, Options
 from backlane.request import Request
 from backlane.schema import strict_schema
@@ -144,9 +152,17 @@ class BuiltType:
         """Declared parts this version cannot run yet."""
         parts = {
             "an action": bool(self.actions),
-            "file inputs": holds_file(self.inputs),
         }
         return [part for part, declared in parts.items() if declared]
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether inputs of this type can hold a File."""
+        return holds_file(self.inputs)
+
+    def files(self, inputs: Any) -> Sequence[tuple[str, str]]:
+        """Pointer and id of each File in validated inputs."""
+        return [(pointer_to(place), str(file)) for place, file in files_in(inputs)]
 
     def input_schema(self) -> dict[str, Any]:
         """The inputs' JSON Schema; unknown keys are refused."""

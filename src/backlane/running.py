@@ -6,14 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
+from backlane.errors import BacklaneError
 from backlane.provider.openai import OpenAIProvider
 from backlane.service.carry import Carrier
+from backlane.service.forget_files import forget_files
 from backlane.service.ports import Ports
 from backlane.settings import Settings
 from backlane.store.dialects import sqlite_path
 from backlane.store.lock import WorkerLock
 from backlane.store.transaction import SqlStore
+
+# Between looks at what belongs to no job, milliseconds.
+_TIDY_EVERY = 2_000
 
 
 @dataclass(slots=True)
@@ -41,8 +47,11 @@ class Service:
     carrier: Carrier
     pump: Pump
     engine: Embedded
+    hints: HintLoop
     _lock: WorkerLock | None = None
     _pumping: asyncio.Task[None] | None = None
+    _hinting: asyncio.Task[None] | None = None
+    _tidying: asyncio.Task[None] | None = None
     _prepared: bool = False
 
     async def start_worker(self, ended: Callable[[], None] | None = None) -> None:
@@ -53,7 +62,10 @@ class Service:
         self.lock_worker()
         if self.worker.exclusive:
             await self.carrier.take_over()
+            await self.hints.inbox.take_over()
+        self._hinting = asyncio.create_task(self.hints.run())
         self._pumping = asyncio.create_task(self._work())
+        self._tidying = asyncio.create_task(self._tidy())
         if ended is not None:
             self._pumping.add_done_callback(lambda _: ended())
 
@@ -66,6 +78,15 @@ class Service:
                 self.ports.log(f"the worker waits: {error.strerror}")
                 await self.ports.clock.sleep(1000)
         await self.pump.run()
+
+    async def _tidy(self) -> None:
+        """Work that belongs to no job: what fails is tried again at the next turn."""
+        while not self.pump.stopping:
+            try:
+                await forget_files(self.ports)
+            except (BacklaneError, OSError) as error:
+                self.ports.log(f"files at the provider are deleted later: {error}")
+            await self.ports.clock.sleep(_TIDY_EVERY)
 
     def worker_failure(self) -> BaseException | None:
         """What stopped the worker, if it did not stop because it was told to."""
@@ -83,19 +104,40 @@ class Service:
             self.store.database.require_whole()
             self.worker.exclusive = True
 
+    async def _stop_tidying(self) -> None:
+        """A delete that is cut off is asked for again at the next start."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
+
+    def let_go(self) -> None:
+        """Claim no more, and hand live streams to whoever works next; what else is under way goes on."""
+        self.pump.stop()
+        self.ports.streams.drain()
+        self.hints.stop()
+
     async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything.
+        """Claim no more, await what is under way, hand the rest back, let go of everything.
 
         Interactive streams are awaited first, up to `grace` seconds: letting go of one loses its run.
         """
-        self.pump.stop()
-        self.ports.streams.drain()
+        self.let_go()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
             await self.ports.streams.stayed(grace)
+            await self._stop_tidying()
             await self.engine.close(grace)
+            await _ended(self._hinting, grace)
             await self.carrier.give_back()
         await self.provider.close()
         self.store.database.close()
         if self._lock is not None:
             self._lock.release()
+
+
+async def _ended(task: asyncio.Task[None] | None, grace: float) -> None:
+    """Wait for a task up to `grace` seconds, then stop it: what it was at comes again."""
+    if task is not None:
+        await asyncio.wait([task], timeout=grace)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -51,8 +51,28 @@ class Settings(BaseSettings):
         32_000_000, ge=10_000, description="how much of one provider reply is read, bytes"
     )
     body_at_most: int = Field(1_000_000, gt=0, description="one request's body, bytes")
+    upload_at_most: int = Field(50_000_000, gt=0, description="one uploaded file, bytes")
+    file_inline_at_most: int = Field(
+        256_000, ge=0, description="a file up to this size travels inside the provider's request, bytes"
+    )
+    files_inline_at_most: int = Field(
+        1_000_000, ge=0, description="all files inside one request together, bytes; others are uploaded"
+    )
+    provider_file_days: float = Field(
+        7, gt=0, le=30, description="when the provider forgets an uploaded file by itself, days"
+    )
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_webhook_secret: SecretStr | None = Field(
+        None,
+        validation_alias="OPENAI_WEBHOOK_SECRET",
+        description="what the provider signs webhooks with; several, apart by spaces or commas, during a rotation",
+    )
+
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of account `default`; none closes the door for webhooks."""
+        secret = self.openai_webhook_secret
+        return () if secret is None else tuple(secret.get_secret_value().replace(",", " ").split())
 
     def timings(self) -> Timings:
         """The waits of the product, in milliseconds."""

@@ -14,10 +14,12 @@ from fastapi import FastAPI
 from typeid import TypeID
 
 from backlane.api.app import create_app
+from backlane.api.channels import Followers
 from backlane.api.context import Context
-from backlane.api.follow import Followers
 from backlane.core.ports import Types
+from backlane.core.schedule import DAY, HOUR
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
 from backlane.errors import BacklaneError, SettingsError
 from backlane.outbound.folder import ArtifactFolder
@@ -27,6 +29,7 @@ from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.running import Service, ThisWorker
 from backlane.service.carry import Carrier
+from backlane.service.hints import Inbox
 from backlane.service.open_streams import OpenStreams
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates
@@ -34,6 +37,9 @@ from backlane.settings import Settings, read_secret
 from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
 from backlane.store.upgrade import require_current
+
+# Nobody writes to one half-written artifact for longer: what is older was left by a dead process.
+_HALF_WRITTEN = HOUR
 
 
 class SystemClock:
@@ -98,7 +104,10 @@ def _log(line: str) -> None:
 
 def _provider(settings: Settings, now: Callable[[], int], chance: Callable[[], float]) -> OpenAIProvider:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    accounts = {"default": Account(key, settings.openai_base_url)} if key else {}
+    secrets = settings.webhook_secrets()
+    # A process that only serves needs the secret and no key.
+    own = Account(key or "", settings.openai_base_url, webhook_secrets=secrets)
+    accounts = {"default": own} if key or secrets else {}
     pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
     timeout = int(settings.call_timeout * 1000)
     at_most = settings.reply_at_most
@@ -128,18 +137,26 @@ def build(
     ids, worker = TimeOrderedIds(), ThisWorker()
     store = SqlStore(database, ids)
     wakers: list[Callable[[], None]] = []
+    hinted: list[Callable[[], None]] = []
     tell = log or _log
 
     def notify() -> None:
         for wake in wakers:
             wake()
 
-    given = {"types": types or load_app(settings.app), "log": tell, "notify": notify}
+    def noticed() -> None:
+        for wake in hinted:
+            wake()
+
+    loaded = types or load_app(settings.app)
+    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed}
     ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
     engine = Embedded(notify)
     pump = Pump(carrier, engine, ports.clock, slots=settings.slots, log=tell)
+    hints = HintLoop(Inbox(ports), ports.clock, log=tell)
     wakers.append(pump.wake)
+    hinted.append(hints.wake)
     return Service(
         settings=settings,
         ports=ports,
@@ -150,6 +167,7 @@ def build(
         carrier=carrier,
         pump=pump,
         engine=engine,
+        hints=hints,
     )
 
 
@@ -161,6 +179,7 @@ def _ports(
     provider = _provider(settings, clock.now, chance)
     artifacts = ArtifactFolder.from_url(settings.artifacts_url)
     artifacts.prepare()
+    artifacts.sweep((clock.now() - _HALF_WRITTEN) / 1000)
     ports = Ports(
         **given,
         store=store,
@@ -173,6 +192,10 @@ def _ports(
         worker=worker,
         simulated=settings.simulated,
         delete_at_provider=settings.delete_at_provider,
+        upload_at_most=settings.upload_at_most,
+        file_inline_at_most=settings.file_inline_at_most,
+        files_inline_at_most=settings.files_inline_at_most,
+        provider_file_lifetime=int(settings.provider_file_days * DAY),
         timings=settings.timings(),
         streams=OpenStreams(max(1, settings.slots // 2)),
     )
@@ -181,7 +204,7 @@ def _ports(
 
 def web(service: Service) -> FastAPI:
     """The web application over a built service."""
-    followers = Followers()
+    followers = Followers(service.ports)
     service.store.on_commit = followers.tell
 
     async def ready() -> None:
@@ -194,5 +217,6 @@ def web(service: Service) -> FastAPI:
         body_at_most=service.settings.body_at_most,
         ready=ready,
         estimates=Estimates(service.ports),
+        signatures=service.provider.door(),
     )
     return create_app(around)

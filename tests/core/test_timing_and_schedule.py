@@ -125,6 +125,23 @@ def test_every_lane_says_why() -> None:
     assert chosen(rows) == "background"
     assert chosen(verdicts(["batch"], None)) is None
     assert chosen(verdicts(["background", "batch"], "batch")) is None
+    both = verdicts(["background", "interactive"], None)
+    assert (chosen(both, ["background", "interactive"]), chosen(both, ["interactive", "background"])) == (
+        "background",
+        "interactive",
+    )
+
+
+def test_the_interactive_lane_says_what_is_weaker() -> None:
+    [held] = [row for row in verdicts(["interactive"], None) if row["verdict"] == "yes"]
+    assert held["reason"] == "a worker holds it; a crash loses the run and asks"
+    [asked] = [row for row in verdicts(["interactive"], "interactive") if row["verdict"] == "yes"]
+    assert asked["reason"] == "asked for; a worker holds it; a crash loses the run and asks"
+    [bold] = [row for row in verdicts(["interactive"], None, rebuys=True) if row["verdict"] == "yes"]
+    assert bold["reason"].endswith("which is bought once more")
+    weak = verdicts(["background", "interactive"], None, background=False)
+    assert chosen(weak, ["background", "interactive"]) == "interactive"
+    assert weak[1]["reason"] == "the provider account has no background mode"
 
 
 def test_a_closed_event_keeps_only_what_is_known_to_be_open() -> None:
@@ -144,3 +161,25 @@ def test_an_attempt_is_out_while_the_provider_may_work_on_it() -> None:
     assert [is_out(an_attempt(state)) for state in ("planned", "sending", "unknown", "accepted", "completed")] == [
         False, True, True, True, False,
     ]  # fmt: skip
+
+
+@given(
+    st.integers(0, 10**8),
+    st.none() | st.integers(0, 10**9),
+    st.floats(0, 0.999),
+    st.none() | st.lists(st.integers(1, 10**7), min_size=10, max_size=20).map(usual),
+)
+def test_where_ends_are_told_a_look_is_seldom_and_never_too_late(age, hint, chance, known) -> None:
+    delay = look_delay(age, T, hint, chance, known, hinted=True)
+    assert T.look_first * 0.95 <= delay <= T.retention // 2
+    if hint is not None:
+        assert delay >= min(hint, T.retention // 2)
+
+
+def test_the_first_look_at_a_told_run_falls_after_nearly_every_end() -> None:
+    known = usual([30_000] * 20)
+    assert look_delay(0, T, None, 0.5, None, hinted=True) == 60_000
+    assert look_delay(0, T, None, 0.5, known, hinted=True) == 61_000
+    assert look_delay(40_000, T, None, 0.5, known, hinted=True) == 21_000
+    assert look_delay(61_000, T, None, 0.5, known, hinted=True) == T.retention // 2
+    assert look_delay(0, T, None, 0.5, usual([10**7] * 20), hinted=True) == T.retention // 2

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel, ConfigDict, RootModel
 
-from backlane import App, File, Request, Review
+from backlane import App, Request, Review
 from backlane.app import DeclaredJob
 from backlane.errors import CheckFailed, DeclarationError
 
@@ -168,6 +168,12 @@ def half_typed(email) -> str: ...
 def no_answer(email: str): ...
 def wild(*emails: str) -> str: ...
 def unspeakable_tool(call: Callable[[], int]) -> str: ...
+def job_for_the_model(job: str) -> str: ...
+def größe() -> str: ...  # noqa: PLC2401
+def many_tools() -> Iterator[int]:
+    yield 1
+
+
 def two_inputs(a: Tickets, b: Tickets) -> str: ...
 async def summary_async(inputs: Tickets) -> str: ...
 async def many(result: Any, job: Any) -> AsyncIterator[int]:
@@ -192,6 +198,11 @@ PARTS: list[tuple[Callable[[DeclaredJob[Tickets]], Any], str]] = [
     (lambda job: job.tool(unspeakable_tool), "JSON Schema"),
     (lambda job: job.tool(cast(Any, 5)), "plain function"),
     (lambda job: (job.tool(tool), job.tool(tool)), "two tools or actions"),
+    (lambda job: job.tool(timeout="0s")(tool), "tool timeout must be a duration"),
+    (lambda job: job.tool(output_at_most=0)(tool), "output_at_most must be a whole number"),
+    (lambda job: job.tool(job_for_the_model), "job keyword-only"),
+    (lambda job: job.tool(größe), "letters, digits"),
+    (lambda job: job.tool(cast(Any, many_tools)), "generator"),
     (lambda job: job.check(lambda result: None), "must take (result, job)"),
     (lambda job: job.check(many), "generator"),
     (lambda job: (job.check(two_inputs), job.check(two_inputs)), "two checks"),
@@ -253,16 +264,13 @@ def test_a_declared_job_is_still_its_function() -> None:
 
 
 def test_parts_that_cannot_run_yet_are_listed() -> None:
-    class WithFile(BaseModel):
-        papers: dict[str, list[File]] = {}
-
-    def with_file(inputs: WithFile) -> Request:
+    def plain(inputs: Tickets) -> Request:
         return Request(model="m", input="x")
 
-    job = App().job("digest", authority="low_risk_write")(with_file)
+    job = App().job("digest", authority="low_risk_write")(plain)
     job.tool(tool)
     job.action(action)
-    assert list(job.type.missing_parts) == ["a tool", "an action", "file inputs"]
+    assert list(job.type.missing_parts) == ["an action"]
 
 
 def test_every_option_and_part_moves_the_version() -> None:

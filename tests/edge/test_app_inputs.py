@@ -207,11 +207,36 @@ def test_a_file_is_found_at_any_depth(kind: Any) -> None:
     class Holder(BaseModel):
         held: kind
 
-    assert list(typed(Holder).missing_parts) == ["file inputs"]
+    assert typed(Holder).takes_files
 
 
 def test_a_recursive_model_without_files_ends() -> None:
-    assert list(typed(Tree).missing_parts) == []
+    assert not typed(Tree).takes_files
+
+
+ONE, TWO = "art_" + "0" * 25 + "1", "art_" + "0" * 25 + "2"
+
+
+def test_every_file_is_told_with_its_place_as_it_was_given() -> None:
+    class Inner(BaseModel):
+        papers: dict[str, list[File]] = {}
+        cover: File = Field(alias="front/page")
+
+    class Holder(BaseModel):
+        inner: list[Inner]
+        keyed: KeyedFile
+        either: File | None = None
+        name: str = ONE
+
+    raw = {"inner": [{"papers": {"a": [ONE, TWO]}, "front/page": TWO}], "keyed": {"paper": ONE}}
+    kind = typed(Holder)
+    found = list(kind.files(kind.read_inputs(raw)))
+    assert found == [
+        ("/inputs/inner/0/papers/a/0", ONE),
+        ("/inputs/inner/0/papers/a/1", TWO),
+        ("/inputs/inner/0/front~1page", TWO),
+        ("/inputs/keyed/paper", ONE),
+    ]
 
 
 @given(st.lists(st.text(alphabet="xyzQ", min_size=5)))

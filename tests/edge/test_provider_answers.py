@@ -39,9 +39,9 @@ def completed(*items: Any, **more: Any) -> dict[str, Any]:
     [
         ("completed", "completed", None),
         ("completed.flex", "completed", None),
-        ("completed.function_call", "completed", "tool_not_available"),
+        ("completed.function_call", "completed", None),
         ("completed.json_schema", "completed", None),
-        ("completed.mcp_approval_request", "completed", "tool_not_available"),
+        ("completed.mcp_approval_request", "completed", None),
         ("completed.mcp_call", "completed", None),
         ("completed.mcp_call_failed", "completed", None),
         ("completed.refusal", "completed", None),

@@ -15,6 +15,7 @@ from backlane.provider import wire
 from backlane.provider.pace import Pace, duration, retry_after
 from backlane.provider.prices import price
 from backlane.provider.replies import create_refusal, error_body, look_refusal, parse, redact
+from backlane.service.keep import answer_of, body_of
 from tests.values import NOW
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -68,8 +69,82 @@ def test_a_refusal_a_filter_and_a_tool_call_are_told_apart() -> None:
     assert read("response.incomplete.content_filter.json").code == "content_filter"
     assert read("response.incomplete.max_output_tokens.json").code == "incomplete"
     assert read("response.incomplete.max_output_tokens.json").text == "It was a dark and"
-    assert read("response.completed.function_call.json").code == "tool_not_available"
-    assert read("response.completed.mcp_approval_request.json").code == "tool_not_available"
+    called = read("response.completed.function_call.json")
+    assert [(one.call_id, one.name, one.arguments) for one in called.calls] == [
+        ("call_01", "lookup_order", '{"order_id":"A-17"}'),
+        ("call_02", "lookup_order", '{"order_id":"A-18"}'),
+    ]
+    assert (called.waits, called.approvals, called.hosted) == (True, (), ())
+    assert [one["type"] for one in called.items] == ["reasoning", "function_call", "function_call"]
+    assert [one.get("id") for one in called.items] == ["rs_t1", None, None]
+    asked = read("response.completed.mcp_approval_request.json")
+    assert [(one.id, one.server, one.name) for one in asked.approvals] == [("mcpr_01", "crm", "refund")]
+    assert asked.waits and [one["type"] for one in asked.hosted] == ["mcp_list_tools", "mcp_approval_request"]
+
+
+def test_what_hosted_tools_did_is_kept_in_their_words_and_what_has_no_price_is_named() -> None:
+    body = sample("response.completed.research_citations.json")
+    outcome = wire.observed(body, body["id"], None)
+    assert isinstance(outcome, Finished)
+    answer = outcome.answer
+    kinds = [one["type"] for one in answer.hosted]
+    assert kinds == ["web_search_call"] * 3 + ["file_search_call", "code_interpreter_call"]
+    assert answer.hosted[3]["results"][0]["filename"] == "census.pdf"
+    assert [(one.container_id, one.file_id, one.name) for one in answer.files] == [
+        ("cntr_01", "cfile_01", "report.csv")
+    ]
+    assert answer.unpriced == ("file search calls", "container time")
+    assert (answer.waits, answer.items, answer.web_searches) == (False, (), 1)
+    assert answer_of(body_of(answer)) == answer
+    del body["tool_usage"]
+    again = wire.observed(body, body["id"], None)
+    assert isinstance(again, Finished) and again.answer.web_searches == 1
+
+
+ODD: list[Any] = [
+    {"type": "function_call", "name": "x", "arguments": "{}"},
+    {"type": "function_call", "call_id": 7, "name": "x", "arguments": "{}"},
+    {"type": "function_call", "call_id": "c" * 201, "name": "x", "arguments": "{}"},
+    {"type": "mcp_approval_request", "name": "x"},
+    {"type": "custom_tool_call", "call_id": "c", "name": "x", "input": "y"},
+    {"type": "computer_call", "call_id": "c"},
+    {"type": "local_shell_call", "call_id": "c"},
+    {"type": "apply_patch_call", "call_id": "c"},
+    {"type": "shell_call", "call_id": "c"},
+]
+
+
+@pytest.mark.parametrize("item", ODD)
+def test_a_call_that_nobody_can_answer_says_so(item: Any) -> None:
+    body = {"id": "resp_1", "status": "completed", "output": [item]}
+    outcome = wire.observed(body, "resp_1", None)
+    assert isinstance(outcome, Finished)
+    assert (outcome.answer.code, outcome.answer.waits) == ("tool_not_available", False)
+
+
+@pytest.mark.parametrize("kind", [7, None, [], {}, "a new one", ["function_call"]])
+def test_items_of_no_known_shape_are_no_trouble(kind: Any) -> None:
+    deep: Any = []
+    for _ in range(200):
+        deep = [deep]
+    hosted = {"type": "mcp_call", "output": deep, "error": "\ud800\x00"}
+    item = {"type": kind, "call_id": [], "content": {"annotations": 3}}
+    message = {"type": "message", "content": [{"annotations": [{"type": "container_file_citation"}, 4]}]}
+    body = {"id": "resp_1", "status": "completed", "output": [item, hosted, message, None, 5]}
+    outcome = wire.observed(body, "resp_1", None)
+    assert isinstance(outcome, Finished)
+    assert (outcome.answer.code, outcome.answer.calls, outcome.answer.files) == (None, (), ())
+    assert json.dumps(outcome.answer.hosted, ensure_ascii=False).encode()
+
+
+def test_a_call_named_twice_is_one_call_and_what_must_be_repeated_is_kept_whatever_its_size() -> None:
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "x", "arguments": "y" * 2_000_000}
+    said = {"type": "message", "content": [{"type": "output_text", "text": "z"}]}
+    body = {"id": "resp_1", "status": "completed", "output": [said, call, call]}
+    outcome = wire.observed(body, "resp_1", None)
+    assert isinstance(outcome, Finished)
+    assert len(outcome.answer.calls) == 1
+    assert [one["type"] for one in outcome.answer.items] == ["function_call", "function_call"]
 
 
 def test_only_the_final_answer_counts_where_one_is_marked() -> None:

@@ -29,6 +29,14 @@ def deadly_app() -> App:
     def takes_much_memory(result: Digest, job: Any) -> None:
         bytes(8 << 30)  # asked for, never touched
 
+    @app.job("deadly-tool", authority="read_only")
+    def deadly_tool(inputs: Note) -> Request:
+        return Request(model="gpt-6-luna", input=inputs.text)
+
+    @deadly_tool.tool
+    def die() -> str:
+        os._exit(11)
+
     return steer_app(tool_app(Ledger(), app))
 
 

@@ -4,17 +4,12 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
-from backlane import App, File, Request
+from backlane import App, Request
 from backlane.core.storage import Search
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.values import Note, a_request
-
-
-class Pictures(BaseModel):
-    text: str
-    pictures: list[File] = []
 
 
 class Money(BaseModel):
@@ -24,14 +19,6 @@ class Money(BaseModel):
 def app_with_parts() -> App:
     app = App()
 
-    @app.job("with-tool", authority="read_only")
-    def with_tool(inputs: Note) -> Request:
-        return a_request(inputs)
-
-    @with_tool.tool
-    async def look_up(email: str) -> dict[str, str]:
-        return {}
-
     @app.job("with-action", authority="external_effect")
     def with_action(inputs: Note) -> Request:
         return a_request(inputs)
@@ -39,10 +26,6 @@ def app_with_parts() -> App:
     @with_action.action(undo="0s", timeout="30s")
     async def pay(args: Money, *, key: str) -> Money:
         return args
-
-    @app.job("with-files", authority="read_only")
-    def with_files(inputs: Pictures) -> Request:
-        return Request(model="gpt-6-luna", input=[inputs.text, *inputs.pictures])
 
     @app.job("by-batch", authority="read_only", lanes=["batch"])
     def by_batch(inputs: Note) -> Request:
@@ -54,9 +37,7 @@ def app_with_parts() -> App:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("with-tool", "a tool"),
         ("with-action", "an action"),
-        ("with-files", "file inputs"),
         ("by-batch", "batch"),
     ],
 )

@@ -147,6 +147,7 @@ def environment(place: Place) -> dict[str, str]:
         "BACKLANE_PORT": "0",
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": f"{place.simulator.url}/v1",
+        "OPENAI_WEBHOOK_SECRET": " ".join(place.settings.webhook_secrets()),
     }
 
 

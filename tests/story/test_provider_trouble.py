@@ -39,7 +39,7 @@ ENDS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("filtered", {"status": "incomplete", "incomplete_reason": "content_filter"}, "failed", "policy", "content_filter"),
     ("refused by the model", {"refusal": "I can't help with that."}, "failed", "policy", "refusal"),
     ("not of the form", {"text": "just words"}, "failed", "provider", "invalid_output"),
-    ("a call of a tool", {"tool_calls": [{"name": "x", "arguments": {}}]}, "failed", "tool", "tool_not_available"),
+    ("a call of no function", {"output": [{"type": "computer_call"}]}, "failed", "tool", "tool_not_available"),
     ("stopped by somebody else", {"status": "cancelled"}, "failed", "provider", "stopped_at_provider"),
 ]  # fmt: skip
 

@@ -1,27 +1,14 @@
 """Workers killed around a tool: what was answered is not run again, what was bought is not bought again."""
 
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from backlane.service.read import read_job
-from backlane.simulator.server import Running
-from backlane.wiring import build
-from tests.conftest import Place, settings_for
+from tests.conftest import Place
 from tests.story.acts import creates, script, submitted, verified
-from tests.story.deadly import deadly_app
 from tests.story.test_processes import resolve_all, work
-
-
-@pytest.fixture
-async def outside(tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
-    """A service without a worker, beside the worker processes that the test starts."""
-    settings = settings_for(tmp_path, simulator)
-    service = build(settings, types=deadly_app(), log=lambda line: None)
-    yield Place(service, simulator, settings)
-    await service.drain(grace=5)
 
 
 def noting(place: Place, notes: Path, *lines: str) -> None:

@@ -1,10 +1,8 @@
-"""Jobs whose model uses tools: each turn is an attempt of its own, bought once; what goes wrong is told, then ends it."""
+"""Jobs whose model uses tools: each turn is an attempt, bought once; what goes wrong is told, then ends it."""
 
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,29 +11,11 @@ import pytest
 from backlane.service import control, show
 from backlane.service.access import Caller
 from backlane.service.read import read_job
-from backlane.simulator.server import Running
-from backlane.wiring import build
-from tests.conftest import Place, settings_for
+from tests.conftest import Place
 from tests.story.acts import creates, events_of, finished, script, submitted, verified
-from tests.story.tool_types import SECRET, Ledger, tool_app
+from tests.story.tool_types import SECRET, Ledger
 
 ANNA = {"email": "anna@example.test"}
-
-
-@pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
-
-
-@pytest.fixture
-async def helping(tmp_path: Path, simulator: Running, ledger: Ledger) -> AsyncIterator[Place]:
-    """A service with tool types whose worker runs."""
-    chosen = settings_for(tmp_path, simulator)
-    service = build(chosen, types=tool_app(ledger), log=lambda line: None)
-    await service.start_worker()
-    yield Place(service, simulator, chosen)
-    ledger.held.set()
-    await service.drain(grace=5)
 
 
 def calls(place: Place, *named: tuple[str, Any], **match: Any) -> None:
@@ -77,7 +57,7 @@ async def test_a_tool_is_called_and_its_answer_becomes_the_next_turn(helping: Pl
     assert view["provider_response_id"] == second["provider_response_id"]
     sent = bodies(helping)[1]
     assert sent["previous_response_id"] == first["provider_response_id"]
-    assert (sent["instructions"], [one["name"] for one in sent["tools"]][0]) == (
+    assert (sent["instructions"], sent["tools"][0]["name"]) == (
         "Answer.",
         "look_up_customer",
     )

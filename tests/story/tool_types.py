@@ -35,54 +35,57 @@ def _ask(inputs: Note, **more: Any) -> Request:
     return Request(model="gpt-6-luna", instructions="Answer.", input=inputs.text, **more)
 
 
+def _add_good_tools(job: Any, ledger: Ledger) -> None:
+    @job.tool
+    async def look_up_customer(email: str) -> Customer:
+        """Find a customer by email."""
+        ledger.calls.append(("look_up_customer", email))
+        return Customer(name=f"Ana of {email}", plan=SECRET)
+
+    @job.tool
+    def count_orders(email: str, since_year: int = 2020) -> dict[str, int]:
+        ledger.calls.append(("count_orders", (email, since_year)))
+        ledger.threads.add(threading.get_ident())
+        return {"orders": since_year - 2000}
+
+    @job.tool
+    async def whose_job(*, job: Any) -> dict[str, Any]:
+        return {"by": job.submitted_by, "text": job.inputs.text}
+
+    @job.tool
+    async def hold(name: str) -> str:
+        ledger.calls.append(("hold", name))
+        ledger.entered.set()
+        await ledger.held.wait()
+        return name
+
+
+def _add_bad_tools(job: Any, ledger: Ledger) -> None:
+    @job.tool(timeout="50ms")
+    async def never() -> str:
+        ledger.calls.append(("never", None))
+        await asyncio.Event().wait()
+        return ""
+
+    @job.tool(output_at_most=1_000)
+    async def huge() -> list[str]:
+        return ["many words \ud800"] * 10_000
+
+    @job.tool
+    async def broken(how: str) -> str:
+        ledger.calls.append(("broken", how))
+        if how == "plainly":
+            raise ToolFailed("no such customer")
+        if how == "exit":
+            raise SystemExit(3)
+        if how == "cancel":
+            raise asyncio.CancelledError
+        raise RuntimeError("password=hunter2")
+
+
 def tool_app(ledger: Ledger, app: App | None = None) -> App:
-    """The types `helped` (tools of every kind), `helped-draft` (gated), `narrow` (small caps), `cheap-tools` and more."""
+    """The types `helped` (tools of every kind), `helped-draft` (gated), `narrow` (small caps) and more."""
     app = app or App()
-
-    def add_tools(job: Any) -> None:
-        @job.tool
-        async def look_up_customer(email: str) -> Customer:
-            """Find a customer by email."""
-            ledger.calls.append(("look_up_customer", email))
-            return Customer(name=f"Ana of {email}", plan=SECRET)
-
-        @job.tool
-        def count_orders(email: str, since_year: int = 2020) -> dict[str, int]:
-            ledger.calls.append(("count_orders", (email, since_year)))
-            ledger.threads.add(threading.get_ident())
-            return {"orders": since_year - 2000}
-
-        @job.tool
-        async def whose_job(*, job: Any) -> dict[str, Any]:
-            return {"by": job.submitted_by, "text": job.inputs.text}
-
-        @job.tool
-        async def hold(name: str) -> str:
-            ledger.calls.append(("hold", name))
-            ledger.entered.set()
-            await ledger.held.wait()
-            return name
-
-        @job.tool(timeout="50ms")
-        async def never() -> str:
-            ledger.calls.append(("never", None))
-            await asyncio.Event().wait()
-            return ""
-
-        @job.tool(output_at_most=1_000)
-        async def huge() -> list[str]:
-            return ["many words \ud800"] * 10_000
-
-        @job.tool
-        async def broken(how: str) -> str:
-            ledger.calls.append(("broken", how))
-            if how == "plainly":
-                raise ToolFailed("no such customer")
-            if how == "exit":
-                raise SystemExit(3)
-            if how == "cancel":
-                raise asyncio.CancelledError
-            raise RuntimeError("password=hunter2")
 
     @app.job("helped", authority="read_only")
     def helped(inputs: Note) -> Request:
@@ -100,9 +103,6 @@ def tool_app(ledger: Ledger, app: App | None = None) -> App:
     def cheap(inputs: Note) -> Request:
         return _ask(inputs)
 
-    for job in (helped, helped_draft, narrow, cheap):
-        add_tools(job)
-
     @app.job("noting", authority="read_only")
     def noting(inputs: Note) -> Request:
         return _ask(inputs)
@@ -117,6 +117,9 @@ def tool_app(ledger: Ledger, app: App | None = None) -> App:
     def toolless(inputs: Note) -> Request:
         return _ask(inputs)
 
+    for job in (helped, helped_draft, narrow, cheap):
+        _add_good_tools(job, ledger)
+        _add_bad_tools(job, ledger)
     for kind, tool in HOSTED.items():
         _hosted(app, kind, tool)
     return app

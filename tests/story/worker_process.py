@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from backlane.core.storage import Search
+from backlane.service.forget_files import forget_files
 from backlane.settings import load_settings
 from backlane.wiring import build
-from tests.story.deadly import deadly_app
+from tests.story.filed import filed_app
 
 
 def killer(armed: str):
@@ -44,13 +45,16 @@ async def main(folder: Path, provider: str, armed: str) -> None:
         look_first=0.05,
         openai_api_key="sk-test",
         openai_base_url=f"{provider}/v1",
+        file_inline_at_most=0,
     )
     service = build(
-        settings, types=deadly_app(), point=killer(armed), log=lambda line: print(line, flush=True)
+        settings, types=filed_app(), point=killer(armed), log=lambda line: print(line, flush=True)
     )
     await service.start_worker()
     while await service.store.read(goes_on):
         await asyncio.sleep(0.05)
+    while await forget_files(service.ports):
+        pass
     await service.drain(grace=5)
 
 

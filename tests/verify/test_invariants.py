@@ -12,15 +12,21 @@ from backlane.outbound.folder import ArtifactFolder
 from backlane.verify.collect import collect
 from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import INVARIANTS, check
+from backlane.verify.invariants_files import FILE_INVARIANTS
+from backlane.verify.invariants_steer import STEER_INVARIANTS
+from backlane.verify.invariants_stream import STREAM_INVARIANTS
 from tests.conftest import Place
-from tests.story.acts import fault, finished, submitted
+from tests.story.acts import fault, finished, script, submitted
 
 Spoil = Callable[[dict[str, Any]], None]
 
 
 async def evidence_of(working: Place) -> Evidence:
-    """Evidence of a completed job with a second attempt, a lost one and a draft under review."""
+    """Evidence of a completed job with a second attempt, one of two turns, a lost one and a draft under review."""
     ana = await working.caller()
+    script(working, {"tool_calls": [{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]})
+    turned = await finished(working, ana, await submitted(working, ana))
+    assert (turned["status"], len(turned["attempts"])) == ("completed", 2)
     fault(working, "failed", code="server_error")
     done = await finished(working, ana, await submitted(working, ana, "checked"))
     fault(working, "lose_create_reply")
@@ -28,7 +34,8 @@ async def evidence_of(working: Place) -> Evidence:
     draft = await finished(working, ana, await submitted(working, ana, "draft"))
     assert (done["status"], lost["phase"], draft["phase"]) == ("completed", "submission_unknown", "output")
     submits = [
-        {"key": job["id"], "body_hash": "h", "job": job["id"], "outcome": "ok"} for job in (done, lost, draft)
+        {"key": job["id"], "body_hash": "h", "job": job["id"], "outcome": "ok"}
+        for job in (done, turned, lost, draft)
     ]
     folder = ArtifactFolder.from_url(working.settings.artifacts_url)
     log = list(working.simulator.world.log)
@@ -170,6 +177,108 @@ def damage(rows: dict[str, Any]) -> None:
     rows["broken_artifacts"].append("art_x")
 
 
+def a_webhook(rows: dict[str, Any], number: int, *statuses: int) -> dict[str, Any]:
+    """A delivery of the provider about the completed job's run, and the row it left."""
+    done = next(row for row in rows["attempts"] if row["state"] == "completed")["provider_response_id"]
+    row = {
+        "provider_account": "default", "webhook_id": f"wh_{number}", "type": "response.completed",
+        "response_id": done, "attempt_id": None, "state": "applied", "tries": 0, "note": "looked at",
+        "received_at": 1, "due_at": None, "applied_at": 1,
+    }  # fmt: skip
+    line = {"call": "webhook", "path": "http://x/v1/providers/openai/webhooks", "webhook_id": f"wh_{number}",
+            "statuses": list(statuses), "at": 1.0, "response_id": done, "metadata": {}}  # fmt: skip
+    rows["provider_log"].append(line)
+    rows["inbox"].append(row)
+    assert not (number == 1 and check_rows(rows)), "a genuine webhook is no violation"
+    return row
+
+
+def check_rows(rows: dict[str, Any]) -> set[str]:
+    names = Evidence.__dataclass_fields__
+    return {name for name, _ in check(Evidence(**{name: rows[name] for name in names})).violations}
+
+
+def event_twice(rows: dict[str, Any]) -> None:
+    rows["inbox"].append(a_webhook(rows, 1, 204))
+
+
+def taken_and_lost(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 1, 400, 204)
+    rows["inbox"].clear()
+
+
+def refused_and_stored(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 2, 400, 400)
+
+
+def ended_and_due(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 1, 204)["due_at"] = 5
+
+
+def believed(rows: dict[str, Any]) -> None:
+    a_webhook(rows, 1, 204)
+    rows["provider_log"] = [line for line in rows["provider_log"] if line["call"] != "retrieve"]
+
+
+def adopted_by_hearsay(rows: dict[str, Any]) -> None:
+    run = a_webhook(rows, 1, 204)["response_id"]
+    line = next(
+        line for line in rows["provider_log"] if line["call"] == "create" and line["response_id"] == run
+    )
+    line["metadata"] = {**line["metadata"], "backlane_attempt": "att_other"}
+
+
+def answer_twice(rows: dict[str, Any]) -> None:
+    items = json.loads(rows["turns"][0]["items"])
+    rows["turns"][0]["items"] = json.dumps([*items, items[0]])
+
+
+def leave_unanswered(rows: dict[str, Any]) -> None:
+    rows["tool_calls"][0] |= {"state": "called", "output": None}
+
+
+def answer_nothing(rows: dict[str, Any]) -> None:
+    rows["tool_calls"][0]["output"] = None
+
+
+def run_a_tool_again(rows: dict[str, Any]) -> None:
+    rows["events"].append({**event(rows, "tool.answered"), "seq": 10_000})
+
+
+def forget_turn(rows: dict[str, Any]) -> None:
+    rows["turns"].clear()
+
+
+def go_on_from_itself(rows: dict[str, Any]) -> None:
+    rows["turns"][0]["previous_attempt"] = rows["turns"][0]["attempt_id"]
+
+
+def go_on_from_nothing(rows: dict[str, Any]) -> None:
+    rows["turns"][0]["previous_attempt"] = "att_none"
+
+
+def go_on_from_another_response(rows: dict[str, Any]) -> None:
+    rows["turns"][0]["previous_response_id"] = "resp_other"
+
+
+def send_another_turn(rows: dict[str, Any]) -> None:
+    line = next(line for line in rows["provider_log"] if line.get("previous_response_id"))
+    line["previous_response_id"] = "resp_other"
+
+
+def former_of(rows: dict[str, Any]) -> dict[str, Any]:
+    return next(row for row in rows["attempts"] if row["id"] == rows["turns"][0]["previous_attempt"])
+
+
+def go_on_from_a_failed_run(rows: dict[str, Any]) -> None:
+    former_of(rows)["state"] = "failed"
+
+
+def forget_a_turns_cost(rows: dict[str, Any]) -> None:
+    former = former_of(rows)["id"]
+    rows["cost_lines"][:] = [row for row in rows["cost_lines"] if row["attempt_id"] != former]
+
+
 SPOILS: list[tuple[str, Spoil]] = [
     ("I01", drop_attempt), ("I01", send_first), ("I02", buy_twice), ("I02", forget_why), ("I03", resend_doubtful),
     ("I03", sent_again), ("I03", bought_and_refused), ("I16", pass_the_gate), ("I21", lose_answer),
@@ -177,7 +286,12 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("I06", skip_the_table), ("I06", row_without_event), ("I07", wake_the_dead), ("I07", late_result),
     ("I08", lose_event), ("I08", alter_event), ("I08", alter_actor), ("I08", follower_saw_double),
     ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),
-    ("I29", damage),
+    ("I29", damage), ("I19", event_twice), ("I19", taken_and_lost), ("I19", refused_and_stored), ("I19", ended_and_due),
+    ("I20", believed), ("I20", adopted_by_hearsay),
+    ("T1", answer_twice), ("T1", leave_unanswered), ("T1", answer_nothing), ("T1", run_a_tool_again),
+    ("T2", forget_turn), ("T2", go_on_from_itself), ("T2", go_on_from_nothing),
+    ("T2", go_on_from_another_response), ("T2", send_another_turn),
+    ("T3", go_on_from_a_failed_run), ("T3", forget_a_turns_cost),
 ]  # fmt: skip
 
 
@@ -192,13 +306,17 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
         spoil(rows)
         found = {name for name, _ in check(replace(good, **rows)).violations}
         assert invariant in found, f"{spoil.__name__} went unnoticed ({found})"
-    assert {name for name, _ in SPOILS} == set(INVARIANTS), "an invariant that was never seen to fail"
+    elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS, *STEER_INVARIANTS}
+    assert {name for name, _ in SPOILS} | elsewhere == set(INVARIANTS), (
+        "an invariant that was never seen to fail"
+    )
 
 
 async def test_what_cannot_be_judged_is_named(working: Place) -> None:
     report = check(collect(working.service.store.database))
     assert report.ok
-    assert set(report.not_judged) == {"I01", "I02", "I04", "I05", "I08", "I29"}
+    unjudged = "I01 I02 I04 I05 I08 I19 I20 I29 I31 I32 L3"
+    assert set(report.not_judged) == set(unjudged.split())
     assert any(line.startswith("I01: not judged") for line in report.lines())
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import MutableHeaders
 
 from backlane import __version__
-from backlane.api import jobs, outputs, problems, verbs
+from backlane.api import files, hooks, jobs, outputs, problems, verbs
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
 
@@ -37,6 +37,8 @@ def create_app(
     app.include_router(jobs.router)
     app.include_router(verbs.router)
     app.include_router(outputs.router)
+    app.include_router(hooks.router)
+    app.include_router(files.router)
     problems.install(app)
     _install_health(app)
     app.add_middleware(EveryRequest, log=around.ports.log)
@@ -87,8 +89,12 @@ def _install_health(app: FastAPI) -> None:
 
     async def readyz(request: Request) -> Response:
         """Whether it can do its work now."""
-        await context(request).ready()
-        return JSONResponse({"status": "ready"})
+        around = context(request)
+        await around.ready()
+        told: dict[str, Any] = {"status": "ready"}
+        if around.signatures.is_open:
+            told["webhooks"] = {"received": around.traffic.received, "refused": around.traffic.refused}
+        return JSONResponse(told)
 
     app.add_api_route("/healthz", healthz, methods=["GET"], tags=["health"])
     app.add_api_route("/readyz", readyz, methods=["GET"], tags=["health"])

@@ -1,13 +1,14 @@
 """What every route is given: the service around it, and the caller behind the credential. Deny by default."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 
-from backlane.api.follow import Followers
+from backlane.api.channels import Followers
+from backlane.core.notice import Signatures, Traffic
 from backlane.service.access import PERMISSIONS, Caller, authenticate, require
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates
@@ -23,6 +24,8 @@ class Context:
     body_at_most: int
     ready: Callable[[], Awaitable[None]]
     estimates: Estimates
+    signatures: Signatures
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 def context(request: Request) -> Context:
@@ -30,7 +33,11 @@ def context(request: Request) -> Context:
     return request.app.state.context
 
 
-class Permit:
+class Guard:
+    """A dependency that lets a request in or refuses it. Every route under /v1 has one."""
+
+
+class Permit(Guard):
     """A dependency that names the permission its route needs, and answers with the caller."""
 
     def __init__(self, permission: str) -> None:
@@ -46,12 +53,25 @@ class Permit:
 
 
 def unguarded(app: FastAPI) -> list[str]:
-    """Routes under /v1 that name no permission; start-up fails if there is one (invariant I24)."""
-    found: list[str] = []
-    routes: list[Any] = list(app.routes)
+    """Routes under /v1 without a guard; start-up fails if there is one (invariant I24)."""
+    found, guarded = list[str](), 0
+    for path, route in _routes(app.routes, ""):
+        if not path.startswith("/v1"):
+            continue
+        calls = [one.call for one in route.dependant.dependencies] if isinstance(route, APIRoute) else []
+        if any(isinstance(call, Guard) for call in calls):
+            guarded += 1
+        else:
+            found.append(f"{sorted(getattr(route, 'methods', None) or ())} {path}")
+    # Seeing no route at all means that we do not see, not that all is well.
+    return found if found or guarded else ["no route under /v1 was seen"]
+
+
+def _routes(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every route with its whole path; an included router stands as one entry of its own."""
     for route in routes:
-        if isinstance(route, APIRoute) and route.path.startswith("/v1"):
-            calls = [dependency.call for dependency in route.dependant.dependencies]
-            if not any(isinstance(call, Permit) for call in calls):
-                found.append(f"{sorted(route.methods or ())} {route.path}")
-    return found
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            yield from _routes(inner.routes, prefix + route.include_context.prefix)
+        else:
+            yield prefix + getattr(route, "path", ""), route

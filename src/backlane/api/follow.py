@@ -1,55 +1,33 @@
-"""Following jobs: who waits for a job's next event is told after its commit; a slow look covers other processes."""
+"""Following one job: its events to one client, from a number on; each is a committed row before it is sent."""
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator
 
-from fastapi.sse import format_sse_event
-
+from backlane.api.channels import PAGE, Channel, Followers, written
 from backlane.errors import BacklaneError
 from backlane.service.access import Caller, authenticate
 from backlane.service.ports import Ports
+from backlane.service.read import read_raw
 from backlane.service.show import read_events
 
-_LOOK_AT_LEAST = 1.0
 _PING_AFTER = 15.0
 _RECHECK_AFTER = 30.0
-_PAGE = 200
-
-
-class Followers:
-    """Wakes those who wait for a job."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-
-    def tell(self, job_ids: Iterable[str]) -> None:
-        """These jobs have new events."""
-        for job_id in job_ids:
-            for woken in self._waiting.get(job_id, ()):
-                woken.set()
-
-    @contextlib.contextmanager
-    def following(self, job_id: str) -> Generator[asyncio.Event]:
-        """An event that is set whenever the job has news, for as long as the block runs."""
-        woken = asyncio.Event()
-        self._waiting.setdefault(job_id, set()).add(woken)
-        try:
-            yield woken
-        finally:
-            waiting = self._waiting[job_id]
-            waiting.discard(woken)
-            if not waiting:
-                del self._waiting[job_id]
+# Not yet part of a channel: its news is looked for by the follower itself.
+_ALONE = 1.0
 
 
 async def wait_for_news(woken: asyncio.Event, seconds: float) -> None:
+    """Wait until there is news, at most so long, and for the next news from then on."""
+    await wait_for(woken, seconds)
+    woken.clear()
+
+
+async def wait_for(news: asyncio.Event, seconds: float) -> None:
     """Wait until there is news, at most so long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await woken.wait()
-    woken.clear()
+            await news.wait()
 
 
 async def stream_events(
@@ -57,27 +35,41 @@ async def stream_events(
 ) -> AsyncGenerator[bytes]:
     """A job's events as SSE from a number on, until the job is terminal and all so far is sent.
 
-    The key is checked again every 30 seconds; one that was revoked ends the stream.
+    It ends too when this process stops. The key and the caller's sight are checked again every 30 seconds;
+    a caller who lost one is let go.
     """
     loop = asyncio.get_running_loop()
     checked = spoken = loop.time()
-    with followers.following(job_id) as woken:
+    with followers.channel(job_id) as channel:
         while True:
+            news = channel.news
             try:
                 if loop.time() - checked > _RECHECK_AFTER:
                     caller, checked = await authenticate(ports, header), loop.time()
-                page, ended = await read_events(ports, caller, job_id, after, _PAGE)
+                    await read_raw(ports, caller, job_id)
+                told, last, over = await _next(ports, channel, caller, job_id, after)
             except BacklaneError:
                 return
-            for event in page:
-                after, spoken = event["seq"], loop.time()
-                data = json.dumps(event, ensure_ascii=False)
-                yield format_sse_event(data_str=data, event=event["type"], id=str(event["seq"]))
-            if ended:
+            if told:
+                after, spoken = last, loop.time()
+                yield told
+            if over or followers.is_closing:
                 return
-            if len(page) == _PAGE:
+            if told:
                 continue
-            if loop.time() - spoken > _PING_AFTER:
+            if loop.time() - spoken >= _PING_AFTER:
                 spoken = loop.time()
                 yield b": keep-alive\n\n"
-            await wait_for_news(woken, _LOOK_AT_LEAST)
+            await wait_for(news, _PING_AFTER if channel.is_open else _ALONE)
+
+
+async def _next(
+    ports: Ports, channel: Channel, caller: Caller, job_id: str, after: int
+) -> tuple[bytes, int, bool]:
+    """What comes next, its last number, and whether that was all: from the channel, or from the database."""
+    found = channel.after(after, caller)
+    if found is not None:
+        return *found, channel.is_over(found[1])
+    page, ended = await read_events(ports, caller, job_id, after, PAGE)
+    last = page[-1]["seq"] if page else after
+    return b"".join(written(event) for event in page), last, ended

@@ -25,6 +25,7 @@ from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
 from backlane.service import read, show
 from backlane.service.access import Caller
+from backlane.service.link import takes_files
 from backlane.service.submit import FIRST_EVENTS, Submission, body_hash, submit
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -118,7 +119,7 @@ async def post_job(request: Request, caller: Annotated[Caller, Depends(Permit("j
     key = idempotency_key(request)
     job, new = await submit(around.ports, caller, submission, key=key, body_hash=body_hash(raw))
     wait = prefer_wait(request)
-    if new and wait <= 0:
+    if new and wait <= 0 and not takes_files(around.ports, job):
         usual = await around.estimates.usual_for(job)
         view = read.fresh_view(around.ports, caller, job, FIRST_EVENTS, usual)
     else:

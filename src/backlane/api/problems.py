@@ -12,6 +12,8 @@ from backlane import errors
 STATUS: Mapping[type[errors.BacklaneError], int] = {
     errors.Malformed: 400,
     errors.TooLarge: 413,
+    errors.BadSignature: 400,
+    errors.UnsupportedMedia: 415,
     errors.Unauthenticated: 401,
     errors.RoleRequired: 403,
     errors.NotFound: 404,

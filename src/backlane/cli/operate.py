@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from backlane.cli import hooks
 from backlane.cli.keys import on_database
 from backlane.cli.printing import put, put_json, say
 from backlane.errors import BacklaneError, StoreDamaged
@@ -34,6 +35,7 @@ def doctor(
     *,
     verify: Annotated[bool, Parameter(negative=())] = False,
     restored: Annotated[bool, Parameter(negative=())] = False,
+    register_webhook: str | None = None,
     as_json: _Json = False,
 ) -> int:
     """Say what stands in the way, with the mend: backlane doctor --verify
@@ -42,10 +44,13 @@ def doctor(
     ----------
     verify: run the invariant checker over the whole database and its artifacts.
     restored: a backup was put in place: open jobs whose run is not known wait for a person.
+    register_webhook: this service's public address; the provider is asked to tell it of every end.
     as_json: print JSON.
     """
 
     async def work(built: "Service") -> int:
+        if register_webhook is not None:
+            return await hooks.register_webhook(built, register_webhook, as_json)
         if restored:
             return await _declare_restored(built, as_json)
         lines = await _findings(built)
@@ -105,6 +110,7 @@ def _line(level: str, what: str, mend: str = "") -> dict[str, str]:
 
 _MENDS = {
     "task_design": "read the failed jobs' partial output and change the job type; a good end clears this",
+    "second_purchase": "see the job's attempts and the provider's log: something doubled a create on its way",
     "result_gone": "keep a worker running: results are kept for about ten minutes; this clears by itself",
 }
 
@@ -134,6 +140,7 @@ async def _findings(built: "Service") -> list[dict[str, str]]:
         )
     except BacklaneError as error:
         lines.append(_line("blocking", str(error)))
+    lines += await hooks.webhook_findings(built)
     if settings.simulated:
         lines.append(_line("info", "the provider account is a simulator: outputs and costs are not real"))
     incidents = await built.store.read(lambda tx: tx.incidents())

@@ -71,6 +71,14 @@ MEANINGS: dict[str, Meaning] = {
         Cause.POLICY, "The model declined to do this.", _CHANGE_INPUT, again=False, human=True
     ),
     "image": _m(_I, "The provider could not use an image in the inputs.", _CHANGE_INPUT, again=False, human=True),
+    "file": _m(_I, "The provider could not use a file in the inputs.", _CHANGE_INPUT, again=False, human=True),
+    "file_refused": _m(_I, "The provider did not take a file of the inputs.", _CHANGE_INPUT, again=False, human=True),
+    "file_missing": _m(
+        _D, "The job type names a file that is not among the job's inputs.", _ASK_DEVELOPER, again=False, human=True
+    ),
+    "file_gone": _m(
+        _P, "The provider lost a file of the inputs each time it was uploaded.", _AGAIN, again=True, human=False
+    ),
     "incomplete": _m(
         _P,
         "The answer stopped before its end; what was written is kept as partial output.",
@@ -207,6 +215,17 @@ _POLICY_CODES = frozenset(
     }
 )
 _IMAGE_WORDS = ("image",)
+# The provider's words for a file that it cannot read.
+FILE_CODES = frozenset(
+    {
+        "invalid_file",
+        "invalid_file_format",
+        "unsupported_file",
+        "empty_file",
+        "file_too_large",
+        "file_parse_error",
+    }
+)
 # Runs that ended with these are bought again by schedule (contract section 4).
 RETRIED_RUNS = frozenset({"server_error", "rate_limit_exceeded", "vector_store_timeout"})
 # Trouble of the provider or of one moment; every other code, met by job after job, is the type's own doing.
@@ -250,6 +269,8 @@ def meaning(code: str) -> Meaning:
         return MEANINGS[code]
     if code in _POLICY_CODES:
         return MEANINGS["policy"]
+    if code in FILE_CODES:
+        return MEANINGS["file"]
     if any(word in code for word in _IMAGE_WORDS):
         return MEANINGS["image"]
     return MEANINGS["run_failed"]

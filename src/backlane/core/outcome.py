@@ -59,7 +59,8 @@ class Answer:
     `status` is ours: completed, failed, incomplete or canceled. `usage` is None where the provider
     reported none; that is unpriced, never zero. `calls` and `approvals` wait for an answer of ours, `hosted`
     holds what the provider's own tools did, in its words, `files` what must be copied before it is lost.
-    `items` are the run's own words for the next turn, should the provider forget them.
+    `items` are the run's own words for the next turn, should the provider forget them. `unpriced` names what
+    the provider charges for beside tokens and web searches, of which nobody knows the price.
     """
 
     response_id: str
@@ -79,6 +80,7 @@ class Answer:
     hosted: tuple[dict[str, Any], ...] = ()
     files: tuple[CitedFile, ...] = ()
     items: tuple[dict[str, Any], ...] = ()
+    unpriced: tuple[str, ...] = ()
 
     @property
     def waits(self) -> bool:

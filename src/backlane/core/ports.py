@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Events, Streaming
 
 
@@ -44,7 +45,7 @@ class CreateCall:
     background: bool = True
 
 
-class Provider(Protocol):
+class Provider(FileProvider, Protocol):
     """One provider's wire. Answers are values; it raises only when it is itself broken."""
 
     async def create(self, call: CreateCall) -> CreateOutcome: ...
@@ -75,18 +76,6 @@ class Provider(Protocol):
 
     def look_wait(self, account: str) -> int:
         """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
-        ...
-
-
-class ArtifactStore(Protocol):
-    """Bytes under their content address. A name is never part of a path."""
-
-    async def put(self, content: bytes) -> str:
-        """Store the bytes durably; the hex sha256 under which they can be read."""
-        ...
-
-    async def get(self, sha256: str) -> bytes:
-        """The bytes. Raises StoreError if they are missing or do not hash to their name."""
         ...
 
 
@@ -223,11 +212,17 @@ class JobType(Protocol):
 
     @property
     def missing_parts(self) -> Sequence[str]:
-        """Declared parts that this version cannot run yet, in words ("an action", "file inputs")."""
+        """Declared parts that this version cannot run yet, in words ("an action")."""
         ...
 
     @property
     def checks(self) -> Sequence[TypeCheck]: ...
+    @property
+    def takes_files(self) -> bool: ...
+    def files(self, inputs: Any) -> Sequence[tuple[str, str]]:
+        """Pointer and id of each uploaded file that validated inputs name."""
+        ...
+
     def tool(self, name: str) -> TypeTool | None:
         """The declared tool by this name."""
         ...

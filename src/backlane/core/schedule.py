@@ -35,23 +35,38 @@ class Timings:
 
 
 def look_delay(
-    age: int, timings: Timings, hint: int | None, chance: float, usual: Usual | None = None
+    age: int,
+    timings: Timings,
+    hint: int | None,
+    chance: float,
+    usual: Usual | None = None,
+    *,
+    hinted: bool = False,
 ) -> int:
     """How long to wait before the next look at a run of this age.
 
     Nothing known: looks back off with the run's age (a fifth of it). Where it is known how long such runs
     take, the first look falls when the shortest have ended, and each later one is late by at most a tenth
-    of the run. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
+    of the run. Where the provider's events reach us (`hinted`), an end will be told: a look is only for
+    events that are lost. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
     the time a zero-retention account keeps a result. `chance` in [0, 1) spreads looks by 10 %.
     """
     spread = 0.95 + 0.1 * chance
-    if usual is None:
+    if hinted:
+        delay = int(_backstop(age, timings, usual) * spread)
+    elif usual is None:
         delay = int(min(max(timings.look_first, age // 5), timings.look_max) * spread)
     else:
         delay = _learned_delay(age, timings, usual, spread)
     if hint is not None:
         delay = max(delay, min(hint, timings.retry_after_max))
     return min(delay, timings.retention // 2)
+
+
+def _backstop(age: int, timings: Timings, usual: Usual | None) -> int:
+    """The first look falls when nearly every run has long ended, later ones well before a result may be gone."""
+    first = MINUTE if usual is None else 2 * usual.p90 + timings.look_first
+    return max(first - age, timings.look_first) if age < first else timings.retention // 2
 
 
 def _learned_delay(age: int, timings: Timings, usual: Usual, spread: float) -> int:

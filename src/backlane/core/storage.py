@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
+from backlane.core.storage_files import FileTransaction
+from backlane.core.storage_hooks import InboxTransaction
 from backlane.core.storage_live import LiveTransaction
 from backlane.core.storage_messages import MessageTransaction
 from backlane.core.storage_tools import ToolTransaction
@@ -38,7 +40,9 @@ class Search:
     limit: int = 50
 
 
-class Transaction(LiveTransaction, ToolTransaction, MessageTransaction, Protocol):
+class Transaction(
+    FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, MessageTransaction, Protocol
+):
     """One transaction. Never call the outside from here."""
 
     # jobs

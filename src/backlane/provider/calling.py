@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from backlane.core.outcome import NotSent, Refused, Unknown, When
 from backlane.core.stream import Break, Broken
 from backlane.errors import SettingsError
 from backlane.provider.replies import TRUNCATED, Reply
+from backlane.provider.webhooks import signing_key
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -27,6 +28,7 @@ class Account:
     organization: str | None = None
     project: str | None = None
     simulated: bool = False
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class EventStream:
@@ -62,6 +64,22 @@ class EventStream:
         await self._response.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with one file, which is read piece by piece. `timeout` is for the whole call, seconds."""
+
+    fields: Mapping[str, Any]
+    filename: str
+    content: BinaryIO
+    media_type: str
+    timeout: float
+
+    def arguments(self) -> dict[str, Any]:
+        """What the SDK's client is called with; it writes the form."""
+        file = ("file", (self.filename, self.content, self.media_type))
+        return {"body": dict(self.fields), "files": [file]}
+
+
 class Calls:
     """The accounts' clients and the two ways to call through them.
 
@@ -91,8 +109,9 @@ class Calls:
     def prepare(self) -> None:
         """Load the SDK and make the clients, so that the first call of a worker needs no files."""
         for name, account in self._accounts.items():
-            self.client(name, account)
-            self.client(name, account, streams=True)
+            if account.api_key:
+                self.client(name, account)
+                self.client(name, account, streams=True)
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -139,7 +158,7 @@ class Calls:
         return client
 
     async def call(
-        self, name: str, method: str, path: str, content: bytes | None = None
+        self, name: str, method: str, path: str, content: bytes | Form | None = None
     ) -> Reply | Refused | Unknown | NotSent:
         """One request, never repeated. No reply is either proof that nothing was sent, or not knowing."""
         found = await self._ask(name, method, path, content, streams=False)
@@ -153,7 +172,7 @@ class Calls:
         return await self._ask(name, method, path, content, streams=True)
 
     async def _ask(
-        self, name: str, method: str, path: str, content: bytes | None, *, streams: bool
+        self, name: str, method: str, path: str, content: bytes | Form | None, *, streams: bool
     ) -> EventStream | Reply | Refused | Unknown | NotSent:
         account = self._accounts.get(name)
         if account is None or not account.api_key:
@@ -167,10 +186,14 @@ class Calls:
             return NotSent(f"this process cannot make a connection: {error.strerror}")
         given: dict[str, Any] = {} if content is None else {"content": content}
         options: dict[str, Any] = {"max_retries": 0}
+        timeout = self._timeout
         if streams:
             given["stream"], options["headers"] = True, {"Accept-Encoding": "identity"}
+        if isinstance(content, Form):
+            given, timeout = content.arguments(), max(self._timeout, content.timeout)
+            options["headers"] = {"Content-Type": "multipart/form-data"}
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(timeout):
                 return await _answer(_sender(client, method), path, account, {**given, "options": options})
         except openai.APIStatusError as error:
             return _reply(error.response, account)
@@ -210,6 +233,11 @@ def _check(name: str, account: Account) -> None:
         usable = False
     if not usable:
         raise SettingsError(f"OPENAI_BASE_URL: of account {name!r} must look like https://host/v1")
+    for secret in account.webhook_secrets:
+        try:
+            signing_key(secret)
+        except ValueError as error:
+            raise SettingsError(f"OPENAI_WEBHOOK_SECRET: a secret of account {name!r}: {error}") from None
 
 
 def _headers(raw: Any) -> dict[str, str]:

@@ -31,6 +31,13 @@ _HOSTED = frozenset(
 # Without these the provider refuses the answers to them, however long they are.
 _NEEDED = frozenset({"function_call", "mcp_approval_request"})
 _REPEATED = _NEEDED | {"message", "mcp_list_tools", "mcp_call"}
+# Charged by the call or by the minute; the price data knows none of them.
+_UNPRICED = {
+    "file_search_call": "file search calls",
+    "code_interpreter_call": "container time",
+    "shell_call": "shell container time",
+    "image_generation_call": "image generation",
+}
 _HOSTED_AT_MOST = 4_000_000
 _REPEATED_AT_MOST = 1_000_000
 _FILES_AT_MOST = 50
@@ -98,6 +105,18 @@ def hosted_of(items: Items) -> tuple[dict[str, Any], ...]:
     if left_out:
         kept.append({"type": "left_out", "items": left_out})
     return tuple(kept)
+
+
+def searches_of(items: Items) -> int:
+    """How many searches of the web the items show, for when the provider does not count them."""
+    actions = (item.get("action") for item in items if _kind(item) == "web_search_call")
+    return sum(as_mapping(action).get("type") == "search" for action in actions)
+
+
+def unpriced_of(items: Items) -> tuple[str, ...]:
+    """What was used that costs money beside tokens and web searches, in words."""
+    kinds = {_kind(item) for item in items}
+    return tuple(word for kind, word in _UNPRICED.items() if kind in kinds)
 
 
 def cited_files(items: Items) -> tuple[CitedFile, ...]:

@@ -26,12 +26,16 @@ from backlane.core.outcome import (
     When,
 )
 from backlane.core.ports import CreateCall
+from backlane.core.provider_file import DeleteOutcome, FileUpload, FindOutcome, UploadOutcome
 from backlane.core.stream import Break, Broken, Ended, StreamEvent, Streaming
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls, EventStream
+from backlane.provider.files import ProviderFiles
 from backlane.provider.pace import Pace, poll_after, retry_after
+from backlane.provider.registration import Registered, register
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
 from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, only, read_events
+from backlane.provider.webhooks import Door
 
 _NO_ID = Gone("that is not the id of a run")
 # How much of one event of a stream is read, bytes; a run that ends with more is looked at.
@@ -71,12 +75,22 @@ class OpenAIProvider:
         self._timeout = call_timeout / 1000
         self._silence = silence / 1000
         self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
+        self._files = ProviderFiles(self._calls, now)
         self._now = now
         self._pace = pace
+        self._webhook_secrets = {name: account.webhook_secrets for name, account in accounts.items()}
 
     def prepare(self) -> None:
         """Load the SDK and make the clients, so that the first call of a worker needs no files."""
         self._calls.prepare()
+
+    def door(self) -> Door:
+        """Where the accounts' signed events come in."""
+        return Door(self._webhook_secrets)
+
+    async def register_webhook(self, account: str, url: str) -> Registered | Refused | Unknown | NotSent:
+        """Make an endpoint at the provider that tells `url` of every end."""
+        return await register(self._calls, account, url, self._now())
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
@@ -176,6 +190,18 @@ class OpenAIProvider:
         """Delete a stored run; a failure leaves it to the provider's own retention."""
         if wire.is_run_id(response_id):
             await self._calls.call(account, "DELETE", _path(response_id))
+
+    async def upload_file(self, upload: FileUpload) -> UploadOutcome:
+        """Upload a file, once."""
+        return await self._files.upload(upload)
+
+    async def find_file(self, account: str, filename: str, since: int) -> FindOutcome:
+        """The file of this name among those made since then."""
+        return await self._files.find(account, filename, since)
+
+    async def delete_file(self, account: str, file_id: str) -> DeleteOutcome:
+        """Delete a file; one that is not there is deleted too."""
+        return await self._files.delete(account, file_id)
 
     async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
         """The bytes of a file in a container; a container that nobody used for a while is gone for good."""

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from backlane.core.failure import MEANINGS, QUOTA_CODES, meaning
+from backlane.core.failure import FILE_CODES, MEANINGS, QUOTA_CODES, meaning
 from backlane.core.outcome import Gone, Refused, Unknown, When
 from backlane.provider.pace import retry_after
 
 _SECRETS = re.compile(r"(\bsk-|\bwhsec_|\bblk_|\bBearer )[^\s\"',;]+")
+# A create names a file that expired or was deleted.
+_FILE_GONE = frozenset({"file_not_found", "image_file_not_found"})
 _BUSY = frozenset({"server_is_overloaded", "slow_down"})
 # Refusals that say more to people than "the provider does not accept this request".
 _TELLING = frozenset(
@@ -129,6 +131,10 @@ def create_refusal(reply: Reply, now: int) -> Refused | Unknown:
 
 
 def _refusal_code(status: int, error: ErrorBody) -> str:
+    if error.code in _FILE_GONE:
+        return "file_gone"
+    if error.code in FILE_CODES:
+        return error.code
     if error.code in _TELLING or meaning(error.code) in (MEANINGS["policy"], MEANINGS["image"]):
         return error.code
     return "model_not_found" if status == 404 and error.param == "model" else "request_refused"

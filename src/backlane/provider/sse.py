@@ -1,14 +1,11 @@
 """Server-sent events off the wire: bytes in, the data of whole frames out. Nothing over its cap is kept."""
 
 
-class FrameTooLarge(Exception):
-    """One frame is larger than is read."""
-
-
 class Frames:
     """Cuts a stream of bytes into the data of its frames; a frame that was not ended is none.
 
-    `at_most` is how much of one frame is kept, bytes. Comments and every field but `data` are dropped.
+    `at_most` is how much of one frame is kept, bytes; `is_over` says that one was larger, and nothing more
+    can be read. Comments and every field but `data` are dropped.
     """
 
     def __init__(self, at_most: int) -> None:
@@ -18,19 +15,19 @@ class Frames:
         self._data: list[bytes] = []
         self._size = 0
         self._after_return = False
+        self.is_over = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The frames that this chunk ends. Raises FrameTooLarge."""
+        """The frames that this chunk ends."""
         found: list[bytes] = []
         self._rest += chunk
-        while (line := self._line()) is not None:
+        while not self.is_over and (line := self._line()) is not None:
             if line:
                 self._take(line)
             elif self._data:
                 found.append(b"\n".join(self._data))
                 self._data, self._size = [], 0
-        if len(self._rest) + self._size > self._at_most:
-            raise FrameTooLarge
+        self.is_over = self.is_over or len(self._rest) + self._size > self._at_most
         return found
 
     def _line(self) -> bytes | None:
@@ -56,5 +53,4 @@ class Frames:
         if name.removeprefix(b"\xef\xbb\xbf") == b"data":
             self._data.append(value.removeprefix(b" "))
             self._size += len(value) + 1
-            if self._size > self._at_most:
-                raise FrameTooLarge
+            self.is_over = self._size > self._at_most

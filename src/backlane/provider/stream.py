@@ -13,7 +13,7 @@ from backlane.core.stream import Began, Break, Broken, Ended, Events, Moved, Not
 from backlane.provider import reading, wire
 from backlane.provider.calling import EventStream
 from backlane.provider.replies import Reply, error_of, parse
-from backlane.provider.sse import Frames, FrameTooLarge
+from backlane.provider.sse import Frames
 
 # Longer than this many silences without an event, whatever else is sent to keep the connection open.
 _EVENTLESS = 10
@@ -109,9 +109,10 @@ async def read_events(
                 yield event
                 if isinstance(event, Ended | Broken):
                     return
+            if frames.is_over:
+                yield Broken(Break.TOO_LARGE, f"one event has more than {frame_at_most} bytes")
+                return
         yield Broken(Break.ENDED_EARLY, "the stream ended without a last word")
-    except FrameTooLarge:
-        yield Broken(Break.TOO_LARGE, f"one event has more than {frame_at_most} bytes")
     finally:
         await stream.close()
 

@@ -8,7 +8,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backlane.core.outcome import Accepted, Answer, Citation, Failed, Finished, LookOutcome, Pending, Unknown
-from backlane.provider.items import approvals_of, calls_of, cited_files, hosted_of, items_of, unserved
+from backlane.provider.items import (
+    approvals_of,
+    calls_of,
+    cited_files,
+    hosted_of,
+    items_of,
+    searches_of,
+    unpriced_of,
+    unserved,
+)
 from backlane.provider.reading import as_count, as_list, as_mapping, as_text, is_run_id, storable
 from backlane.provider.replies import redact
 
@@ -84,7 +93,7 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
     items = [as_mapping(item) for item in as_list(body.get("output"))]
     text, citations, refusal = _written(items)
     code, message = _reason(body, status, items)
-    searches = as_mapping(as_mapping(body.get("tool_usage")).get("web_search")).get("num_requests")
+    searches = as_count(as_mapping(as_mapping(body.get("tool_usage")).get("web_search")).get("num_requests"))
     calls, approvals = calls_of(items), approvals_of(items)
     return Answer(
         response_id=response_id,
@@ -93,7 +102,7 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
         refusal=refusal,
         citations=citations,
         usage=usage(body.get("usage")),
-        web_searches=as_count(searches) or 0,
+        web_searches=searches_of(items) if searches is None else searches,
         model=as_text(body.get("model"), 200),
         service_tier=as_text(body.get("service_tier"), 40),
         code=code,
@@ -104,6 +113,7 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
         hosted=hosted_of(items),
         files=cited_files(items),
         items=items_of(items) if calls or approvals else (),
+        unpriced=unpriced_of(items),
     )
 
 

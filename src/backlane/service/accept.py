@@ -70,7 +70,7 @@ async def accepted(
 
 
 def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
-    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual)
+    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual, hinted=held.hinted)
 
 
 def keep_accepted(

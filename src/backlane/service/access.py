@@ -38,6 +38,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "jobs.control": frozenset({"submitter", "operator", "admin"}),
         "jobs.resolve": frozenset({"operator", "admin"}),
         "artifacts.read": frozenset(ROLES),
+        "files.upload": frozenset({"submitter", "operator", "admin"}),
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
     }
 )

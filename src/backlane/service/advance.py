@@ -34,6 +34,7 @@ from backlane.service.alert import type_missing
 from backlane.service.check import run_checks
 from backlane.service.conclude import conclude
 from backlane.service.fail import drop_planned, failed
+from backlane.service.forget import forget_runs
 from backlane.service.observe import cancel_run, look
 from backlane.service.ports import Ports
 from backlane.service.purchase import mark_unknown, plan, send
@@ -60,7 +61,9 @@ async def advance(ports: Ports, held: Held) -> None:
         if isinstance(step, Wait):
             await _wait(ports, carried, step)
             return
-        carried = await _carry_out(ports, carried, step)
+        before, carried = carried, await _carry_out(ports, carried, step)
+        if isinstance(step, Fail | End | RunTools) and carried is None:
+            await forget_runs(ports, before.job.id)
 
 
 async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:

@@ -13,6 +13,7 @@ TYPES = "job-types"
 # What is wrong with a type, not with an account; its place names workspace and type.
 DESIGN = "task_design"
 GONE = "result_gone"
+SECOND = "second_purchase"
 
 
 def hold_lane(tx: Transaction, ports: Ports, job: Job, code: str, message: str) -> int:
@@ -60,6 +61,18 @@ def result_gone(tx: Transaction, ports: Ports, job: Job) -> None:
     """Say once that results were lost because nobody fetched them in time; a good end takes it back."""
     message = "results were gone before they were fetched: was no worker running?"
     _raise(tx, ports, job, (job.provider_account, GONE), message)
+
+
+def second_purchase(tx: Transaction, ports: Ports, job: Job) -> None:
+    """Say that a run was bought twice; both are booked, the second one is canceled."""
+    _raise(tx, ports, job, (job.provider_account, SECOND), f"a run of {job.id} was bought twice")
+
+
+def forget_second_purchases(tx: Transaction, before: int) -> None:
+    """What was raised before then has been seen, or is in the workspace's events."""
+    for row in tx.incidents():
+        if row["code"] == SECOND and row["since"] < before:
+            tx.clear_incident(row["provider_account"], row["lane"])
 
 
 def judge_end(tx: Transaction, ports: Ports, job: Job) -> None:

@@ -15,10 +15,12 @@ from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequ
 from backlane.service.accept import keep_accepted
 from backlane.service.access import Caller, relation, visible
 from backlane.service.fail import fail
+from backlane.service.link import files_of, link_files
 from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
 from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
+from backlane.service.take_turns import first_turn
 
 _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
 
@@ -119,8 +121,9 @@ async def retry(
         )
         job, stored, first = prepare(ports, caller, submission, Lineage(old))
         # The work stays its first requester's, whoever asked for it again.
-        job = replace(job, submitted_by=old.submitted_by, user=old.user)
-        tx.insert_job(job, stored, first)
+        job = replace(job, submitted_by=old.submitted_by, user=old.user, continues=old.continues)
+        _make(tx, ports, old, job, stored, first=first, same_inputs=inputs is None)
+        link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         now = ports.clock.now()
         tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])
@@ -129,6 +132,24 @@ async def retry(
     made = await ports.store.write(body)
     ports.notify()
     return made
+
+
+def _make(
+    tx: Transaction, ports: Ports, old: Job, job: Job, stored: str, *, first: list[Event], same_inputs: bool
+) -> None:
+    """Write the new job. One in place of a continuation goes on from the same words."""
+    attempts = tx.attempts(old.id) if old.continues is not None else []
+    said = tx.turn(attempts[0].id) if attempts else None
+    if said is None:
+        tx.insert_job(job, stored, first)
+        return
+    if not same_inputs:
+        # The run it went on from knows the old inputs: all is said anew.
+        said = {**said, "previous_response_id": None}
+    attempt, turn, planned = first_turn(ports, job, ports.clock.now(), said)
+    tx.insert_job(job, stored, [*first, planned])
+    tx.insert_attempt(attempt)
+    tx.insert_turn(turn)
 
 
 async def resolve(

@@ -12,7 +12,10 @@ from backlane.service.ports import Ports
 def book_cost(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
     """Book what the provider's usage says; the event that tells of it, once."""
     amount, basis = ports.price(answer, attempt.accepted_at or ports.clock.now())
-    return _book(tx, ports, job, attempt, amount, basis)
+    parts = ", ".join(answer.unpriced) if amount is not None else ""
+    return _book(
+        tx, ports, job, attempt, amount, f"{basis}; without {parts}" if parts else basis, parts=parts
+    )
 
 
 def book_unpriced(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, why: str) -> list[Event]:
@@ -21,7 +24,14 @@ def book_unpriced(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, why
 
 
 def _book(
-    tx: Transaction, ports: Ports, job: Job, attempt: Attempt, amount: Decimal | None, basis: str
+    tx: Transaction,
+    ports: Ports,
+    job: Job,
+    attempt: Attempt,
+    amount: Decimal | None,
+    basis: str,
+    *,
+    parts: str = "",
 ) -> list[Event]:
     now = ports.clock.now()
     line = {
@@ -34,6 +44,7 @@ def _book(
         "basis": basis,
         "simulated": job.simulated,
         "booked_at": now,
+        "unpriced_parts": parts[:200] or None,
     }
     if not tx.keep_cost(line):
         return []

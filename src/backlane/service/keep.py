@@ -38,7 +38,7 @@ def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer
         looked_at=now,
         look_at=now + ports.timings.late_look if state is AttemptState.CANCELED else None,
         provider_status=answer.status,
-        code=answer.code,
+        code=answer.code or (attempt.code if attempt.stray else None),
         usage=answer.usage,
     )
     if not moved:
@@ -78,6 +78,6 @@ def answer_of(body: str) -> Answer:
     }
     for name, kind in parts.items():
         values[name] = tuple(kind(**one) for one in values.get(name, ()))
-    for name in ("hosted", "items"):
+    for name in ("hosted", "items", "unpriced"):
         values[name] = tuple(values.get(name, ()))
     return Answer(**values)

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backlane.core.event import Event
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase
+from backlane.core.job import Attempt, AttemptState, Job, Phase
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
 from backlane.service.access import Caller, visible
 from backlane.service.control import permit
-from backlane.service.intent import intent
+from backlane.service.link import files_of, link_files
 from backlane.service.ports import Ports
 from backlane.service.show import artifact_content
 from backlane.service.submit import Lineage, Submission, key_row, known_job, lowest_cost, prepare
-from backlane.service.take_turns import said_so_far, spoken, words_of
+from backlane.service.take_turns import first_turn, said_so_far, spoken, words_of
 
 _ANSWERS = ("result", "partial")
 
@@ -114,22 +114,21 @@ def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str
     )
     job, stored, first = prepare(ports, caller, submission, Lineage(old, continues=True))
     job = replace(job, submitted_by=old.submitted_by, user=old.user)
-    attempt = intent(ports, job, 1, AttemptReason.FIRST, now)
-    data = {"attempt": attempt.id, "number": 1, "reason": attempt.reason, "lane": job.lane}
+    said = {**_former(tx, old, job, written), "items": json.dumps([spoken("user", text)], ensure_ascii=False)}
+    attempt, turn, planned = first_turn(ports, job, now, said)
     row = _row(ports, caller, job, text, attempt, now)
     told = Event("job.messaged", now, caller.name, {"message": row["id"], "characters": len(text)})
-    tx.insert_job(job, stored, [*first, told, Event("attempt.planned", now, "backlane", data)])
+    tx.insert_job(job, stored, [*first, told, planned])
+    link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
     tx.insert_attempt(attempt)
-    turn = {"attempt_id": attempt.id, "job_id": job.id, "kind": "message", "previous_attempt": None}
-    items = json.dumps([spoken("user", text)], ensure_ascii=False)
-    tx.insert_turn({**turn, "items": items, "created_at": now, **_former(tx, old, attempt, written)})
+    tx.insert_turn(turn)
     tx.insert_message(row)
     continued = {"message": row["id"], "continued_as": job.id}
     tx.keep_events(old.id, [Event("job.messaged", now, caller.name, continued)])
     return job
 
 
-def _former(tx: Transaction, old: Job, attempt: Attempt, written: str) -> Row:
+def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
     """What the new job's first run goes on from: the old run's id, and all that was said for sending anew."""
     attempts, turns = tx.attempts(old.id), tx.turns_of(old.id)
     last = _last_answered(attempts, tx)
@@ -138,7 +137,7 @@ def _former(tx: Transaction, old: Job, attempt: Attempt, written: str) -> Row:
     prior += [spoken("assistant", written)] if written else []
     prior += words_of(tx.waiting_messages(old.id))
     # Another account does not have the old one's runs.
-    held = last is not None and last.provider_account == attempt.provider_account
+    held = last is not None and last.provider_account == job.provider_account
     return {
         "previous_response_id": last.provider_response_id if held and last else None,
         "prior": json.dumps(prior, ensure_ascii=False),

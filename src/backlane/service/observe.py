@@ -27,6 +27,7 @@ from backlane.service.alert import hold_lane, release_lane, result_gone
 from backlane.service.conclude import conclude
 from backlane.service.cost import book_unpriced
 from backlane.service.fail import fail
+from backlane.service.forget import forget_runs
 from backlane.service.keep import keep_end
 from backlane.service.late import settle_late
 from backlane.service.live_text import with_streamed
@@ -74,7 +75,7 @@ async def follow(
     if attempt.state is AttemptState.CANCELED:
         result = await settle_late(ports, held, attempt, outcome)
         if isinstance(outcome, Finished | Failed):
-            await _forget_at_provider(ports, attempt)
+            await forget_runs(ports, held.job.id, attempt)
         return result
     match outcome:
         case Pending():
@@ -84,7 +85,7 @@ async def follow(
                 return await _finish_stray(ports, held, attempt, outcome)
             result = await finish(ports, held, attempt, answer)
             if answer.status != "canceled":
-                await _forget_at_provider(ports, attempt)
+                await forget_runs(ports, held.job.id, attempt)
             return result
         case Gone() if attempt.interactive and canceled and attempt.cancel_sent_at is None:
             # Such a run cannot be read before it has ended: the provider may not have seen yet that we left.
@@ -110,7 +111,8 @@ def _delay(ports: Ports, held: Held, attempt: Attempt, hint: int | None, cancele
     if canceled or held.job.phase is Phase.CANCELING or held.job.status in TERMINAL:
         since = now - (attempt.cancel_sent_at or now)
         return max(cancel_delay(since, ports.timings), hint or 0)
-    return look_delay(now - (attempt.accepted_at or now), ports.timings, hint, ports.chance(), held.usual)
+    age = now - (attempt.accepted_at or now)
+    return look_delay(age, ports.timings, hint, ports.chance(), held.usual, hinted=held.hinted)
 
 
 def _due(job: Job, at: int) -> int:
@@ -234,9 +236,3 @@ async def _finish_stray(
         return replace(job, due_at=now), told
 
     return await conclude(ports, held, turn, fact=lambda tx: keep_end(tx, ports, held, attempt, answer))
-
-
-async def _forget_at_provider(ports: Ports, attempt: Attempt) -> None:
-    """Delete the run at the provider once its end is stored, where the settings ask for it."""
-    if ports.delete_at_provider and attempt.provider_response_id is not None:
-        await ports.provider.delete(attempt.provider_account, attempt.provider_response_id)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backlane.core.ports import ArtifactStore, Chance, Clock, Ids, Pricer, Provider, Types, Worker
-from backlane.core.schedule import Timings
+from backlane.core.artifacts import ArtifactStore
+from backlane.core.ports import Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
 from backlane.service.open_streams import OpenStreams
 
@@ -22,8 +23,9 @@ class Ports:
     """The outside, by argument.
 
     `background` says whether the provider account has background mode.
-    `notify` wakes the pump after a commit made a job due; `log` takes one line for operators;
-    `streams` are the live streams this worker reads; `point` marks named places where a test may stop the process.
+    `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
+    events; `log` takes one line for operators; `streams` are the live streams this worker reads;
+    `point` marks named places where a test may stop the process.
     """
 
     store: Store
@@ -40,8 +42,13 @@ class Ports:
     background: bool = True
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
+    upload_at_most: int = 50_000_000
+    file_inline_at_most: int = 256_000
+    files_inline_at_most: int = 1_000_000
+    provider_file_lifetime: int = 7 * DAY
     timings: Timings = field(default_factory=Timings)
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
+    noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing

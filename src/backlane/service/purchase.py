@@ -21,6 +21,8 @@ from backlane.core.stream import Streaming
 from backlane.errors import InvalidRequest
 from backlane.service.accept import accepted, streaming
 from backlane.service.alert import hold_lane
+from backlane.service.attach import attached
+from backlane.service.bring import CannotAttach, NotYet, forget_copies
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed
 from backlane.service.intent import intent
@@ -32,6 +34,8 @@ from backlane.service.take_turns import forgotten, keep_turn, turned
 _ACTOR = "backlane"
 # A worker whose streams are full is asked again after so long, milliseconds.
 _NO_ROOM = 1_000
+# A file that is gone is uploaded anew; if it is gone each time, somebody deletes it.
+_FILE_GONE_AT_MOST = 3
 
 
 async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
@@ -55,8 +59,11 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Commit `sending`, then call create, then keep its outcome."""
     try:
         params = await turned(ports, held, attempt, await _build(ports, held))
-    except _CannotBuild as error:
+        files = await attached(ports, held, params)
+    except (_CannotBuild, CannotAttach) as error:
         return await failed(ports, held, error.code, detail=str(error))
+    if files is not None:
+        return await _await_files(ports, held, files)
     wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
     if wait > 0:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
@@ -80,6 +87,18 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         outcome = Unknown("timeout", "the provider did not answer in time")
     ports.point("answered")
     return await keep_create(ports, sending, attempt, outcome)
+
+
+async def _await_files(ports: Ports, held: Held, files: NotYet) -> Held | None:
+    """A file must be at the provider first; what a person must mend there holds the lane as a create's refusal does."""
+    if files.refusal is None:
+        return await put_off(ports, held, files.until, files.phase, files.code)
+    code, message, now = files.code, files.refusal.message, ports.clock.now()
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        return _waiting(job, now, hold_lane(tx, ports, job, code, message), files.phase, code)
+
+    return await conclude(ports, held, turn)
 
 
 class _CannotBuild(Exception):
@@ -150,7 +169,8 @@ async def keep_create(
 async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused) -> Held | None:
     now = ports.clock.now()
     anew = await forgotten(ports, attempt, outcome.code)
-    if outcome.when is When.NEVER and not anew:
+    file_gone = outcome.code == "file_gone" and _refused_as(held, "file_gone") < _FILE_GONE_AT_MOST
+    if outcome.when is When.NEVER and not (anew or file_gone):
         return await failed(
             ports,
             held,
@@ -163,6 +183,8 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         until = now if anew else now + delay
+        if file_gone:
+            forget_copies(tx, job)
         if outcome.when is When.INCIDENT:
             until = hold_lane(tx, ports, job, outcome.code, outcome.message)
         return _waiting(job, now, until, phase, outcome.code)
@@ -175,6 +197,10 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
         turn,
         fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.REFUSED, outcome.code, now),
     )
+
+
+def _refused_as(held: Held, code: str) -> int:
+    return sum(1 for one in held.attempts if one.state is AttemptState.REFUSED and one.code == code)
 
 
 async def _not_sent(ports: Ports, held: Held, attempt: Attempt, outcome: NotSent) -> Held | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from backlane.service.access import Caller, closed_for, note_read, open_content,
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
+from backlane.service.upload import own_upload, require_reason, upload_artifact
 from backlane.service.view import artifact_view
 
 
@@ -47,6 +48,23 @@ async def read_events(
     return [event_view(row, closed) for row in rows], job.finished_at is not None and len(rows) < limit
 
 
+async def read_news(ports: Ports, job_id: str, after: int, limit: int) -> tuple[Job, list[Row]]:
+    """A job and a page of its events after a number, for many readers: whose sight allows it is still to be judged."""
+
+    def body(tx: Transaction) -> tuple[Job, list[Row]]:
+        job = tx.job(job_id)
+        if job is None:
+            raise NotFound()
+        return job, tx.events(job_id, after, limit)
+
+    return await ports.store.read(body)
+
+
+async def newest_seqs(ports: Ports, job_ids: Sequence[str]) -> dict[str, int]:
+    """The newest event's number of many jobs, in one question."""
+    return await ports.store.read(lambda tx: tx.newest_seqs(job_ids))
+
+
 async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:
     """What was submitted. Role-gated and audited."""
 
@@ -64,7 +82,8 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
     """The metadata of a job's artifacts."""
 
     def body(tx: Transaction) -> tuple[Job, list[Row]]:
-        return visible(tx, caller, tx.job(job_id)), tx.artifacts(job_id)
+        job = visible(tx, caller, tx.job(job_id))
+        return job, [*tx.files_of([job_id])[job_id], *tx.artifacts(job_id)]
 
     job, rows = await ports.store.read(body)
     return [artifact_view(row, closed_for(caller, job)) for row in rows]
@@ -73,14 +92,14 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
 async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
     """One artifact's metadata. Raises NotFound."""
 
-    def body(tx: Transaction) -> tuple[Job, Row]:
+    def body(tx: Transaction) -> tuple[bool, Row]:
         row = tx.artifact(artifact_id)
         if row is None:
-            raise NotFound()
-        return visible(tx, caller, tx.job(row["job_id"])), row
+            return False, upload_artifact(own_upload(tx, caller, artifact_id))
+        return closed_for(caller, visible(tx, caller, tx.job(row["job_id"]))), row
 
-    job, row = await ports.store.read(body)
-    return artifact_view(row, closed_for(caller, job))
+    closed, row = await ports.store.read(body)
+    return artifact_view(row, closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +116,19 @@ class Content:
 async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Content:
     """An artifact's bytes, if the release gate and the caller's role allow it."""
 
-    def body(tx: Transaction) -> tuple[Job, Row]:
+    def body(tx: Transaction) -> tuple[bool, Row]:
         row = tx.artifact(artifact_id)
         if row is None:
-            raise NotFound()
+            row = own_upload(tx, caller, artifact_id)
+            require_reason(caller, row, reason)
+            return row["submitted_by"] != caller.name, row
         job = visible(tx, caller, tx.job(row["job_id"]))
         if row["kind"] != "input":
             open_content(caller, job, reason)
-        return job, row
+        return job.gate != "none" or caller.role == "support", row
 
-    job, row = await ports.store.read(body)
-    if job.gate != "none" or caller.role == "support":
+    audited, row = await ports.store.read(body)
+    if audited:
         await ports.store.write(lambda tx: note_read(tx, ports, caller, "content.read", artifact_id, reason))
     return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row))
 

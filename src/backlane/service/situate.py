@@ -11,7 +11,7 @@ from backlane.core.ports import JobType
 from backlane.core.situation import Situation
 from backlane.core.step import is_followed
 from backlane.core.storage import Transaction
-from backlane.service.learn import usual_for
+from backlane.service.learn import hinted_for, usual_for
 from backlane.service.ports import Ports
 
 # A person's or a turn's new attempt starts the count of accepted ones anew (contract section 4).
@@ -33,6 +33,7 @@ class Held:
     situation: Situation
     type: JobType | None
     usual: Usual | None = None
+    hinted: bool = False
 
     @property
     def attempt(self) -> Attempt | None:
@@ -58,7 +59,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         timings=ports.timings,
         strays=tuple(one for one in attempts if one is not newest and is_followed(one)),
         accepted=_accepted(attempts),
-        rebought=any(one.reason is AttemptReason.REBUY for one in attempts),
+        rebought=any(one.reason is AttemptReason.REBUY and not one.stray for one in attempts),
         over_budget=_over_budget(tx, job, attempts),
         type_loaded=job_type is not None,
         sender_gone=newest is not None
@@ -77,7 +78,8 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"
         situation = replace(situation, max_attempts=job_type.max_attempts, rebuy=rebuy)
-    return Held(job, job.lease_no, attempts, situation, job_type, usual_for(tx, job, newest))
+    usual, hinted = usual_for(tx, job, newest), hinted_for(tx, newest, ports.clock.now())
+    return Held(job, job.lease_no, attempts, situation, job_type, usual, hinted)
 
 
 def _accepted(attempts: tuple[Attempt, ...]) -> int:
@@ -85,7 +87,7 @@ def _accepted(attempts: tuple[Attempt, ...]) -> int:
     for attempt in attempts:
         if attempt.reason in _NEW_COUNT:
             count = 0
-        count += attempt.accepted_at is not None
+        count += attempt.accepted_at is not None and not attempt.stray
     return count
 
 

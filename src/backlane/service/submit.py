@@ -18,6 +18,7 @@ from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
 from backlane.errors import IdempotencyConflict, InvalidRequest, NotAvailable, RoleRequired
 from backlane.service.access import Caller
+from backlane.service.link import files_of, link_files
 from backlane.service.outputs import sha256_hex
 from backlane.service.ports import Ports
 
@@ -71,12 +72,14 @@ async def submit(
         if known is not None:
             return known, False
     job, inputs, first = prepare(ports, caller, submission)
+    files = files_of(ports, job, inputs)
 
     def body(tx: Transaction) -> tuple[Job, bool]:
         known = None if key is None else known_job(tx, caller, key, body_hash)
         if known is not None:
             return known, False
         tx.insert_job(job, inputs, first)
+        link_files(tx, caller, job, files)
         if key is not None and not tx.use_key(key_row(caller, key, body_hash, job)):
             raise _TakenMeanwhile
         return job, True

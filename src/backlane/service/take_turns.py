@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from backlane.core.job import STEERED, Attempt, AttemptReason, AttemptState
+from backlane.core.event import Event
+from backlane.core.job import STEERED, Attempt, AttemptReason, AttemptState, Job
 from backlane.core.storage import Row, Transaction
+from backlane.service.intent import intent
 from backlane.service.keep import answer_of
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
@@ -131,6 +133,17 @@ async def turned(ports: Ports, held: Held, attempt: Attempt, params: Params) -> 
         return later
     later["input"] = [*_as_items(params.get("input")), *said_so_far(turns, mine)]
     return later
+
+
+def first_turn(ports: Ports, job: Job, now: int, said: Row) -> tuple[Attempt, Row, Event]:
+    """The planned first attempt of a job that goes on from another's words, its turn, and the event of both.
+
+    `said` holds the turn's `previous_response_id`, `prior` and `items`.
+    """
+    attempt = intent(ports, job, 1, AttemptReason.FIRST, now)
+    kept = {name: said[name] for name in ("previous_response_id", "prior", "items")}
+    data = {"attempt": attempt.id, "number": 1, "reason": attempt.reason, "lane": job.lane}
+    return attempt, {**_empty(attempt, now), **kept}, Event("attempt.planned", now, "backlane", data)
 
 
 def said_so_far(turns: Mapping[str, Row], mine: Row | None) -> list[Any]:

@@ -32,9 +32,10 @@ class Around:
 def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
     """Read everything around these jobs."""
     ids = [job.id for job in jobs]
+    files, outputs = tx.files_of(ids), tx.artifacts_of(ids)
     return Around(
         tx.attempts_of(ids),
-        tx.artifacts_of(ids),
+        {job_id: [*files[job_id], *outputs[job_id]] for job_id in ids},
         tx.cost_lines_of(ids),
         tx.reviews_of(ids),
         tx.changes(ids),
@@ -108,7 +109,8 @@ def _cost(costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[str, Any]:
         "estimated": None,
         "reserved": None,
         "settled": format(sum(priced, Decimal(0)), "f") if priced else None,
-        "unpriced": in_doubt(tuple(attempts), list(costs)),
+        "unpriced": in_doubt(tuple(attempts), list(costs))
+        + sum(bool(line["unpriced_parts"]) for line in costs),
         "basis": "; ".join(sorted({line["basis"] for line in costs})) or None,
     }
 

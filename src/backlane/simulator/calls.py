@@ -62,6 +62,7 @@ async def serve_create(world: World, request: Request) -> Response:
         known = as_object(given)
         line.update(metadata=known.get("metadata") or {}, model=known.get("model"))
         line.update(background=bool(known.get("background")), stream=bool(known.get("stream")))
+        line["previous_response_id"] = known.get("previous_response_id")
         body = check_create(given)
         world.admit(body)
     except Refusal as refusal:

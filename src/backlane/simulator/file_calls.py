@@ -80,6 +80,7 @@ def _upload(world: World, request: Request, body: bytes, line: _Line) -> Any:
     file = made_file(form, file_id, world.now(), world.switches.file_bytes)
     world.files.add(file)
     line |= {"object_id": file.id, "sha256": file.sha256, "bytes": len(file.data), "purpose": file.purpose}
+    line["filename"] = file.filename
     return file.shown()
 
 

@@ -239,6 +239,7 @@ cost_lines = Table(
     Column("basis", Text, nullable=False),
     Column("simulated", Boolean, nullable=False),
     when_column("booked_at", required=True),
+    Column("unpriced_parts", String(200), comment="what has no known price"),
     Index("ix_cost_lines_job_id", "job_id"),
     Index("ix_cost_lines_type", "workspace", "type"),
     comment="What each attempt cost, from its terminal object.",

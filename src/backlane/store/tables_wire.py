@@ -40,6 +40,7 @@ uploads = Table(
     Column("inline", LargeBinary, comment="small contents lie here, larger ones in the artifact store"),
     when_column("created_at", required=True),
     Index("ix_uploads_owner", "workspace", "submitted_by", "created_at"),
+    Index("ix_uploads_content", "workspace", "sha256"),
     comment="Files people sent in: artifacts of kind input, before and beside the jobs that use them.",
 )
 
@@ -60,17 +61,39 @@ provider_files = Table(
     workspace_column(),
     Column("provider_account", String(100), nullable=False),
     Column("sha256", String(64), nullable=False),
+    Column("filename", String(200), nullable=False, comment="as sent: it holds this row's id, to find it by"),
     Column(
-        "state", String(20), nullable=False, comment="planned, sending, unknown, ready, refused or deleted"
+        "state",
+        String(20),
+        nullable=False,
+        comment="planned, sending, unknown, ready, retiring, lost, deleting, refused or deleted",
     ),
+    Column("sender", String(64), comment="the worker process that sent it"),
     Column("provider_file_id", String(200)),
     Column("bytes", BigInteger, nullable=False),
     Column("code", String(100)),
+    Column("tries", Integer, nullable=False, comment="deletes that taught us nothing, in a row"),
     when_column("planned_at", required=True),
     when_column("sent_at"),
     when_column("finished_at"),
     when_column("expires_at", "when the provider forgets it by itself"),
+    when_column("due_at", "when to see whether it can be deleted"),
     Index("ix_provider_files_content", "workspace", "provider_account", "sha256"),
+    Index(
+        "uq_provider_files_in_use",
+        "workspace",
+        "provider_account",
+        "sha256",
+        unique=True,
+        postgresql_where=text("state IN ('planned', 'sending', 'unknown', 'ready')"),
+        sqlite_where=text("state IN ('planned', 'sending', 'unknown', 'ready')"),
+    ),
+    Index(
+        "ix_provider_files_due",
+        "due_at",
+        postgresql_where=text("due_at IS NOT NULL"),
+        sqlite_where=text("due_at IS NOT NULL"),
+    ),
     comment="One upload to the provider each: the intent first, then what became of it.",
 )
 
@@ -132,6 +155,7 @@ inbox = Table(
     Column("webhook_id", String(200), nullable=False),
     Column("type", String(100), nullable=False),
     Column("response_id", String(200)),
+    Column("attempt_id", String(64), comment="whom its metadata names"),
     Column("state", String(20), nullable=False, comment="new, parked, applied or foreign"),
     Column("tries", Integer, nullable=False),
     Column("note", String(200), comment="what was made of it"),
@@ -139,6 +163,8 @@ inbox = Table(
     when_column("due_at", "when it is to be worked on (again)"),
     when_column("applied_at"),
     PrimaryKeyConstraint("provider_account", "webhook_id"),
+    Index("ix_inbox_newest", "provider_account", "received_at"),
+    Index("ix_inbox_response", "provider_account", "response_id"),
     Index(
         "ix_inbox_due",
         "due_at",

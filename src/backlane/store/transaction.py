@@ -15,6 +15,8 @@ from backlane.store.database import Database
 from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import job_of
+from backlane.store.records_files import FileRecords
+from backlane.store.records_hooks import InboxRecords
 from backlane.store.records_live import LiveRecords
 from backlane.store.records_messages import MessageRecords
 from backlane.store.records_tools import ToolRecords
@@ -24,7 +26,7 @@ from backlane.store.tables import answers, artifacts, cost_lines, durations, ide
 T = TypeVar("T")
 
 
-class Records(LiveRecords, ToolRecords, MessageRecords):
+class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, MessageRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:

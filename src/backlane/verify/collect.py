@@ -20,6 +20,7 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
+from backlane.store.tables_wire import inbox, job_files, messages, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
 
 
@@ -46,13 +47,21 @@ def collect(
             "cost_lines": rows(cost_lines),
             "reviews": rows(reviews),
             "idempotency_keys": rows(idempotency_keys),
+            "inbox": rows(inbox),
+            "turns": rows(turns),
+            "messages": rows(messages),
+            "tool_calls": rows(tool_calls),
+            "uploads": rows(uploads),
+            "job_files": rows(job_files),
+            "provider_files": rows(provider_files),
             "restored_at": connection.execute(restores).scalar(),
         }
 
     found = database.read_now(body)
     broken = None
     if read_artifact is not None:
-        broken = [row["id"] for row in found["artifacts"] if not _whole(row, read_artifact)]
+        stored = [*found["artifacts"], *found["uploads"]]
+        broken = [row["id"] for row in stored if not _whole(row, read_artifact)]
     return Evidence(**found, broken_artifacts=broken, **histories)
 
 

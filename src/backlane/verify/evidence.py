@@ -26,6 +26,13 @@ class Evidence:
     cost_lines: Sequence[Row]
     reviews: Sequence[Row]
     idempotency_keys: Sequence[Row]
+    inbox: Sequence[Row] = ()
+    turns: Sequence[Row] = ()
+    messages: Sequence[Row] = ()
+    tool_calls: Sequence[Row] = ()
+    uploads: Sequence[Row] = ()
+    job_files: Sequence[Row] = ()
+    provider_files: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     submits: Sequence[Row] | None = None

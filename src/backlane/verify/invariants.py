@@ -1,4 +1,4 @@
-"""The invariants I01 to I08, I16, I17, I21, I22 and I29 as pure functions; every later feature joins them here."""
+"""The invariants I01 to I08, I16, I17, I21, I22 and I29, and those beside; every later feature joins them."""
 
 import json
 from collections import Counter
@@ -10,6 +10,11 @@ from backlane.core.job import RESTORED, Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
+from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
+from backlane.verify.invariants_steer import STEER_INVARIANTS
+from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
+from backlane.verify.invariants_tools import TOOL_INVARIANTS
 
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
@@ -53,7 +58,9 @@ def intent_before_create(evidence: Evidence) -> Finding:
 
 def one_create_per_attempt(evidence: Evidence) -> Finding:
     """I02: at most one create per attempt; a further one needs an attempt that names its reason."""
-    for attempt_id, count in Counter(attempt for attempt, _ in _creates(evidence)).items():
+    found_later = {row["provider_response_id"] for row in evidence.attempts if row["stray"]}
+    named = [attempt for attempt, line in _creates(evidence) if line.get("response_id") not in found_later]
+    for attempt_id, count in Counter(named).items():
         if count > 1:
             yield f"{attempt_id} was sent {count} times"
     for job_id, rows in _by(evidence.attempts, "job_id").items():
@@ -68,12 +75,14 @@ def one_create_per_attempt(evidence: Evidence) -> Finding:
 def doubtful_never_resent(evidence: Evidence) -> Finding:
     """I03: what may have been sent is sent again by nobody but a person, or once by declared choice."""
     for job_id, rows in _by(evidence.attempts, "job_id").items():
-        ordered = sorted(rows, key=lambda row: row["number"])
+        # What somebody doubled on the way, and what was found of it, was nobody's purchase.
+        ours = [row for row in rows if not row["stray"]]
+        ordered = sorted(ours, key=lambda row: row["number"])
         for before, after in pairwise(ordered):
             in_doubt = before["state"] in ("sending", "unknown")
             if in_doubt and after["reason"] not in ("person", "rebuy"):
                 yield f"{job_id}: {after['id']} ({after['reason']}) follows {before['id']}, which is {before['state']}"
-        if sum(row["reason"] == "rebuy" for row in rows) > 1:
+        if sum(row["reason"] == "rebuy" for row in ours) > 1:
             yield f"{job_id} was bought again by itself more than once"
     sent = Counter(
         _data(event).get("attempt") for event in evidence.events if event["type"] == "attempt.sent"
@@ -254,9 +263,15 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I08": events_are_whole,
     "I16": gated_jobs_wait,
     "I17": cost_settled_once,
+    "I19": events_stored_once,
+    "I20": events_never_believed,
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
+    **TOOL_INVARIANTS,
+    **STEER_INVARIANTS,
+    **FILE_INVARIANTS,
+    **STREAM_INVARIANTS,
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {
@@ -265,7 +280,11 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I04": ("submits", "judged from our rows only; no client's history was given"),
     "I05": ("submits", "judged from our rows only; no client's history was given"),
     "I08": ("watches", "judged from our rows only; no follower's history was given"),
+    "I19": ("provider_log", "judged from our rows only; the provider's truth log was not given"),
+    "I20": ("provider_log", "needs the provider's truth log"),
     "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
+    **FILE_NEEDS,
+    **STREAM_NEEDS,
 }
 
 

@@ -20,6 +20,9 @@ def upgrade() -> None:
     _tool_calls()
     _turns()
     _attempts()
+    op.add_column(
+        "cost_lines", sa.Column("unpriced_parts", sa.String(200), comment="what has no known price")
+    )
 
 
 def _inbox() -> None:
@@ -29,6 +32,7 @@ def _inbox() -> None:
         sa.Column("webhook_id", sa.String(length=200), nullable=False),
         sa.Column("type", sa.String(length=100), nullable=False),
         sa.Column("response_id", sa.String(length=200), nullable=True),
+        sa.Column("attempt_id", sa.String(length=64), nullable=True, comment="whom its metadata names"),
         sa.Column("state", sa.String(length=20), nullable=False, comment="new, parked, applied or foreign"),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("note", sa.String(length=200), nullable=True, comment="what was made of it"),
@@ -39,13 +43,10 @@ def _inbox() -> None:
         comment="The provider's signed events, stored once per id; hints, never truth.",
     )
     with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_inbox_due",
-            ["due_at"],
-            unique=False,
-            postgresql_where=sa.text("due_at IS NOT NULL"),
-            sqlite_where=sa.text("due_at IS NOT NULL"),
-        )
+        due = sa.text("due_at IS NOT NULL")
+        batch_op.create_index("ix_inbox_due", ["due_at"], postgresql_where=due, sqlite_where=due)
+        batch_op.create_index("ix_inbox_newest", ["provider_account", "received_at"], unique=False)
+        batch_op.create_index("ix_inbox_response", ["provider_account", "response_id"], unique=False)
 
 
 def _lane_minutes() -> None:
@@ -64,71 +65,73 @@ def _lane_minutes() -> None:
     )
 
 
+def _word(name: str, length: int, comment: str | None = None, *, null: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.String(length=length), nullable=null, comment=comment)
+
+
+def _when(name: str, comment: str | None = None, *, null: bool = True) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=null, comment=comment)
+
+
 def _provider_files() -> None:
+    states = "planned, sending, unknown, ready, retiring, lost, deleting, refused or deleted"
     op.create_table(
         "provider_files",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("workspace", sa.String(length=64), nullable=False, comment="whose row this is"),
-        sa.Column("provider_account", sa.String(length=100), nullable=False),
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column(
-            "state",
-            sa.String(length=20),
-            nullable=False,
-            comment="planned, sending, unknown, ready, refused or deleted",
-        ),
-        sa.Column("provider_file_id", sa.String(length=200), nullable=True),
-        sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("code", sa.String(length=100), nullable=True),
-        sa.Column("planned_at", sa.BigInteger(), nullable=False),
-        sa.Column("sent_at", sa.BigInteger(), nullable=True),
-        sa.Column("finished_at", sa.BigInteger(), nullable=True),
-        sa.Column(
-            "expires_at", sa.BigInteger(), nullable=True, comment="when the provider forgets it by itself"
-        ),
+        _word("id", 64),
+        _word("workspace", 64, "whose row this is"),
+        _word("provider_account", 100),
+        _word("sha256", 64),
+        _word("filename", 200, "as sent: it holds this row's id, to find it by"),
+        _word("state", 20, states),
+        _word("sender", 64, "the worker process that sent it", null=True),
+        _word("provider_file_id", 200, null=True),
+        _when("bytes", null=False),
+        _word("code", 100, null=True),
+        sa.Column("tries", sa.Integer(), nullable=False, comment="deletes that taught us nothing, in a row"),
+        _when("planned_at", null=False),
+        _when("sent_at"),
+        _when("finished_at"),
+        _when("expires_at", "when the provider forgets it by itself"),
+        _when("due_at", "when to see whether it can be deleted"),
         sa.ForeignKeyConstraint(["workspace"], ["workspaces.id"], name=op.f("fk_provider_files_workspace")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_files")),
         comment="One upload to the provider each: the intent first, then what became of it.",
     )
-    with op.batch_alter_table("provider_files", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_provider_files_content", ["workspace", "provider_account", "sha256"], unique=False
-        )
+    in_use = sa.text("state IN ('planned', 'sending', 'unknown', 'ready')")
+    due = sa.text("due_at IS NOT NULL")
+    content = ["workspace", "provider_account", "sha256"]
+    table = "provider_files"
+    op.create_index("ix_provider_files_content", table, content)
+    op.create_index(
+        "uq_provider_files_in_use", table, content, unique=True, postgresql_where=in_use, sqlite_where=in_use
+    )
+    op.create_index("ix_provider_files_due", table, ["due_at"], postgresql_where=due, sqlite_where=due)
 
 
 def _uploads() -> None:
     op.create_table(
         "uploads",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("workspace", sa.String(length=64), nullable=False, comment="whose row this is"),
-        sa.Column(
-            "submitted_by",
-            sa.String(length=200),
-            nullable=False,
-            comment="the person or service whose key uploaded it",
-        ),
-        sa.Column("name", sa.String(length=200), nullable=False, comment="a label, never a path"),
-        sa.Column(
-            "media_type",
-            sa.String(length=100),
-            nullable=False,
-            comment="sniffed from the bytes, never believed",
-        ),
-        sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("sha256", sa.String(length=64), nullable=False, comment="the content's address"),
+        _word("id", 64),
+        _word("workspace", 64, "whose row this is"),
+        _word("submitted_by", 200, "the person or service whose key uploaded it"),
+        _word("name", 200, "a label, never a path"),
+        _word("media_type", 100, "sniffed from the bytes, never believed"),
+        _when("bytes", null=False),
+        _word("sha256", 64, "the content's address"),
         sa.Column(
             "inline",
             sa.LargeBinary(),
             nullable=True,
             comment="small contents lie here, larger ones in the artifact store",
         ),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        _when("created_at", null=False),
         sa.ForeignKeyConstraint(["workspace"], ["workspaces.id"], name=op.f("fk_uploads_workspace")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
         comment="Files people sent in: artifacts of kind input, before and beside the jobs that use them.",
     )
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.create_index("ix_uploads_owner", ["workspace", "submitted_by", "created_at"], unique=False)
+        batch_op.create_index("ix_uploads_content", ["workspace", "sha256"], unique=False)
 
 
 def _job_files() -> None:
@@ -277,6 +280,7 @@ def _attempts() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_column("cost_lines", "unpriced_parts")
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.drop_column("window")
         batch_op.drop_column("stray")

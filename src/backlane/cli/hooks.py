@@ -1,0 +1,79 @@
+"""What `backlane doctor` says about the provider's webhooks, and how it registers an endpoint for them."""
+
+import json
+import urllib.request
+from typing import TYPE_CHECKING, Any, assert_never
+
+from backlane.cli.printing import put, put_json, say
+
+if TYPE_CHECKING:
+    from backlane.wiring import Service
+
+_REGISTER = "backlane doctor --register-webhook https://…"
+
+
+async def webhook_findings(built: "Service") -> list[dict[str, str]]:
+    """Whether events can come in, whether any did, and what the running service refused."""
+    from backlane.service.describe import moment
+
+    heard = await built.store.read(lambda tx: tx.accounts_heard())
+    newest = max((row["newest"] for row in heard), default=None)
+    counts = ", ".join(f"{row['events']} {row['state']}" for row in heard)
+    came = f"the last one came {moment(newest)} ({counts})" if heard else "none came yet"
+    if not built.provider.door().is_open:
+        what = "no webhook secret is set: ends are found by looking" + (f"; {came}" if heard else "")
+        return [_line("info", what, f"to be told of them: {_REGISTER}")]
+    refused = _refused(built.settings.url or f"http://{built.settings.host}:{built.settings.port}")
+    if refused:
+        came += f"; the running service refused {refused}"
+    if not heard:
+        return [
+            _line("warning", f"a webhook secret is set and {came}", f"register the endpoint: {_REGISTER}")
+        ]
+    return [_line("ok", f"webhooks come in: {came}", "compare the secrets on both sides" if refused else "")]
+
+
+def _line(level: str, what: str, mend: str) -> dict[str, str]:
+    return {"level": level, "what": what, "mend": mend}
+
+
+def _refused(url: str) -> int:
+    """How many events the running service did not believe; 0 where none answers."""
+    if not url.startswith(("http://", "https://")):
+        return 0
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/readyz", timeout=2) as reply:  # noqa: S310
+            told: Any = json.load(reply)
+        return int(told["webhooks"]["refused"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+async def register_webhook(built: "Service", url: str, as_json: bool) -> int:
+    """Make the endpoint and print its secret: no other moment shows it."""
+    from backlane.core.outcome import NotSent, Refused, Unknown
+    from backlane.provider.registration import Registered, public_url
+
+    address = public_url(url)
+    outcome = await built.provider.register_webhook("default", address)
+    match outcome:
+        case Registered(endpoint_id, _, secret):
+            if as_json:
+                put_json({"endpoint": endpoint_id, "url": address, "secret": secret})
+                return 0
+            say(
+                f"{endpoint_id} tells {address} of every end; the secret is shown only now. Set it and restart:"
+            )
+            put(f"OPENAI_WEBHOOK_SECRET={secret}")
+            if built.provider.door().is_open:
+                say("keep the former secret beside it, after a space, until its endpoint is deleted")
+            return 0
+        case Refused(_, code, message):
+            say(f"the provider refused: {code}: {message}")
+        case NotSent(message):
+            say(f"nothing was registered: {message}")
+        case Unknown(_, message):
+            say(f"nobody knows whether it was registered ({message}); look in the provider's dashboard")
+        case _:
+            assert_never(outcome)
+    return 1

@@ -1,0 +1,36 @@
+"""What a provider's signed event says to us: that something may have happened to a run. Never what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One verified event of an account. `response_id` is None where it is about something else than a run."""
+
+    account: str
+    webhook_id: str
+    type: str
+    response_id: str | None
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What reached this process' door for signed events since it started; a refused one leaves no other trace."""
+
+    received: int = 0
+    refused: int = 0
+
+
+class Signatures(Protocol):
+    """Knows the secrets that our accounts' events are signed with."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any account has a secret."""
+        ...
+
+    def notices(self, body: bytes, headers: Mapping[str, str], now: int) -> Sequence[Notice]:
+        """What these bytes tell, for each account whose secret signed them; empty for a forgery."""
+        ...

@@ -1,0 +1,193 @@
+"""The provider's own tools: for each what is stored as evidence, what is booked, and what is lost and said so."""
+
+import json
+from typing import Any
+
+import httpx2
+
+from backlane.service import show
+from backlane.service.access import Caller
+from backlane.service.read import read_job
+from tests.conftest import Place
+from tests.story.acts import creates, events_of, fault, finished, script, submitted, verified
+from tests.story.test_tool_turns import bodies
+
+TEXT = "Sea otters rest afloat. In 2024 we counted 12 otters, in 2025 there were 30."
+
+
+async def kept(place: Place, caller: Caller, view: dict[str, Any]) -> dict[str, bytes]:
+    """Every artifact's bytes by its kind and name."""
+    found: dict[str, bytes] = {}
+    for row in view["artifacts"]:
+        content = await show.read_content(place.service.ports, caller, row["id"], "a test")
+        found[f"{row['kind']} {row['name']}"] = content.content
+    return found
+
+
+async def ran(place: Place, caller: Caller, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A job of this type once it has ended, and what it left."""
+    view = await finished(place, caller, await submitted(place, caller, kind, text=TEXT))
+    assert view["status"] == "completed", view["failure"]
+    verified(place)
+    return view, await kept(place, caller, view)
+
+
+async def test_web_search_leaves_its_searches_and_sources_and_is_booked_with_them(helping: Place) -> None:
+    ana = await helping.caller()
+    view, found = await ran(helping, ana, "web-search")
+    assert list(found) == ["result result.md", "citations citations.json", "tool_output web-search.json"]
+    items = json.loads(found["tool_output web-search.json"])["items"]
+    assert [one["action"]["type"] for one in items] == ["search", "open_page", "find_in_page"]
+    assert items[0]["action"]["sources"]
+    rows = json.loads(found["citations citations.json"])
+    assert {row["kind"] for row in rows} == {"url_citation"}
+    plain = await finished(helping, ana, await submitted(helping, ana, "toolless", text=TEXT))
+    more = float(view["cost"]["settled"]) - float(plain["cost"]["settled"])
+    assert (0.009 < more < 0.02, view["cost"]["unpriced"]) == (True, 0)
+
+
+async def test_file_search_leaves_what_it_found_and_its_calls_are_said_to_be_unpriced(helping: Place) -> None:
+    ana = await helping.caller()
+    script(
+        helping, {"file_search": [{"file_id": "file-1", "filename": "census.pdf", "text": "Counts by bay"}]}
+    )
+    view, found = await ran(helping, ana, "file-search")
+    [item] = json.loads(found["tool_output file-search.json"])["items"]
+    assert [(one["filename"], one["text"]) for one in item["results"]] == [("census.pdf", "Counts by bay")]
+    rows = json.loads(found["citations citations.json"])
+    row = next(one for one in rows if one["kind"] == "file_citation")
+    assert (row["kind"], row["source"], row["title"]) == ("file_citation", "file-1", "census.pdf")
+    assert view["cost"]["basis"].endswith("; without file search calls")
+    assert (float(view["cost"]["settled"]) > 0, view["cost"]["unpriced"]) == (True, 1)
+
+
+async def test_code_interpreter_leaves_its_code_its_logs_and_the_files_it_wrote(helping: Place) -> None:
+    ana = await helping.caller()
+    files = [{"name": "table.csv", "text": "a,b\n1,2\n"}, {"name": "../../etc/passwd", "text": "x" * 50_000}]
+    script(helping, {"code_interpreter": {"code": "print(42)", "logs": "42\n", "files": files}})
+    view, found = await ran(helping, ana, "code-interpreter")
+    [item] = json.loads(found["tool_output code-interpreter.json"])["items"]
+    assert (item["code"], item["outputs"][0]["logs"]) == ("print(42)", "42\n")
+    assert found["file table.csv"] == b"a,b\n1,2\n"
+    assert found["file passwd"] == b"x" * 50_000
+    copied = json.loads(found["tool_output container-files.json"])["files"]
+    assert [(one["name"], one["bytes"], one["code"]) for one in copied] == [
+        ("table.csv", 8, None),
+        ("passwd", 50_000, None),
+    ]
+    kinds = {row["kind"] for row in json.loads(found["citations citations.json"])}
+    assert "container_file_citation" in kinds
+    media = {row["name"]: row["media_type"] for row in view["artifacts"] if row["kind"] == "file"}
+    assert media == {"table.csv": "text/csv", "passwd": "application/octet-stream"}
+    assert view["cost"]["basis"].endswith("; without container time")
+    assert view["cost"]["unpriced"] == 1
+
+
+async def test_a_container_that_is_gone_is_noted_and_the_job_completes(helping: Place) -> None:
+    ana = await helping.caller()
+    fault(helping, "container_expired", call="container_content")
+    view, found = await ran(helping, ana, "code-interpreter")
+    [lost] = json.loads(found["tool_output container-files.json"])["files"]
+    assert (lost["name"], lost["sha256"], lost["code"]) == ("report.csv", None, "container_gone")
+    assert not [row for row in view["artifacts"] if row["kind"] == "file"]
+    told = [one for one in await events_of(helping, ana, view["id"]) if one["type"] == "tool.answered"]
+    assert [one["data"]["code"] for one in told] == ["container_gone"]
+
+
+async def test_a_file_over_the_cap_or_behind_an_error_is_noted(helping: Place) -> None:
+    ana = await helping.caller()
+    fault(helping, "status", status=500, call="container_content", times=3)
+    _, found = await ran(helping, ana, "code-interpreter")
+    assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] == "not_copied"
+    fault(helping, "status", status=500, call="container_content", times=2)
+    _, found = await ran(helping, ana, "code-interpreter")
+    assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] is None
+
+
+async def test_mcp_leaves_its_list_and_calls_errors_included(helping: Place) -> None:
+    ana = await helping.caller()
+    view, found = await ran(helping, ana, "mcp-free")
+    items = json.loads(found["tool_output mcp.json"])["items"]
+    assert [one["type"] for one in items] == ["mcp_list_tools", "mcp_call"]
+    assert items[1]["output"] and items[1]["error"] is None
+    assert view["cost"]["unpriced"] == 0
+    fault(helping, "mcp_failed")
+    _, found = await ran(helping, ana, "mcp-free")
+    assert json.loads(found["tool_output mcp.json"])["items"][1]["error"]["code"] == 502
+
+
+async def test_an_mcp_approval_is_refused_with_the_reason_and_the_job_goes_on(helping: Place) -> None:
+    ana = await helping.caller()
+    view, found = await ran(helping, ana, "mcp-asks")
+    asked, sent = bodies(helping)
+    [answer] = sent["input"]
+    assert (answer["type"], answer["approve"]) == ("mcp_approval_response", False)
+    assert "Nobody can approve" in answer["reason"]
+    assert sent["previous_response_id"] == view["attempts"][0]["provider_response_id"]
+    assert asked["tools"] == sent["tools"]
+    told = [one for one in await events_of(helping, ana, view["id"]) if one["type"].startswith("tool.")]
+    assert [(one["type"], one["data"]["kind"]) for one in told] == [
+        ("tool.called", "mcp_approval"),
+        ("tool.answered", "mcp_approval"),
+    ]
+    assert told[1]["data"]["code"] == "approval_not_available"
+    assert json.loads(found["tool_output tool-1-1-approval.json"])["tool"] == "crm/search"
+    assert [one["reason"] for one in view["attempts"]] == ["first", "next_turn"]
+    assert (creates(helping), view["actions"]) == (2, [])
+
+
+async def test_a_model_that_asks_for_approval_again_and_again_is_ended(helping: Place) -> None:
+    ana = await helping.caller()
+    asks = {"type": "mcp_approval_request", "server_label": "crm", "name": "refund", "arguments": "{}"}
+    for number in range(5):
+        script(helping, {"output": [{**asks, "id": f"mcpr_{number}"}]})
+    view = await finished(helping, ana, await submitted(helping, ana, "mcp-asks"))
+    assert (view["failure"]["cause"], view["failure"]["code"]) == ("tool", "approvals_refused")
+    assert creates(helping) == 4
+    verified(helping)
+
+
+async def test_what_was_asked_of_a_lost_conversation_is_asked_anew_with_its_approval(helping: Place) -> None:
+    ana = await helping.caller()
+    fault(
+        helping,
+        "status",
+        status=400,
+        call="create",
+        match={"nth": 2},
+        body={
+            "error": {
+                "message": "Previous response not found.",
+                "type": "invalid_request_error",
+                "param": "previous_response_id",
+                "code": "previous_response_not_found",
+            }
+        },
+    )
+    view = await finished(helping, ana, await submitted(helping, ana, "mcp-asks", text=TEXT))
+    assert view["status"] == "completed"
+    assert [one["reason"] for one in view["attempts"]] == ["first", "next_turn", "refused"]
+    kinds = [one["type"] for one in bodies(helping)[-1]["input"]]
+    assert kinds == ["message", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"]
+    verified(helping)
+
+
+async def test_files_and_evidence_of_a_gated_job_are_closed_and_nameless(helping: Place) -> None:
+    ana = await helping.caller()
+    script(helping, {"code_interpreter": {"files": [{"name": "canary-name.csv", "text": "canary"}]}})
+    job = await submitted(helping, ana, "code-interpreter", text=TEXT, sensitive=True)
+    view = await finished(helping, ana, job)
+    assert view["phase"] == "sensitive"
+    transport = httpx2.ASGITransport(app=helping.app())
+    headers = {"Authorization": f"Bearer {await helping.key()}"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=headers) as http:
+        for path in ("", "/events?limit=200", "/artifacts"):
+            page = await http.get(f"/v1/jobs/{job.id}{path}")
+            assert (page.status_code, "canary" in page.text) == (200, False), path
+        for row in view["artifacts"]:
+            page = await http.get(f"/v1/artifacts/{row['id']}/content")
+            assert (page.status_code, page.json()["code"]) == (409, "awaiting-review")
+    rita = await helping.caller("rita", "reviewer")
+    names = [row["name"] for row in (await read_job(helping.service.ports, rita, job.id))["artifacts"]]
+    assert "canary-name.csv" in names
+    verified(helping)
