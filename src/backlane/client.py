@@ -22,6 +22,7 @@ from backlane.asking import (
     is_done,
     is_over,
     job_request,
+    message_request,
     pieces,
     result_id,
     service_error,
@@ -113,6 +114,11 @@ class Client:
     def resolve(self, job_id: str, choice: str, **options: Any) -> JobHandle:
         """Settle an unknown submission: run_again, give_up or attach."""
         return JobHandle(self._send(job_request(job_id, "resolve", {"choice": choice, **options})).json())
+
+    def message(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> JobHandle:
+        """Say something to a job: the job that goes on with it, a new one where it had ended."""
+        ask = message_request(job_id, text, idempotency_key)
+        return JobHandle(self._patiently(lambda: self._send(ask).json(), 3))
 
     def content(self, artifact_id: str) -> bytes:
         """An artifact's bytes."""
@@ -245,6 +251,10 @@ class AsyncClient:
         """Settle an unknown submission: run_again, give_up or attach."""
         ask = job_request(job_id, "resolve", {"choice": choice, **options})
         return JobHandle((await self._send(ask)).json())
+
+    async def message(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> JobHandle:
+        """Say something to a job; see Client.message."""
+        return JobHandle(await self._patiently(message_request(job_id, text, idempotency_key), 3))
 
     async def content(self, artifact_id: str) -> bytes:
         """An artifact's bytes."""

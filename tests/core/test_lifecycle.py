@@ -112,7 +112,21 @@ def test_allowed_is_computed_for_the_caller() -> None:
     doubtful = a_job(status=Status.NEEDS_REVIEW, phase=Phase.SUBMISSION_UNKNOWN)
     assert allowed(doubtful, frozenset({"requester"})) == ["cancel"]
     assert "resolve" in allowed(doubtful, frozenset({"operator"}))
-    assert set(VERBS) == {"cancel", "retry", "resolve"}
+    assert set(VERBS) == {"cancel", "retry", "resolve", "message"}
+
+
+def test_an_open_job_is_spoken_to_in_the_interactive_lane_only() -> None:
+    requester = frozenset({"requester"})
+    held = a_job(lane="interactive")
+    assert allowed(held, requester) == ["cancel", "message"]
+    assert "message" not in allowed(held, frozenset({"operator"}))
+    for phase in (Phase.CANCELING, Phase.CHECK, Phase.ACTION):
+        assert not allows("message", Status.RUNNING, phase, "interactive")
+    assert not allows("message", Status.NEEDS_REVIEW, Phase.OUTPUT, "interactive")
+    assert not allows("message", Status.RUNNING, Phase.MODEL, "background")
+    assert all(
+        allows("message", status, None, lane) for status in TERMINAL for lane in ("background", "batch")
+    )
 
 
 def test_a_status_is_assigned_only_in_the_lifecycle() -> None:

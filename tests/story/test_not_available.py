@@ -27,7 +27,7 @@ def app_with_parts() -> App:
     async def pay(args: Money, *, key: str) -> Money:
         return args
 
-    @app.job("by-batch", authority="read_only", lanes=["batch", "interactive"])
+    @app.job("by-batch", authority="read_only", lanes=["batch"])
     def by_batch(inputs: Note) -> Request:
         return a_request(inputs)
 

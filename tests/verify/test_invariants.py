@@ -13,6 +13,7 @@ from backlane.verify.collect import collect
 from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import INVARIANTS, check
 from backlane.verify.invariants_files import FILE_INVARIANTS
+from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS
 from tests.conftest import Place
 from tests.story.acts import fault, finished, script, submitted
@@ -352,7 +353,7 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
         spoil(rows)
         found = {name for name, _ in check(replace(good, **rows)).violations}
         assert invariant in found, f"{spoil.__name__} went unnoticed ({found})"
-    elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS}
+    elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS, *STEER_INVARIANTS}
     assert {name for name, _ in SPOILS} | elsewhere == set(INVARIANTS), (
         "an invariant that was never seen to fail"
     )

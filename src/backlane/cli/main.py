@@ -8,7 +8,7 @@ import sys
 
 import cyclopts
 
-from backlane.cli import jobs, keys, lanes, operate, run_service
+from backlane.cli import jobs, keys, lanes, messages, operate, run_service
 from backlane.cli.printing import say
 from backlane.errors import BacklaneError, Refusal, ServiceError, ServiceUnreachable, SettingsError
 
@@ -31,6 +31,7 @@ for command in (
     jobs.cancel,
     jobs.retry,
     jobs.resolve,
+    messages.message,
     jobs.reviews,
 ):
     app.command(command)

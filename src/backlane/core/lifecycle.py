@@ -144,12 +144,13 @@ CHANGE_EVENTS = frozenset(row.event for row in TABLE.values())
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A control verb of the public contract: who may use it, from where."""
+    """A control verb of the public contract: who may use it, from where. `lane`: the one an open job must be in."""
 
     statuses: frozenset[Status]
     who: frozenset[str]
     phases: frozenset[Phase] | None = None
     not_phases: frozenset[Phase] = frozenset()
+    lane: str | None = None
 
 
 # Who: "requester" is the job's own submitter, "operator" includes admins.
@@ -166,14 +167,22 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             frozenset({"operator"}),
             phases=frozenset({Phase.SUBMISSION_UNKNOWN}),
         ),
+        "message": Verb(
+            TERMINAL | {Status.QUEUED, Status.RUNNING},
+            frozenset({"requester"}),
+            not_phases=frozenset({Phase.CANCELING, Phase.CHECK, Phase.ACTION}),
+            lane="interactive",
+        ),
     }
 )
 
 
-def allows(verb: str, status: Status, phase: Phase | None) -> bool:
-    """Whether a job in this status and phase allows the verb, whoever asks."""
+def allows(verb: str, status: Status, phase: Phase | None, lane: str = "background") -> bool:
+    """Whether a job in this status, phase and lane allows the verb, whoever asks."""
     rule = VERBS[verb]
     if status not in rule.statuses or phase in rule.not_phases:
+        return False
+    if rule.lane is not None and status not in TERMINAL and lane != rule.lane:
         return False
     return rule.phases is None or phase in rule.phases
 
@@ -189,7 +198,7 @@ def allowed(job: Job, who: frozenset[str], who_may_cancel: str = "requester") ->
         may = rule.who & who
         if verb == "cancel" and who_may_cancel == "operator":
             may = may & {"operator"}
-        if may and allows(verb, job.status, job.phase):
+        if may and allows(verb, job.status, job.phase, job.lane):
             found.append(verb)
     return found
 

@@ -1,6 +1,6 @@
 """What to do next with a job. Pure: a situation and a time in, one step out; it never does anything."""
 
-from backlane.core.job import RESTORED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.job import RESTORED, STEERED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.schedule import Timings
 from backlane.core.situation import (
@@ -15,13 +15,18 @@ from backlane.core.situation import (
     Look,
     MarkUnknown,
     Plan,
+    Recover,
     RunTools,
     Send,
     Settle,
     Situation,
+    Steer,
     Step,
     Wait,
 )
+
+# Where a job is whose newest run nobody knows of: sent, or, lost with its stream, at work.
+_IN_DOUBT = frozenset({Phase.PROVIDER, Phase.MODEL})
 
 
 def decide(situation: Situation, now: int) -> Step:
@@ -39,7 +44,7 @@ def decide(situation: Situation, now: int) -> Step:
     elif job.phase is Phase.SUBMISSION_UNKNOWN:
         found = attempt is not None and attempt.state is not AttemptState.UNKNOWN
         step = Adopt(attempt) if found and attempt else Wait(None)
-    elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase is Phase.PROVIDER:
+    elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase in _IN_DOUBT:
         step = _unknown(situation, attempt, now)
     elif now >= job.useful_until:
         out = attempt is not None and attempt.state is AttemptState.ACCEPTED
@@ -125,7 +130,7 @@ def _canceling(situation: Situation, now: int) -> Step:
         return Settle(attempt)
     if attempt is None or over:
         return End(ends_as)
-    if attempt.state is AttemptState.UNKNOWN:
+    if attempt.state is AttemptState.UNKNOWN and not _was_lost(attempt):
         return Wait(asked_at + situation.timings.cancel_wait)
     if attempt.state is AttemptState.ACCEPTED:
         at = attempt.look_at or 0
@@ -136,13 +141,23 @@ def _canceling(situation: Situation, now: int) -> Step:
 
 
 def _unknown(situation: Situation, attempt: Attempt, now: int) -> Step:
-    since = attempt.unknown_at or attempt.planned_at
-    if now < since + situation.timings.unknown_wait:
-        return Wait(since + situation.timings.unknown_wait)
+    waited = (attempt.unknown_at or attempt.planned_at) + situation.timings.unknown_wait
+    if situation.job.phase is Phase.MODEL:
+        return Recover(attempt)
+    if now < waited:
+        return Wait(waited)
+    if _was_lost(attempt) and (attempt.looked_at or 0) < waited and now < situation.job.useful_until:
+        # It may have ended in the meantime.
+        return Recover(attempt) if now >= (attempt.look_at or 0) else Wait(attempt.look_at)
     may_rebuy = situation.rebuy and not situation.rebought and not situation.over_budget
     if may_rebuy and now < situation.job.useful_until and situation.type_loaded:
         return Plan(AttemptReason.REBUY)
     return AskPerson(attempt)
+
+
+def _was_lost(attempt: Attempt) -> bool:
+    """Whether an unknown run was lost with its stream: its id is known, and no reply will come."""
+    return attempt.interactive and attempt.provider_response_id is not None
 
 
 _NEXT_REASON = {
@@ -162,6 +177,9 @@ def _open(situation: Situation, now: int) -> Step:
     if job.status is Status.NEEDS_REVIEW:
         return Wait(None)
     if attempt is not None:
+        steered = _steered(situation, attempt, now)
+        if steered is not None:
+            return steered
         if attempt.state is AttemptState.ACCEPTED:
             return _observe(situation, attempt, now)
         if attempt.state is AttemptState.COMPLETED:
@@ -176,6 +194,27 @@ def _open(situation: Situation, now: int) -> Step:
     return _purchase(situation, now)
 
 
+# What a person's words stop: a run at work, or one that was not sent yet.
+_OVERTAKEN = frozenset({AttemptState.ACCEPTED, AttemptState.PLANNED})
+
+
+def _steered(situation: Situation, attempt: Attempt, now: int) -> Step | None:
+    """A person has spoken: the running turn is stopped first, then the next one is bought."""
+    job = situation.job
+    if attempt.state is AttemptState.CANCELED and attempt.code == STEERED:
+        if job.phase in _IN_DOUBT:
+            return Steer(attempt)
+        return _purchase(situation, now, AttemptReason.NEXT_TURN)
+    if situation.messages == 0:
+        return None
+    if attempt.state in _OVERTAKEN:
+        return Steer(attempt)
+    answered = attempt.state is AttemptState.COMPLETED and situation.calls == 0
+    if answered and (job.status, job.phase) == (Status.QUEUED, Phase.READY):
+        return _purchase(situation, now, AttemptReason.NEXT_TURN)
+    return None
+
+
 def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
     """The run waits for answers to its calls: they are made, then the next turn is bought."""
     if situation.over_budget:
@@ -185,10 +224,14 @@ def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
     return _purchase(situation, now, AttemptReason.NEXT_TURN)
 
 
-def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look | Wait:
+def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look | Recover | Wait:
     """Read the live stream of a run that has one, where there is room; look at any other."""
+    if attempt.interactive and situation.stream_held:
+        return Follow(attempt)
     if now < (attempt.look_at or 0):
         return Wait(attempt.look_at)
+    if attempt.interactive:
+        return Recover(attempt)
     streams = situation.job.live and attempt.stream_state == "open" and situation.stream_room
     return Follow(attempt) if streams else Look(attempt)
 

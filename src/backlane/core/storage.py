@@ -12,6 +12,7 @@ from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
 from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
+from backlane.core.storage_messages import MessageTransaction
 from backlane.core.storage_tools import ToolTransaction
 
 T = TypeVar("T")
@@ -40,7 +41,15 @@ class Search:
     limit: int = 50
 
 
-class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, LaneRecords, Protocol):
+class Transaction(
+    FileTransaction,
+    InboxTransaction,
+    LiveTransaction,
+    ToolTransaction,
+    LaneRecords,
+    MessageTransaction,
+    Protocol,
+):
     """One transaction. Never call the outside from here."""
 
     # jobs

@@ -159,6 +159,11 @@ async def after(first: StreamEvent | None, rest: Events) -> AsyncGenerator[Strea
         await rest.aclose()
 
 
+async def only(event: StreamEvent) -> AsyncGenerator[StreamEvent]:
+    """A stream of one event."""
+    yield event
+
+
 def not_taken_up(outcome: Reply | object) -> Broken:
     """What it means that a run's stream could not be taken up."""
     if isinstance(outcome, Reply):

@@ -20,17 +20,23 @@ from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
 from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
+from backlane.service.take_turns import first_turn
 
 _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
 
 
-def _permit(ports: Ports, caller: Caller, job: Job, verb: str) -> None:
-    """Raises RoleRequired where the verb is others' to use, NotAllowed where the job's status forbids it."""
+def permit(ports: Ports, caller: Caller, job: Job, verb: str) -> None:
+    """Whether the caller may use the verb on the job now.
+
+    Raises RoleRequired where the verb is others' to use, NotAllowed where the job's status forbids it.
+    """
     job_type = ports.types.get(job.type)
     may = lifecycle.allowed(job, relation(caller, job), job_type.who_may_cancel if job_type else "requester")
     if verb in may:
         return
-    if lifecycle.allows(verb, job.status, job.phase) or not lifecycle.VERBS[verb].who & relation(caller, job):
+    if lifecycle.allows(verb, job.status, job.phase, job.lane) or not lifecycle.VERBS[verb].who & relation(
+        caller, job
+    ):
         raise RoleRequired(f"Your role may not {verb} this job.")
     where = job.status if job.phase is None else f"{job.status}/{job.phase}"
     raise NotAllowed(where, verb, may)
@@ -43,7 +49,7 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
         job = visible(tx, caller, tx.job(job_id, lock=True))
         if job.phase is Phase.CANCELING and job.ends_as == "canceled":
             return job
-        _permit(ports, caller, job, "cancel")
+        permit(ports, caller, job, "cancel")
         now = ports.clock.now()
         attempts = tx.attempts(job_id)
         newest = newest_of(attempts)
@@ -95,7 +101,7 @@ async def retry(
 
     def body(tx: Transaction) -> tuple[Job, bool]:
         old = visible(tx, caller, tx.job(job_id, lock=True))
-        _permit(ports, caller, old, "retry")
+        permit(ports, caller, old, "retry")
         if old.retried_as is not None:
             known = tx.job(old.retried_as)
             assert known is not None
@@ -116,8 +122,8 @@ async def retry(
         )
         job, stored, first = prepare(ports, caller, submission, Lineage(old))
         # The work stays its first requester's, whoever asked for it again.
-        job = replace(job, submitted_by=old.submitted_by, user=old.user)
-        tx.insert_job(job, stored, first)
+        job = replace(job, submitted_by=old.submitted_by, user=old.user, continues=old.continues)
+        _make(tx, ports, old, job, stored, first=first, same_inputs=inputs is None)
         link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         now = ports.clock.now()
@@ -127,6 +133,24 @@ async def retry(
     made = await ports.store.write(body)
     ports.notify()
     return made
+
+
+def _make(
+    tx: Transaction, ports: Ports, old: Job, job: Job, stored: str, *, first: list[Event], same_inputs: bool
+) -> None:
+    """Write the new job. One in place of a continuation goes on from the same words."""
+    attempts = tx.attempts(old.id) if old.continues is not None else []
+    said = tx.turn(attempts[0].id) if attempts else None
+    if said is None:
+        tx.insert_job(job, stored, first)
+        return
+    if not same_inputs:
+        # The run it went on from knows the old inputs: all is said anew.
+        said = {**said, "previous_response_id": None}
+    attempt, turn, planned = first_turn(ports, job, ports.clock.now(), said)
+    tx.insert_job(job, stored, [*first, planned])
+    tx.insert_attempt(attempt)
+    tx.insert_turn(turn)
 
 
 async def resolve(
@@ -184,7 +208,7 @@ def _resolved(
     if choice == "give_up":
         after, event = fail(job, now, "submission_given_up", actor=actor)
         return after, [event]
-    told = [] if found is None else keep_accepted(tx, attempt.id, found[0], found[1], now, look_at=now)
+    told = [] if found is None else _found(tx, attempt, found[0], found[1], now)
     phase = Phase.READY if found is None else Phase.PROVIDER
     after, event = lifecycle.apply(
         job, Command.REQUEUE, now, phase=phase, actor=actor, data={"choice": choice}
@@ -194,9 +218,18 @@ def _resolved(
     return after, [*told, event]
 
 
+def _found(tx: Transaction, attempt: Attempt, response_id: str, status: str, now: int) -> list[Event]:
+    """The run, to be followed (again): one that was lost with its stream has its id already."""
+    if attempt.provider_response_id != response_id:
+        return keep_accepted(tx, attempt.id, response_id, status, now, look_at=now)
+    tx.move_attempt(attempt.id, [AttemptState.UNKNOWN], state=AttemptState.ACCEPTED, look_at=now)
+    data = {"attempt": attempt.id, "provider_response_id": response_id, "status": status}
+    return [Event("attempt.adopted", now, "provider", data)]
+
+
 def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:
     job = visible(tx, caller, tx.job(job_id, lock=True))
-    _permit(ports, caller, job, "resolve")
+    permit(ports, caller, job, "resolve")
     attempts = tx.attempts(job_id)
     newest = newest_of(attempts)
     if job.status is not Status.NEEDS_REVIEW or newest is None or newest.state not in IN_DOUBT:

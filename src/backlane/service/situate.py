@@ -50,7 +50,9 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     is_open = job.status not in TERMINAL
     ended = newest is not None and newest.state is AttemptState.COMPLETED
     calls = tx.tool_states(newest.id) if is_open and ended and newest else []
-    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls))
+    # Only an interactive job is spoken to while it is open; whatever else was said came with its first turn.
+    spoken = len(tx.waiting_messages(job.id)) if is_open and job.lane == "interactive" else 0
+    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls) or spoken > 0)
     holds = holds_of(tx, job) if buys else []
     situation = Situation(
         job=job,
@@ -68,9 +70,11 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
         calls=len(calls),
+        messages=spoken,
         calls_open=calls.count("called"),
         incident_until=max((row["probe_at"] for row in holds), default=None),
         stream_room=newest is not None and ports.streams.has_room(newest.id),
+        stream_held=newest is not None and ports.streams.holds(newest.id),
     )
     if job_type is not None:
         rebuy = job_type.if_unknown == "rebuy"

@@ -19,6 +19,7 @@ from backlane.store.records_files import FileRecords
 from backlane.store.records_hooks import InboxRecords
 from backlane.store.records_lanes import LaneRecords
 from backlane.store.records_live import LiveRecords
+from backlane.store.records_messages import MessageRecords
 from backlane.store.records_tools import ToolRecords
 from backlane.store.searching import NEWEST_ENDS, job_search, review_search
 from backlane.store.tables import answers, artifacts, cost_lines, durations, idempotency_keys, lanes, reviews
@@ -26,7 +27,7 @@ from backlane.store.tables import answers, artifacts, cost_lines, durations, ide
 T = TypeVar("T")
 
 
-class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords):
+class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords, MessageRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from backlane.store.tables import (
     jobs,
     reviews,
 )
-from backlane.store.tables_wire import inbox, job_files, provider_files, tool_calls, turns, uploads
+from backlane.store.tables_wire import inbox, job_files, messages, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
 
 
@@ -49,6 +49,7 @@ def collect(
             "idempotency_keys": rows(idempotency_keys),
             "inbox": rows(inbox),
             "turns": rows(turns),
+            "messages": rows(messages),
             "tool_calls": rows(tool_calls),
             "uploads": rows(uploads),
             "job_files": rows(job_files),
