@@ -147,6 +147,28 @@ def test_an_attempt_is_out_while_the_provider_may_work_on_it() -> None:
     ]  # fmt: skip
 
 
+@given(
+    st.integers(0, 10**8),
+    st.none() | st.integers(0, 10**9),
+    st.floats(0, 0.999),
+    st.none() | st.lists(st.integers(1, 10**7), min_size=10, max_size=20).map(usual),
+)
+def test_where_ends_are_told_a_look_is_seldom_and_never_too_late(age, hint, chance, known) -> None:
+    delay = look_delay(age, T, hint, chance, known, hinted=True)
+    assert T.look_first * 0.95 <= delay <= T.retention // 2
+    if hint is not None:
+        assert delay >= min(hint, T.retention // 2)
+
+
+def test_the_first_look_at_a_told_run_falls_after_nearly_every_end() -> None:
+    known = usual([30_000] * 20)
+    assert look_delay(0, T, None, 0.5, None, hinted=True) == 60_000
+    assert look_delay(0, T, None, 0.5, known, hinted=True) == 61_000
+    assert look_delay(40_000, T, None, 0.5, known, hinted=True) == 21_000
+    assert look_delay(61_000, T, None, 0.5, known, hinted=True) == T.retention // 2
+    assert look_delay(0, T, None, 0.5, usual([10**7] * 20), hinted=True) == T.retention // 2
+
+
 @pytest.mark.parametrize(("window", "at_most"), [(2 * HOUR, 45), (8 * HOUR, 150)])
 def test_looks_at_a_window_are_rare_until_its_end_is_near(window: int, at_most: int) -> None:
     age, looks, pauses = 0, 0, list[tuple[int, int]]()

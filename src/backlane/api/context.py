@@ -8,8 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 
 from backlane.api.channels import Followers
-from backlane.core.notice import Traffic
-from backlane.core.ports import Signatures
+from backlane.core.notice import Signatures, Traffic
 from backlane.service.access import PERMISSIONS, Caller, authenticate, require
 from backlane.service.ports import Ports
 from backlane.service.read import Estimates

@@ -29,6 +29,12 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def put_text(text: str) -> None:
+    """A piece of text, where the last one ended."""
+    sys.stdout.write(clean(text))
+    sys.stdout.flush()
+
+
 def job_line(job: Mapping[str, Any]) -> str:
     """One job in one line."""
     phase = f"/{job['phase']}" if job["phase"] else ""

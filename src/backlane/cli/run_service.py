@@ -115,14 +115,17 @@ async def _serve(settings: "Settings", *, with_worker: bool, fresh_key: bool = F
     service = build(settings)
     try:
         listening = _listen(settings.host, settings.port)
+        app = web(service)
         config = uvicorn.Config(
-            web(service), log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="off"
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="off"
         )
         server = uvicorn.Server(config)
         asyncio.get_running_loop().set_exception_handler(said_once_a_second(say))
 
         def stop() -> None:
             server.should_exit = True
+            service.let_go()
+            app.state.context.followers.close()
 
         if with_worker:
             await service.start_worker(stop)

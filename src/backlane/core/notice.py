@@ -1,6 +1,8 @@
 """What a provider's signed event says to us: that something may have happened to a run. Never what."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,16 @@ class Traffic:
 
     received: int = 0
     refused: int = 0
+
+
+class Signatures(Protocol):
+    """Knows the secrets that our accounts' events are signed with."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any account has a secret."""
+        ...
+
+    def notices(self, body: bytes, headers: Mapping[str, str], now: int) -> Sequence[Notice]:
+        """What these bytes tell, for each account whose secret signed them; empty for a forgery."""
+        ...

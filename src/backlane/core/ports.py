@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from backlane.core.notice import Notice
 from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
 from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Events, Streaming
@@ -77,19 +76,6 @@ class Provider(FileProvider, Protocol):
 
     def look_wait(self, account: str) -> int:
         """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
-        ...
-
-
-class Signatures(Protocol):
-    """Knows the secrets that our accounts' events are signed with."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether any account has a secret."""
-        ...
-
-    def notices(self, body: bytes, headers: Mapping[str, str], now: int) -> Sequence[Notice]:
-        """What these bytes tell, for each account whose secret signed them; empty for a forgery."""
         ...
 
 

@@ -49,6 +49,9 @@ async def conclude(
                 tx.wake(current.id, ports.clock.now())
             return None
         after, more = turn(tx, current)
+        if hold:
+            # Until it is handed back nobody else may find it due: its lease says when.
+            after = replace(after, due_at=current.due_at)
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
         if saved.status is not current.status:
             judge_end(tx, ports, saved)

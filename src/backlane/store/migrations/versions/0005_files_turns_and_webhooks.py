@@ -43,13 +43,8 @@ def _inbox() -> None:
         comment="The provider's signed events, stored once per id; hints, never truth.",
     )
     with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_inbox_due",
-            ["due_at"],
-            unique=False,
-            postgresql_where=sa.text("due_at IS NOT NULL"),
-            sqlite_where=sa.text("due_at IS NOT NULL"),
-        )
+        due = sa.text("due_at IS NOT NULL")
+        batch_op.create_index("ix_inbox_due", ["due_at"], postgresql_where=due, sqlite_where=due)
         batch_op.create_index("ix_inbox_newest", ["provider_account", "received_at"], unique=False)
         batch_op.create_index("ix_inbox_response", ["provider_account", "response_id"], unique=False)
 
@@ -210,12 +205,7 @@ def _turns() -> None:
         sa.Column("job_id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False, comment="tools, message or changes"),
         sa.Column("previous_attempt", sa.String(length=64), nullable=True, comment="the turn it answers"),
-        sa.Column(
-            "previous_response_id",
-            sa.String(length=200),
-            nullable=True,
-            comment="the run the provider is asked to go on from",
-        ),
+        _word("previous_response_id", 200, "the run the provider is asked to go on from", null=True),
         sa.Column(
             "prior",
             sa.Text(),
