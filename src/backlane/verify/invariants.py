@@ -238,12 +238,15 @@ def nothing_in_limbo(evidence: Evidence) -> Finding:
 def gated_jobs_wait(evidence: Evidence) -> Finding:
     """I16: nothing but a person's approval completes a job whose gate was decided at submit."""
     for job in evidence.jobs:
-        if (
-            job["gate"] != Gate.NONE
-            and job["status"] == Status.COMPLETED
-            and job["review_state"] != "approved"
-        ):
+        passed = job["gate"] != Gate.NONE and job["status"] == Status.COMPLETED
+        if passed and job["review_state"] != "approved":
             yield f"{job['id']} is completed, its review is {job['review_state']}"
+
+
+def artifacts_hash(evidence: Evidence) -> Finding:
+    """I29: artifact bytes hash to their record."""
+    for artifact_id in evidence.broken_artifacts or ():
+        yield f"{artifact_id} does not hash to its record"
 
 
 INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
@@ -261,6 +264,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I20": events_never_believed,
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
+    "I29": artifacts_hash,
     **TOOL_INVARIANTS,
     **FILE_INVARIANTS,
     **STREAM_INVARIANTS,
@@ -275,6 +279,7 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I08": ("watches", "judged from our rows only; no follower's history was given"),
     "I19": ("provider_log", "judged from our rows only; the provider's truth log was not given"),
     "I20": ("provider_log", "needs the provider's truth log"),
+    "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
     **FILE_NEEDS,
     **STREAM_NEEDS,
 }

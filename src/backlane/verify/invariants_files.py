@@ -59,20 +59,12 @@ def links_resolve(evidence: Evidence) -> Iterator[str]:
             yield f"{job['id']} uses {upload['id']} of another workspace"
 
 
-def artifacts_hash(evidence: Evidence) -> Finding:
-    """I29: artifact bytes hash to their record."""
-    for artifact_id in evidence.broken_artifacts or ():
-        yield f"{artifact_id} does not hash to its record"
-
-
 FILE_INVARIANTS: dict[str, Callable[[Evidence], Iterator[str]]] = {
-    "I29": artifacts_hash,
     "I31": upload_intents,
     "I32": nothing_left_there,
     "I33": links_resolve,
 }
 FILE_NEEDS: dict[str, tuple[str, str]] = {
-    "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
     "I31": ("provider_log", "needs the provider's truth log"),
     "I32": ("provider_log", "judged from our rows only; the provider's truth log was not given"),
 }
