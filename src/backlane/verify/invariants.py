@@ -239,11 +239,8 @@ def nothing_in_limbo(evidence: Evidence) -> Finding:
 def gated_jobs_wait(evidence: Evidence) -> Finding:
     """I16: nothing but a person's approval completes a job whose gate was decided at submit."""
     for job in evidence.jobs:
-        if (
-            job["gate"] != Gate.NONE
-            and job["status"] == Status.COMPLETED
-            and job["review_state"] != "approved"
-        ):
+        passed = job["gate"] != Gate.NONE and job["status"] == Status.COMPLETED
+        if passed and job["review_state"] != "approved":
             yield f"{job['id']} is completed, its review is {job['review_state']}"
 
 
