@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import carrying, footprint, hooks, looking, report, submits
+from benchmarks import carrying, followers, footprint, hooks, looking, report, submits
 from benchmarks.harness import Figure
 
 _FIGURES: dict[str, Callable[[bool, Callable[[str], None]], Figure]] = {
@@ -14,6 +14,7 @@ _FIGURES: dict[str, Callable[[bool, Callable[[str], None]], Figure]] = {
     "carrying": carrying.measure,
     "looking": looking.measure,
     "footprint": footprint.measure,
+    "followers": followers.measure,
     "hooks": hooks.measure,
 }
 

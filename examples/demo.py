@@ -12,6 +12,7 @@ from backlane.outbound.folder import ArtifactFolder
 from backlane.store.database import Database
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
+from examples.demo_provider import files_in, live_through_a_restart, with_tools
 from examples.stage import ROOT, Failed, Stage, fresh_stage, until
 
 TEXTS = {"Tickets": "tickets.txt", "River meeting": "meeting.md", "Night trains": "report.txt"}
@@ -237,6 +238,9 @@ def main() -> int:
         provider_faults(stage, ana)
         unknown_create(stage, ana, olga)
         people_in_control(stage, ana)
+        files_in(stage, ana)
+        with_tools(stage, ana)
+        live_through_a_restart(stage, ana)
         killed(stage, ana, olga)
         verified(stage)
         record(stage, root, time.monotonic() - begun)

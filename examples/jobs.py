@@ -1,8 +1,11 @@
-"""Job types: a digest with structured output, a report with citations, a digest of files, a draft under review."""
+"""A digest with structured output, a cited report, a digest of files, an answer written with tools, a draft."""
+
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backlane import App, CheckFailed, File, Request, Review, Sensitive
+from backlane import App, CheckFailed, File, Request, Review, Sensitive, ToolFailed
+from backlane.core.ports import ToolView
 
 app = App()
 
@@ -98,6 +101,69 @@ def papers_summary(inputs: Papers) -> str:
     """How many files; their names may be secret."""
     count = len(inputs.attachments)
     return f"Digest of {count} file{'' if count == 1 else 's'}"
+
+
+Email = Annotated[str, Field(json_schema_extra={"format": "email"})]
+
+
+class Ticket(BaseModel):
+    """What a customer wrote, and from which address."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"email": "ana@example.test", "text": "Where is my order A-17?"}]}
+    )
+
+    email: Email
+    text: str
+
+
+class Customer(BaseModel):
+    """What the shop knows of a customer."""
+
+    email: str
+    name: str
+    plan: str
+    orders: list[str]
+
+
+_CUSTOMERS = {
+    "ana@example.test": Customer(email="ana@example.test", name="Ana", plan="gold", orders=["A-17", "A-18"]),
+    "ben@example.test": Customer(email="ben@example.test", name="Ben", plan="free", orders=[]),
+}
+_ORDERS = {"A-17": "shipped on Monday", "A-18": "waiting for payment"}
+
+
+@app.job("ticket-answer", authority="read_only", useful_for="1h", max_cost="0.50", max_turns=6)
+def ticket_answer(inputs: Ticket) -> Request:
+    """An answer to a ticket. The model looks up the customer and the orders it needs to know of."""
+    return Request(
+        model="gpt-6-luna",
+        instructions="Answer the ticket. Look up the customer and the orders it names; never guess.",
+        input=[f"From: {inputs.email}", inputs.text],
+    )
+
+
+@ticket_answer.summary
+def ticket_summary(inputs: Ticket) -> str:
+    """Neither the address nor the words."""
+    return f"A ticket of {len(inputs.text.split())} words"
+
+
+@ticket_answer.tool(timeout="5s")
+async def look_up_customer(email: Email, *, job: ToolView) -> Customer:
+    """Find the customer who wrote this ticket by email."""
+    # The model reads what strangers write: whose data it may see is decided by the job, not by its words.
+    if email != job.inputs.email or email not in _CUSTOMERS:
+        raise ToolFailed("no customer by this email wrote this ticket")
+    return _CUSTOMERS[email]
+
+
+@ticket_answer.tool(timeout="5s")
+def order_state(order_id: str) -> dict[str, str]:
+    """Say where an order is."""
+    if order_id not in _ORDERS:
+        raise ToolFailed("no such order")
+    return {"order": order_id, "state": _ORDERS[order_id]}
 
 
 @app.job(

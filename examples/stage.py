@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backlane import Client
+from backlane.errors import ServiceError
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "backlane.cli"]
@@ -105,6 +106,14 @@ class Stage:
         print(f"  {'✓' if ok else '✗'} {name}{': ' + told if told else ''}", flush=True)
         if not ok:
             raise Failed(name)
+
+    def refused(self, ask: Callable[[], Any]) -> str | None:
+        """Why the service refuses what is asked; None if it does not."""
+        try:
+            ask()
+        except ServiceError as error:
+            return str(error)
+        return None
 
     def _start(self, arguments: list[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -87,9 +87,51 @@ def job_request(job_id: str, verb: str = "", body: Mapping[str, Any] | None = No
 
 
 def events_request(job_id: str, after: int) -> Ask:
-    return Ask(
-        "GET", f"/v1/jobs/{quote(job_id, safe='')}/events", query={"after": str(after), "limit": "200"}
-    )
+    """A job's events after a number, as an event stream."""
+    path = f"/v1/jobs/{quote(job_id, safe='')}/events"
+    return Ask("GET", path, query={"after": str(after)}, headers={"Accept": "text/event-stream"})
+
+
+class EventLines:
+    """Events out of an event stream's bytes, as they come; one that is not whole is none."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[dict[str, Any]]:
+        """The events that this piece ends."""
+        *whole, self._rest = (self._rest + chunk).split(b"\n\n")
+        found = [[line[6:] for line in one.split(b"\n") if line.startswith(b"data: ")] for one in whole]
+        return [json.loads(b"\n".join(lines)) for lines in found if lines]
+
+
+TRIES = 40
+# Who watches waits a minute for a service that restarts.
+WATCH_TRIES = 240
+
+
+class Patience:
+    """How often a service that restarts is asked again: it is no error to someone who waits."""
+
+    def __init__(self, tries: int = TRIES) -> None:
+        self._tries = self._left = tries
+
+    def renewed(self, seq: int) -> int:
+        """The service answered, with this event: it may restart as often again."""
+        self._left = self._tries
+        return seq
+
+    def spend(self, error: ServiceError) -> None:
+        """One try went in vain. Raises the error after the last, and where the next would go the same way."""
+        self._left -= 1
+        passing = isinstance(error, ServiceUnreachable) or error.status in (502, 503)
+        if self._left <= 0 or not passing:
+            raise error
+
+
+def is_over(job: Mapping[str, Any], after: int) -> bool:
+    """Whether a job has ended and its event of this number is its last."""
+    return job["status"] in ENDED and job["progress"]["seq"] <= after
 
 
 def service_error(response: "httpx2.Response") -> ServiceError:

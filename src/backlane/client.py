@@ -8,15 +8,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from backlane.asking import (
-    ENDED,
+    TRIES,
+    WATCH_TRIES,
     Ask,
+    EventLines,
     FileHandle,
     JobHandle,
+    Patience,
     Target,
     awaited_pieces,
     content_request,
     events_request,
     is_done,
+    is_over,
     job_request,
     pieces,
     result_id,
@@ -24,12 +28,11 @@ from backlane.asking import (
     submit_request,
     upload_request,
 )
-from backlane.errors import ServiceError, ServiceUnreachable, WaitTimeout
+from backlane.errors import ServiceError, WaitTimeout
 
 if TYPE_CHECKING:
     import httpx2
 
-_TRIES = 40
 _PAUSE = 0.25
 
 
@@ -132,19 +135,32 @@ class Client:
             time.sleep(_PAUSE)
 
     def watch(self, job_id: str, *, after: int = 0) -> Generator[dict[str, Any]]:
-        """A job's events, each once and in order, until it is terminal; reconnects by itself."""
+        """A job's events as they come, each once and in order, until it is terminal; reconnects by itself."""
+        patience = Patience(WATCH_TRIES)
         while True:
-            ask = events_request(job_id, after)
-            page = self._patiently(lambda ask=ask: self._send(ask).json()["data"])
-            for event in page:
-                after = event["seq"]
-                yield event
-            if page:
-                continue
-            job = self._patiently(lambda: self._send(job_request(job_id)).json())
-            if job["status"] in ENDED and job["progress"]["seq"] == after:
-                return
+            try:
+                for event in self._events(events_request(job_id, after)):
+                    after = patience.renewed(event["seq"])
+                    yield event
+                if is_over(self._send(job_request(job_id)).json(), after):
+                    return
+            except ServiceError as error:
+                patience.spend(error)
             time.sleep(_PAUSE)
+
+    def _events(self, ask: Ask) -> Generator[dict[str, Any]]:
+        import httpx2
+
+        lines = EventLines()
+        try:
+            with self._http.stream(ask.method, ask.path, params=ask.query, headers=ask.headers) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise service_error(response)
+                for chunk in response.iter_bytes():
+                    yield from lines.feed(chunk)
+        except httpx2.TransportError as error:
+            raise self._target.unreachable(error) from error
 
     def _with_text(self, job: Mapping[str, Any]) -> JobHandle:
         artifact = result_id(job)
@@ -164,21 +180,15 @@ class Client:
             raise service_error(response)
         return response
 
-    def _patiently(self, ask: Callable[[], Any], tries: int = _TRIES) -> Any:
+    def _patiently(self, ask: Callable[[], Any], tries: int = TRIES) -> Any:
         """A service that restarts is not an error to someone who waits."""
+        patience = Patience(tries)
         while True:
-            tries -= 1
             try:
                 return ask()
             except ServiceError as error:
-                if tries <= 0 or not _passing(error):
-                    raise
+                patience.spend(error)
             time.sleep(_PAUSE)
-
-
-def _passing(error: ServiceError) -> bool:
-    """Whether the same request may well succeed in a moment."""
-    return isinstance(error, ServiceUnreachable) or error.status in (502, 503)
 
 
 class AsyncClient:
@@ -258,18 +268,34 @@ class AsyncClient:
             await asyncio.sleep(_PAUSE)
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncGenerator[dict[str, Any]]:
-        """A job's events, each once and in order, until it is terminal; reconnects by itself."""
+        """A job's events as they come, each once and in order; see Client.watch."""
+        patience = Patience(WATCH_TRIES)
         while True:
-            page = (await self._patiently(events_request(job_id, after)))["data"]
-            for event in page:
-                after = event["seq"]
-                yield event
-            if page:
-                continue
-            job = await self._patiently(job_request(job_id))
-            if job["status"] in ENDED and job["progress"]["seq"] == after:
-                return
+            try:
+                async for event in self._events(events_request(job_id, after)):
+                    after = patience.renewed(event["seq"])
+                    yield event
+                if is_over((await self._send(job_request(job_id))).json(), after):
+                    return
+            except ServiceError as error:
+                patience.spend(error)
             await asyncio.sleep(_PAUSE)
+
+    async def _events(self, ask: Ask) -> AsyncGenerator[dict[str, Any]]:
+        import httpx2
+
+        lines = EventLines()
+        opened = self._http.stream(ask.method, ask.path, params=ask.query, headers=ask.headers)
+        try:
+            async with opened as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise service_error(response)
+                async for chunk in response.aiter_bytes():
+                    for event in lines.feed(chunk):
+                        yield event
+        except httpx2.TransportError as error:
+            raise self._target.unreachable(error) from error
 
     async def _send(self, ask: Ask) -> "httpx2.Response":
         import httpx2
@@ -285,12 +311,11 @@ class AsyncClient:
             raise service_error(response)
         return response
 
-    async def _patiently(self, ask: Ask, tries: int = _TRIES) -> Any:
+    async def _patiently(self, ask: Ask, tries: int = TRIES) -> Any:
+        patience = Patience(tries)
         while True:
-            tries -= 1
             try:
                 return (await self._send(ask)).json()
             except ServiceError as error:
-                if tries <= 0 or not _passing(error):
-                    raise
+                patience.spend(error)
             await asyncio.sleep(_PAUSE)

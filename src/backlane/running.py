@@ -110,11 +110,15 @@ class Service:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
 
-    async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, let go of live streams, await what is under way, hand the rest back, let go of everything."""
+    def let_go(self) -> None:
+        """Claim no more, and hand live streams to whoever works next; what else is under way goes on."""
         self.pump.stop()
         self.ports.streams.drain()
         self.hints.stop()
+
+    async def drain(self, grace: float = 30.0) -> None:
+        """Claim no more, await what is under way, hand the rest back, let go of everything."""
+        self.let_go()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
             await self._stop_tidying()

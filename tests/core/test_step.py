@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backlane.core.job import IN_DOUBT, AttemptReason, AttemptState, Phase, Status
+from backlane.core.job import IN_DOUBT, RESTORED, AttemptReason, AttemptState, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.schedule import Timings
 from backlane.core.situation import (
@@ -19,6 +19,7 @@ from backlane.core.situation import (
     Look,
     MarkUnknown,
     Plan,
+    RunTools,
     Send,
     Settle,
     Situation,
@@ -66,6 +67,34 @@ def test_a_type_that_says_so_buys_again_once_inside_its_budget() -> None:
 def test_a_person_who_says_run_again_gets_a_new_attempt() -> None:
     unknown = an_attempt(AttemptState.UNKNOWN)
     assert decide(facing(a_job(phase=Phase.READY), unknown), NOW) == Plan(AttemptReason.PERSON)
+
+
+def test_calls_are_answered_then_the_next_turn_is_bought() -> None:
+    ended = an_attempt(AttemptState.COMPLETED)
+    running = a_job(status=Status.RUNNING, phase=Phase.TOOL)
+    assert decide(facing(running, ended, calls=2, calls_open=1), NOW) == RunTools(ended)
+    assert decide(facing(running, ended, calls=2), NOW) == RunTools(ended)
+    assert decide(facing(a_job(), ended, calls=2), NOW) == Plan(AttemptReason.NEXT_TURN)
+    assert decide(facing(a_job(), ended, calls=2, calls_open=2), NOW) == RunTools(ended)
+    planned = an_attempt(reason=AttemptReason.NEXT_TURN)
+    assert decide(facing(a_job(), planned), NOW) == Send(planned)
+
+
+def test_between_turns_money_time_types_and_incidents_are_asked_first() -> None:
+    ended = an_attempt(AttemptState.COMPLETED)
+    running = a_job(status=Status.RUNNING, phase=Phase.TOOL)
+    assert decide(facing(running, ended, calls=1, calls_open=1, over_budget=True), NOW) == Fail(
+        "max_cost_reached"
+    )
+    assert decide(facing(a_job(), ended, calls=1, over_budget=True), NOW) == Fail("max_cost_reached")
+    assert decide(facing(running, ended, calls=1, calls_open=1), running.useful_until) == End("expired")
+    unloaded = decide(facing(running, ended, calls=1, calls_open=1, type_loaded=False), NOW)
+    assert isinstance(unloaded, Wait) and unloaded.phase is Phase.INCIDENT
+    held = decide(facing(a_job(), ended, calls=1, incident_until=NOW + 5), NOW)
+    assert held == Wait(NOW + 5, Phase.INCIDENT, "provider_incident")
+    restored = an_attempt(AttemptState.COMPLETED, sender=RESTORED)
+    assert decide(facing(a_job(), restored, calls=1), NOW) == AskPerson(restored)
+    assert decide(facing(running, restored, calls=1, calls_open=1), NOW) == RunTools(restored)
 
 
 def test_an_unknown_submission_does_not_expire() -> None:

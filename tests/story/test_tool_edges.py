@@ -9,7 +9,7 @@ from backlane.service.restore import declare_restored
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
-from tests.story.acts import creates, finished, script, seen, submitted, verified
+from tests.story.acts import creates, fault, finished, script, seen, submitted, verified
 from tests.story.test_processes import work
 from tests.story.test_tool_turns import ANNA, bodies, calls, told
 from tests.story.tool_types import Ledger, tool_app
@@ -82,6 +82,34 @@ async def test_a_restore_between_turns_asks_before_the_next_is_bought(helping: P
     assert told(bodies(other)[1])[0]["output"] == "x"
     verified(other)
     await other.service.drain(grace=5)
+
+
+async def test_other_jobs_go_on_while_a_tool_runs(helping: Place, ledger: Ledger) -> None:
+    ana = await helping.caller()
+    calls(helping, ("hold", {"name": "x"}))
+    held = await submitted(helping, ana, "helped")
+    await asyncio.wait_for(ledger.entered.wait(), 20)
+    others = [await submitted(helping, ana, "toolless") for _ in range(3)]
+    for job in others:
+        assert (await finished(helping, ana, job))["status"] == "completed"
+    assert (await read_job(helping.service.ports, ana, held.id))["phase"] == "tool"
+    ledger.held.set()
+    assert (await finished(helping, ana, held))["status"] == "completed"
+    verified(helping)
+
+
+async def test_an_incident_of_the_account_holds_the_next_turn(helping: Place, ledger: Ledger) -> None:
+    ana = await helping.caller()
+    calls(helping, ("hold", {"name": "x"}))
+    job = await submitted(helping, ana, "helped")
+    await asyncio.wait_for(ledger.entered.wait(), 20)
+    fault(helping, "status", status=401, times=None, call="create")
+    other = await submitted(helping, ana, "toolless")
+    await seen(helping, ana, other.id, lambda view: view["phase"] == "incident")
+    ledger.held.set()
+    view = await seen(helping, ana, job.id, lambda view: view["phase"] == "incident")
+    assert ([one["state"] for one in view["attempts"]], view["status"]) == (["completed"], "queued")
+    verified(helping)
 
 
 async def test_a_window_that_ends_while_a_tool_runs_ends_the_job_and_buys_nothing_more(

@@ -204,3 +204,32 @@ async def test_with_the_endpoint_down_looks_alone_finish_every_job(tmp_path: Pat
                 assert (await finished(place, ana, job))["status"] == "completed"
             assert len(rows(place)) == 1
             verified(place)
+
+
+async def test_a_told_end_teaches_how_long_the_run_took(hooked: Place) -> None:
+    """Between two looks a minute apart the middle would be learned; the event says when it was."""
+    ana = await hooked.caller()
+    script(hooked, {"running_seconds": 1}, times=None)
+    view = await finished(hooked, ana, await submitted(hooked, ana))
+    (attempt,) = await hooked.service.store.read(lambda tx: tx.attempts(view["id"]))
+    row = await hooked.service.store.read(lambda tx: tx.job(view["id"]))
+    kind = (row.workspace, row.type, attempt.model, attempt.lane)
+    (learned,) = await hooked.service.store.read(lambda tx: tx.durations(*kind))
+    told = rows(hooked)[0]["received_at"] - attempt.accepted_at
+    assert told <= learned <= attempt.finished_at - attempt.accepted_at
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_live_job_is_told_of_its_end_beside_its_stream(hooked: Place, lost: bool) -> None:
+    """The stream brings the end; a lost create of a live job is found by its event all the same."""
+    ana = await hooked.caller()
+    script(hooked, {"running_seconds": 1})
+    if lost:
+        fault(hooked, "lose_create_reply")
+    job = await submitted(hooked, ana, live=True)
+    view = await seen(hooked, ana, job.id, lambda view: view["status"] == "completed")
+    assert [one["state"] for one in view["attempts"]] == ["completed"]
+    (told,) = await delivered(hooked, 1)
+    assert told["statuses"] == [204]
+    assert creates(hooked) == 1
+    verified(hooked)

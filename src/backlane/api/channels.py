@@ -122,6 +122,13 @@ class Followers:
         self._channels: dict[str, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
+        self.is_closing = False
+
+    def close(self) -> None:
+        """This process stops: followers are let go in good order, and ask another one or the next."""
+        self.is_closing = True
+        for channel in self._channels.values():
+            channel.news.set()
 
     def tell(self, job_ids: Iterable[str]) -> None:
         """These jobs have new events."""

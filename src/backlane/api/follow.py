@@ -35,7 +35,8 @@ async def stream_events(
 ) -> AsyncGenerator[bytes]:
     """A job's events as SSE from a number on, until the job is terminal and all so far is sent.
 
-    The key and the caller's sight are checked again every 30 seconds; a caller who lost one is let go.
+    It ends too when this process stops. The key and the caller's sight are checked again every 30 seconds;
+    a caller who lost one is let go.
     """
     loop = asyncio.get_running_loop()
     checked = spoken = loop.time()
@@ -52,7 +53,7 @@ async def stream_events(
             if told:
                 after, spoken = last, loop.time()
                 yield told
-            if over:
+            if over or followers.is_closing:
                 return
             if told:
                 continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from cyclopts import Parameter
 
 from backlane.cli.files import file_paths, submit_with_files
-from backlane.cli.printing import event_line, job_card, job_line, put, put_json, say
+from backlane.cli.printing import event_line, job_card, job_line, put, put_json, put_text, say
 from backlane.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def submit(
     account: str | None = None,
     max_cost: str | None = None,
     sensitive: Annotated[bool, Parameter(negative=())] = False,
+    live: Annotated[bool, Parameter(negative=())] = False,
     idempotency_key: str | None = None,
     wait: Annotated[bool, Parameter(negative=())] = False,
     watch: Annotated[bool, Parameter(negative=())] = False,
@@ -95,14 +96,16 @@ def submit(
     account: your own customer reference.
     max_cost: the most this job may cost, such as 0.50.
     sensitive: have its output reviewed before it is released.
+    live: stream its text; follow it with --watch.
     idempotency_key: the same key and body make no second job.
     wait: wait until it ends or needs a review.
     watch: print its events until it ends.
     as_json: print JSON.
     """
     files = file_paths(file or [])
-    given = {"user": user, "account": account, "max_cost": max_cost, "sensitive": sensitive or None}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    given = {"user": user, "account": account, "max_cost": max_cost}
+    flags = {"sensitive": sensitive, "live": live}
+    options: dict[str, Any] = {name: value for name, value in {**given, **flags}.items() if value}
     with _client() as client:
         options["idempotency_key"] = idempotency_key
         job = submit_with_files(client, type, _inputs(input or [], inputs), files, options)
@@ -110,6 +113,10 @@ def submit(
             return _watch(client, job.id, as_json)
         if wait:
             return _ended(client.wait(job.id), as_json=as_json)
+    return _submitted(job, as_json)
+
+
+def _submitted(job: "JobHandle", as_json: bool) -> int:
     if as_json:
         put_json(dict(job.data))
     else:
@@ -176,7 +183,7 @@ def show(job_id: str, *, as_json: _Json = False) -> int:
 
 
 def watch(job_id: str, *, as_json: _Json = False) -> int:
-    """Print a job's events until it ends; survives restarts of the service: backlane watch job_…
+    """Print a job's events and its text as it comes; survives restarts of the service: backlane watch job_…
 
     Parameters
     ----------
@@ -188,8 +195,17 @@ def watch(job_id: str, *, as_json: _Json = False) -> int:
 
 
 def _watch(client: "Client", job_id: str, as_json: bool) -> int:
+    in_text = False
     for event in client.watch(job_id):
-        put(json.dumps(event) if as_json else event_line(event))
+        text = event["data"].get("text") if event["type"] == "output.delta" else None
+        if text is not None and not as_json:
+            put_text(text)
+            in_text = True
+            continue
+        put(("\n" if in_text else "") + (json.dumps(event) if as_json else event_line(event)))
+        in_text = False
+        if event["type"] == "output.reset":
+            say("the text above is void; it comes anew")
         after: dict[str, Any] = event["data"].get("after") or {}
         if after.get("status") == "needs_review":
             say("it needs a person now; see: backlane reviews")

@@ -77,7 +77,7 @@ def dev(*, port: int | None = None) -> int:
     settings = _settings("127.0.0.1", port)
     if settings.app is None:
         raise SettingsError("BACKLANE_APP: set it to your job types, such as examples.jobs:app")
-    if settings.openai_api_key is not None:
+    if settings.openai_api_key is not None or settings.accounts_file is not None:
         return asyncio.run(_serve(settings, with_worker=True, fresh_key=True))
     from backlane.simulator.server import running_simulator
 
@@ -96,9 +96,12 @@ def _settings(host: str | None, port: int | None) -> "Settings":
 
 
 def _require_account(settings: "Settings") -> None:
-    if settings.openai_api_key is None:
+    from backlane.wiring import read_accounts
+
+    if not any(account.api_key for account in read_accounts(settings).accounts.values()):
         raise SettingsError(
-            "OPENAI_API_KEY: is missing; set it, or run 'backlane dev' for a simulated provider"
+            "OPENAI_API_KEY: is missing; set it, name accounts in BACKLANE_ACCOUNTS_FILE, "
+            "or run 'backlane dev' for a simulated provider"
         )
 
 
@@ -112,14 +115,17 @@ async def _serve(settings: "Settings", *, with_worker: bool, fresh_key: bool = F
     service = build(settings)
     try:
         listening = _listen(settings.host, settings.port)
+        app = web(service)
         config = uvicorn.Config(
-            web(service), log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="off"
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="off"
         )
         server = uvicorn.Server(config)
         asyncio.get_running_loop().set_exception_handler(said_once_a_second(say))
 
         def stop() -> None:
             server.should_exit = True
+            service.let_go()
+            app.state.context.followers.close()
 
         if with_worker:
             await service.start_worker(stop)

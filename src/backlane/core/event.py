@@ -74,7 +74,7 @@ OPEN_KEYS = frozenset(
         "before", "after", "attempt", "number", "reason", "lane", "code", "cause", "kind", "review",
         "retry_at", "choice", "provider_response_id", "retried_as", "retry_of", "artifact", "amount",
         "currency", "basis", "type", "check", "useful_until", "state", "inferred", "until", "status",
-        "verdict", "role", "version",
+        "verdict", "role", "version", "account", "probe",
     }
 )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+from backlane.core.schedule import HOUR
+
 
 class Lane(StrEnum):
     """How a run is executed."""
@@ -20,23 +22,80 @@ class Window(StrEnum):
     EIGHT_HOURS = "8h"
 
 
+# How long the provider may take, in milliseconds.
+WINDOWS: dict[str, int] = {Window.TWO_HOURS: 2 * HOUR, Window.EIGHT_HOURS: 8 * HOUR}
 AVAILABLE = frozenset({Lane.BACKGROUND})
+# The provider's cheaper windows are for standard processing only.
+_STANDARD = frozenset({None, "auto", "default"})
 
 
-def verdicts(allowed: Sequence[str], wanted: str | None) -> list[dict[str, str]]:
-    """For every lane: its verdict (yes or no) and the reason, in the lanes' order."""
+def window_of(window: str) -> int | None:
+    """How long a run of this window may take by the provider's word, in milliseconds; None for soonest."""
+    return WINDOWS.get(window)
+
+
+def kind_of(lane: str, window: str) -> str:
+    """Under which name the lengths of runs are learned: a window's runs say nothing of the others'."""
+    return lane if window == Window.SOONEST else f"{lane}/{window}"
+
+
+def against_window(
+    window: str, *, start: int, useful_until: int, deadline: int | None, live: bool, service_tier: str | None
+) -> str | None:
+    """Why a run of this window is not possible, in words; None where it is.
+
+    `start` is when it may be sent at the soonest; times are milliseconds since 1970 UTC.
+    """
+    length = WINDOWS.get(window)
+    if length is None:
+        return None
+    if live:
+        return f"window {window} cannot be streamed live"
+    if service_tier not in _STANDARD:
+        return f"window {window} needs standard processing, the type asks for service tier {service_tier}"
+    if start + length > useful_until:
+        return f"window {window} ends after the job's useful window"
+    if deadline is not None and start + length > deadline:
+        return f"window {window} ends after the job's deadline"
+    return None
+
+
+def verdicts(
+    allowed: Sequence[str],
+    wanted: str | None,
+    *,
+    window: str = Window.SOONEST,
+    against: str | None = None,
+    background: bool = True,
+) -> list[dict[str, str]]:
+    """For every lane: its verdict (yes or no) and the reason, in the lanes' order.
+
+    `against` is what speaks against the window that was asked for, `background` whether the provider
+    account has background mode.
+    """
     rows: list[dict[str, str]] = []
     for lane in Lane:
         if lane not in allowed:
             verdict, reason = "no", "the job type does not allow it"
         elif wanted is not None and lane != wanted:
             verdict, reason = "no", f"{wanted} was asked for"
+        elif window != Window.SOONEST and lane is not Lane.BACKGROUND:
+            verdict, reason = "no", f"window {window} is of the background lane"
         elif lane not in AVAILABLE:
             verdict, reason = "no", "not available in this version"
+        elif lane is Lane.BACKGROUND and not background:
+            verdict, reason = "no", "the provider account has no background mode"
+        elif against is not None:
+            verdict, reason = "no", against
         else:
-            verdict, reason = "yes", "asked for" if wanted else "runs on at the provider for minutes to hours"
+            verdict, reason = "yes", _reason(wanted, window)
         rows.append({"lane": str(lane), "verdict": verdict, "reason": reason})
     return rows
+
+
+def _reason(wanted: str | None, window: str) -> str:
+    told = "asked for" if wanted else "runs on at the provider for minutes to hours"
+    return told if window == Window.SOONEST else f"{told}; cheaper, within {window}"
 
 
 def chosen(rows: Sequence[dict[str, str]]) -> str | None:

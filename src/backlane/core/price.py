@@ -1,4 +1,4 @@
-"""What a run cost, as a value, and who prices it."""
+"""What a run cost, as the services ask for it."""
 
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -14,6 +14,6 @@ class Price(NamedTuple):
 
 
 class Pricer(Protocol):
-    """Prices a run from its terminal object."""
+    """Prices a run from its terminal object and the completion window it was bought with."""
 
-    def __call__(self, answer: Answer, at: int) -> Price: ...
+    def __call__(self, answer: Answer, at: int, window: str = "soonest") -> Price: ...

@@ -10,6 +10,7 @@ from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
 from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
+from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
 from backlane.core.storage_tools import ToolTransaction
 
@@ -39,7 +40,7 @@ class Search:
     limit: int = 50
 
 
-class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, Protocol):
+class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, LaneRecords, Protocol):
     """One transaction. Never call the outside from here."""
 
     # jobs
@@ -165,7 +166,6 @@ class Transaction(FileTransaction, InboxTransaction, LiveTransaction, ToolTransa
     def incident(self, account: str, lane: str) -> Row | None: ...
     def incidents(self) -> list[Row]: ...
     def raise_incident(self, incident: Mapping[str, Any]) -> bool: ...
-    def probe_incident(self, account: str, lane: str, at: int) -> None: ...
     def clear_incident(self, account: str, lane: str) -> bool: ...
 
     # people

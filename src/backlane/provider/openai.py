@@ -89,7 +89,7 @@ class OpenAIProvider:
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
-        content = _encoded(call.params)
+        content = _encoded(call)
         if content is None:
             return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
         reply = await self._calls.call(call.account, "POST", "/responses", content)
@@ -97,7 +97,7 @@ class OpenAIProvider:
 
     async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
         """Buy a run, once, and stream it; a stream that breaks before it names the run tells nothing."""
-        content = _encoded(call.params, stream=True)
+        content = _encoded(call, stream=True)
         if content is None:
             return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
         try:
@@ -246,12 +246,15 @@ class OpenAIProvider:
         return poll_after(reply.headers) or retry_after(reply.headers, self._now())
 
 
-def _encoded(params: Mapping[str, Any], *, stream: bool = False) -> bytes | None:
+def _encoded(call: CreateCall, *, stream: bool = False) -> bytes | None:
     """The create's body as it goes out; None if it cannot be written as JSON."""
     ours: dict[str, Any] = {"background": True}
     if stream:
         ours |= {"stream": True, "stream_options": {"include_obfuscation": False}}
-    body = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
+    if call.window != "soonest":
+        options = {"completion_window": call.window, "continuation_id": call.continuation}
+        ours["background_options"] = {name: value for name, value in options.items() if value is not None}
+    body = {name: value for name, value in call.params.items() if name not in ("stream", "stream_options")}
     try:
         whole = json.dumps({**body, **ours}, ensure_ascii=False, allow_nan=False)
         return whole.encode()

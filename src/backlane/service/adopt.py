@@ -32,7 +32,9 @@ def look_now(tx: Transaction, attempt: Attempt, now: int) -> str:
     more = attempt.state is AttemptState.CANCELED and attempt.look_at is None
     if attempt.state is not AttemptState.ACCEPTED and not more:
         return "nobody waited for it"
-    if attempt.stream_state == "open" and not more:
+    job = tx.job(attempt.job_id)
+    if attempt.stream_state == "open" and job is not None and job.lease_state != "free":
+        # Whoever reads its stream sees the end there; to be woken would only tear it off.
         return "it is followed live"
     tx.move_attempt(attempt.id, [attempt.state], look_at=now)
     tx.wake(attempt.job_id, now)

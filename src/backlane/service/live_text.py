@@ -7,6 +7,7 @@ from backlane.core.job import Attempt, Job
 from backlane.core.outcome import Answer
 from backlane.core.storage import Transaction
 from backlane.core.stream import pieces
+from backlane.service.outputs import sha256_hex
 from backlane.service.ports import Ports
 
 
@@ -31,6 +32,12 @@ def made_good(tx: Transaction, job: Job, attempt: Attempt, text: str, now: int) 
         return deltas(text[len(streamed) :], now)
     data = {"attempt": attempt.id, "reason": "replaced"}
     return [Event("output.reset", now, "backlane", data), *deltas(text, now)]
+
+
+def final(job: Job, attempt: Attempt, text: str, now: int) -> Event:
+    """The event that nothing follows; that of a live job says by its hash what followers have now."""
+    known = {"sha256": sha256_hex(text.encode())} if job.live else {}
+    return Event("output.final", now, "backlane", {"attempt": attempt.id, **known})
 
 
 async def with_streamed(ports: Ports, job: Job, answer: Answer) -> Answer:

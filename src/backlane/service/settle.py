@@ -15,13 +15,13 @@ from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.outcome import Answer
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
-from backlane.service.alert import hold_lane
 from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
+from backlane.service.incident import hold_lane
 from backlane.service.keep import answer_of, keep_end
 from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
-from backlane.service.live_text import made_good, with_streamed
+from backlane.service.live_text import final, made_good, with_streamed
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
@@ -128,7 +128,7 @@ def _after(
         told += add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
         if any(output.kind == "result" for output in outputs):
-            told.append(Event("output.final", now, "backlane", {"attempt": attempt.id}))
+            told.append(final(job, attempt, text or "", now))
         after, more = then(tx, with_response(job, attempt), now)
         return after, [*told, *more]
 
@@ -220,7 +220,8 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
 
     def then(tx: Transaction, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
         if answer.status == "failed" and code in QUOTA_CODES:
-            until = hold_lane(tx, ports, job, code, answer.message or "")
+            place = attempt.provider_account, attempt.lane
+            until = hold_lane(tx, ports, place, code, answer.message or "")
             return _again(job, now, until, Phase.INCIDENT, code)
         if answer.status == "failed" and again:
             return _again(job, now, now + delay, Phase.RETRY, code)

@@ -11,6 +11,7 @@ from backlane.core.ports import JobType
 from backlane.core.situation import Situation
 from backlane.core.step import is_followed
 from backlane.core.storage import Transaction
+from backlane.service.incident import holds_of
 from backlane.service.learn import hinted_for, usual_for
 from backlane.service.ports import Ports
 
@@ -50,7 +51,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     ended = newest is not None and newest.state is AttemptState.COMPLETED
     calls = tx.tool_states(newest.id) if is_open and ended and newest else []
     buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls))
-    incident = tx.incident(job.provider_account, job.lane) if buys else None
+    holds = holds_of(tx, job) if buys else []
     situation = Situation(
         job=job,
         attempt=newest,
@@ -68,7 +69,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         and tx.kept_answer(newest.id) is not None,
         calls=len(calls),
         calls_open=calls.count("called"),
-        incident_until=None if incident is None else incident["probe_at"],
+        incident_until=max((row["probe_at"] for row in holds), default=None),
         stream_room=newest is not None and ports.streams.has_room(newest.id),
     )
     if job_type is not None:

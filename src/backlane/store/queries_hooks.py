@@ -16,7 +16,7 @@ ATTEMPT_OF_RESPONSE = (
         attempts.c.provider_response_id == bindparam("response_id"),
         attempts.c.provider_account == bindparam("account"),
     )
-    .order_by(attempts.c.planned_at)
+    .order_by(attempts.c.planned_at.desc())
     .limit(1)
 )
 # Events that are to be worked on, soonest first.

@@ -12,6 +12,8 @@ from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
+from backlane.verify.invariants_lanes import LANE_INVARIANTS
+from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
 
 Finding = Iterator[str]
@@ -268,6 +270,8 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I29": artifacts_hash,
     **TOOL_INVARIANTS,
     **FILE_INVARIANTS,
+    **STREAM_INVARIANTS,
+    **LANE_INVARIANTS,
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {
@@ -280,6 +284,7 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "I20": ("provider_log", "needs the provider's truth log"),
     "I29": ("broken_artifacts", "the artifacts' bytes were not read"),
     **FILE_NEEDS,
+    **STREAM_NEEDS,
 }
 
 

@@ -55,7 +55,9 @@ def events_never_believed(evidence: Evidence) -> Finding:
     if evidence.provider_log is None:
         return
     heard_of = {row["response_id"] for row in evidence.inbox}
-    looked_at = {line["response_id"] for line in evidence.provider_log if line["call"] in _LOOKS}
+    looked_at = {
+        line["response_id"] for line in evidence.provider_log if line["call"] in _LOOKS or line.get("stream")
+    }
     made = {line["response_id"]: line for line in evidence.provider_log if line["call"] == "create"}
     for attempt in evidence.attempts:
         response_id = attempt["provider_response_id"]

@@ -126,7 +126,7 @@ def _job_identity() -> list[sa.Column[Any]]:
             "lease_state",
             sa.String(length=12),
             nullable=False,
-            comment="free, held, or progressed (held, with a commit)",
+            comment="free, held, progressed (held, with a commit), or listening (to a live stream)",
         ),
     ]
 

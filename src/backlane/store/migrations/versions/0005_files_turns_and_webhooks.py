@@ -43,13 +43,8 @@ def _inbox() -> None:
         comment="The provider's signed events, stored once per id; hints, never truth.",
     )
     with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_inbox_due",
-            ["due_at"],
-            unique=False,
-            postgresql_where=sa.text("due_at IS NOT NULL"),
-            sqlite_where=sa.text("due_at IS NOT NULL"),
-        )
+        due = sa.text("due_at IS NOT NULL")
+        batch_op.create_index("ix_inbox_due", ["due_at"], postgresql_where=due, sqlite_where=due)
         batch_op.create_index("ix_inbox_newest", ["provider_account", "received_at"], unique=False)
         batch_op.create_index("ix_inbox_response", ["provider_account", "response_id"], unique=False)
 
