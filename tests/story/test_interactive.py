@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from backlane.errors import NotAvailable
+from backlane.provider.accounts import AccountBook
+from backlane.provider.calling import Account
 from backlane.service import control
 from backlane.service.read import read_job
 from backlane.service.submit import Submission, submit
@@ -84,7 +86,8 @@ async def test_the_type_s_first_lane_is_taken_unless_another_is_asked_for(
 async def test_a_server_without_background_mode_is_used_by_the_interactive_lane_only(steering: Place) -> None:
     steering.simulator.world.switches.background = False
     ana = await steering.caller()
-    ports = replace(steering.service.ports, background=False)
+    known = Account("sk-test-canary-5f2d", f"{steering.simulator.url}/v1", simulated=True, background=False)
+    ports = replace(steering.service.ports, accounts=AccountBook({"default": known}))
     asked = Submission(type="other-way-round", inputs={"text": TEXT})
     job, _ = await submit(ports, ana, asked, key=None, body_hash="")
     assert job.lane == "interactive"
