@@ -8,8 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backlane import App, CheckFailed, File, Receipt, Request, Review, Sensitive, ToolFailed
-from backlane.core.ports import ToolView
+from backlane import App, CheckFailed, File, Receipt, Request, Review, Sensitive, ToolFailed, ToolView
 
 app = App()
 

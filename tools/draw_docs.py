@@ -9,8 +9,9 @@ from backlane.api.problems import STATUS, status_of
 from backlane.cli.main import exit_code
 from backlane.core.event import EVENT_TYPES, OPEN_KEYS
 from backlane.core.job import Status
-from backlane.core.lifecycle import TABLE, TERMINAL, VERBS
+from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.core.meaning import MEANINGS
+from backlane.core.verb import VERBS, Verb
 from backlane.settings import Settings
 from backlane.store import (
     people,
@@ -61,7 +62,7 @@ def lifecycle() -> Iterator[str]:
         statuses = ", ".join(f"`{status}`" for status in Status if status in rule.statuses)
         only = "".join(f" (phase `{phase}`)" for phase in sorted(rule.phases or ()))
         never = ", ".join(f"`{phase}`" for phase in sorted(rule.not_phases)) or "—"
-        yield f"| {verb} | {', '.join(sorted(rule.who))} | {statuses}{only} | {never} | {rule.mark or '—'} |"
+        yield f"| {verb} | {', '.join(sorted(rule.who))} | {statuses}{only} | {never} | {_only_if(rule)} |"
     yield (
         "\nWho: the requester is who submitted the job, operators include admins, a reviewer is whoever may decide "
         "the open review (its role, duties separated), an onlooker a reviewer who has the job in sight."
@@ -73,6 +74,11 @@ def lifecycle() -> Iterator[str]:
         + ", ".join(f"`{key}`" for key in sorted(OPEN_KEYS))
         + "."
     )
+
+
+def _only_if(rule: Verb) -> str:
+    lane = [f"in the {rule.lane} lane, or ended"] if rule.lane else []
+    return ", ".join([*([rule.mark] if rule.mark else []), *lane]) or "—"
 
 
 def data() -> Iterator[str]:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from backlane.app import App
     from backlane.async_client import AsyncClient
     from backlane.client import Client
+    from backlane.core.ports import JobView, ToolView
     from backlane.declaring import Review
     from backlane.errors import ActionFailed, BacklaneError, CheckFailed, ToolFailed
     from backlane.fields import File, Sensitive
@@ -22,11 +23,13 @@ __all__ = [
     "CheckFailed",
     "Client",
     "File",
+    "JobView",
     "Receipt",
     "Request",
     "Review",
     "Sensitive",
     "ToolFailed",
+    "ToolView",
 ]
 
 # Read on first use, so that `backlane --help` need not load what declares job types.
@@ -43,6 +46,8 @@ _HOMES = {
     "File": "fields",
     "Sensitive": "fields",
     "Request": "request",
+    "JobView": "core.ports",
+    "ToolView": "core.ports",
 }
 
 

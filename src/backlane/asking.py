@@ -86,6 +86,12 @@ def job_request(job_id: str, verb: str = "", body: Mapping[str, Any] | None = No
     )
 
 
+def message_request(job_id: str, text: str, key: str | None) -> Ask:
+    """Words for a job; with a key they can be sent again and are said once."""
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    return Ask("POST", f"/v1/jobs/{quote(job_id, safe='')}/messages", {"text": text}, headers=headers)
+
+
 def events_request(job_id: str, after: int) -> Ask:
     """A job's events after a number, as an event stream."""
     path = f"/v1/jobs/{quote(job_id, safe='')}/events"

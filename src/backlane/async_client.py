@@ -21,6 +21,7 @@ from backlane.asking import (
     is_done,
     is_over,
     job_request,
+    message_request,
     result_id,
     service_error,
     submit_request,
@@ -89,6 +90,10 @@ class AsyncClient(AsyncCaring):
         """Settle an unknown submission: run_again, give_up or attach."""
         ask = job_request(job_id, "resolve", {"choice": choice, **options})
         return JobHandle((await self._send(ask)).json())
+
+    async def message(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> JobHandle:
+        """Say something to a job; see Client.message."""
+        return JobHandle(await self._patiently(message_request(job_id, text, idempotency_key), 3))
 
     async def content(self, artifact_id: str) -> bytes:
         """An artifact's bytes."""

@@ -20,6 +20,7 @@ from backlane.asking import (
     is_done,
     is_over,
     job_request,
+    message_request,
     pieces,
     result_id,
     service_error,
@@ -112,6 +113,11 @@ class Client(Caring):
     def resolve(self, job_id: str, choice: str, **options: Any) -> JobHandle:
         """Settle an unknown submission: run_again, give_up or attach."""
         return JobHandle(self._send(job_request(job_id, "resolve", {"choice": choice, **options})).json())
+
+    def message(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> JobHandle:
+        """Say something to a job: the job that goes on with it, a new one where it had ended."""
+        ask = message_request(job_id, text, idempotency_key)
+        return JobHandle(self._patiently(lambda: self._send(ask).json(), 3))
 
     def content(self, artifact_id: str) -> bytes:
         """An artifact's bytes."""

@@ -117,10 +117,14 @@ class Service:
         self.hints.stop()
 
     async def drain(self, grace: float = 30.0) -> None:
-        """Claim no more, await what is under way, hand the rest back, let go of everything."""
+        """Claim no more, await what is under way, hand the rest back, let go of everything.
+
+        Interactive streams are awaited first, up to `grace` seconds: letting go of one loses its run.
+        """
         self.let_go()
         if self._pumping is not None:
             await asyncio.gather(self._pumping, return_exceptions=True)
+            await self.ports.streams.stayed(grace)
             await self._stop_tidying()
             await self.engine.close(grace)
             await _ended(self._hinting, grace)

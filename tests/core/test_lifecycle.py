@@ -14,13 +14,11 @@ from backlane.core.lifecycle import (
     OPEN,
     TABLE,
     TERMINAL,
-    VERBS,
     Command,
-    allowed,
-    allows,
     apply,
     target,
 )
+from backlane.core.verb import VERBS, allowed, allows
 from backlane.errors import NotAllowed
 from tests.values import NOW, a_job
 
@@ -125,6 +123,7 @@ def test_allowed_is_computed_for_the_caller() -> None:
         "unarchive",
         "hold",
         "release",
+        "message",
     }
     assert set(VERBS) == verbs
 
@@ -141,6 +140,20 @@ def test_what_stands_beside_a_status_decides_which_of_two_verbs_is_left(status: 
     assert allowed(held, frozenset({"operator"}))[-1] == "release"
     assert not {"hold", "release"} & set(allowed(plain, frozenset({"requester", "onlooker"})))
     assert allows("escalate", status, plain.phase) == (status not in (Status.COMPLETED, Status.CANCELED))
+
+
+def test_an_open_job_is_spoken_to_in_the_interactive_lane_only() -> None:
+    requester = frozenset({"requester"})
+    held = a_job(lane="interactive")
+    assert [verb for verb in allowed(held, requester) if verb != "escalate"] == ["cancel", "message"]
+    assert "message" not in allowed(held, frozenset({"operator"}))
+    for phase in (Phase.CANCELING, Phase.CHECK, Phase.ACTION):
+        assert not allows("message", Status.RUNNING, phase, "interactive")
+    assert not allows("message", Status.NEEDS_REVIEW, Phase.OUTPUT, "interactive")
+    assert not allows("message", Status.RUNNING, Phase.MODEL, "background")
+    assert all(
+        allows("message", status, None, lane) for status in TERMINAL for lane in ("background", "batch")
+    )
 
 
 def test_a_status_is_assigned_only_in_the_lifecycle() -> None:

@@ -127,6 +127,23 @@ def test_every_lane_says_why() -> None:
     assert chosen(rows) == "background"
     assert chosen(verdicts(["batch"], None)) is None
     assert chosen(verdicts(["background", "batch"], "batch")) is None
+    both = verdicts(["background", "interactive"], None)
+    assert (chosen(both, ["background", "interactive"]), chosen(both, ["interactive", "background"])) == (
+        "background",
+        "interactive",
+    )
+
+
+def test_the_interactive_lane_says_what_is_weaker() -> None:
+    [held] = [row for row in verdicts(["interactive"], None) if row["verdict"] == "yes"]
+    assert held["reason"] == "a worker holds it; a crash loses the run and asks"
+    [asked] = [row for row in verdicts(["interactive"], "interactive") if row["verdict"] == "yes"]
+    assert asked["reason"] == "asked for; a worker holds it; a crash loses the run and asks"
+    [bold] = [row for row in verdicts(["interactive"], None, rebuys=True) if row["verdict"] == "yes"]
+    assert bold["reason"].endswith("which is bought once more")
+    weak = verdicts(["background", "interactive"], None, background=False)
+    assert chosen(weak, ["background", "interactive"]) == "interactive"
+    assert weak[1]["reason"] == "the provider account has no background mode"
 
 
 def test_a_closed_event_keeps_only_what_is_known_to_be_open() -> None:

@@ -231,6 +231,8 @@ BREAKS: list[tuple[str, Answer, Break]] = [
     ("a line without end", streamed(said(5, "a"), b"data: " + b"x" * 20_000, end="open"), Break.TOO_LARGE),
     ("a frame without end", streamed(said(5, "a"), *[b"data: " + b"x" * 900 + b"\n"] * 20, end="open"),
      Break.TOO_LARGE),
+    ("text without end", streamed(said(5, "a"), *[said(6 + n, "x" * 900) for n in range(20)], end="open"),
+     Break.TOO_LARGE),
     ("silence", streamed(said(5, "a"), end="open"), Break.SILENT),
     ("flat error", streamed(said(5, "a"), frame(6, "error", code="c", message="m")), Break.ERROR),
     ("nested error", streamed(said(5, "a"), frame(6, "error", error={"code": "c"})), Break.ERROR),

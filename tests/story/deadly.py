@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from backlane import App, Request
+from tests.story.steer_types import steer_app
 from tests.story.tool_types import Ledger, tool_app
 from tests.values import Digest, Note, a_request, small_app
 
@@ -36,7 +37,7 @@ def deadly_app() -> App:
     def die() -> str:
         os._exit(11)
 
-    return tool_app(Ledger(), app)
+    return steer_app(tool_app(Ledger(), app))
 
 
 hungry = deadly_app()

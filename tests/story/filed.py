@@ -51,7 +51,7 @@ def filed_app() -> App:
 
     @app.job("stranger", authority="read_only")
     def stranger(inputs: Papers) -> Request:
-        return Request(model="gpt-6-luna", input=[File("art_" + "0" * 26)])
+        return Request(model="gpt-6-luna", input=[File(inputs.text)])
 
     return app
 

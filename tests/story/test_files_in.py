@@ -290,7 +290,8 @@ async def test_files_of_others_cannot_be_used_and_are_not_told_apart_from_none(n
 
 async def test_a_type_that_names_a_file_its_job_was_not_given_fails_plainly(near: Place) -> None:
     ana = await near.caller()
-    view = await finished(near, ana, await asked(near, ana, type_name="stranger"))
+    other = await sent_in(near, await near.caller("sam"), PDF)
+    view = await finished(near, ana, await asked(near, ana, type_name="stranger", text=other))
     assert (view["status"], view["failure"]["code"]) == ("failed", "file_missing")
     assert creates(near) == 0
 
@@ -313,6 +314,18 @@ async def test_a_jobs_files_are_among_its_artifacts_and_go_with_a_retry(near: Pl
     assert (await show.read_content(near.service.ports, ana, file, None)).content == PDF
     with pytest.raises(NotFound):
         await show.read_content(near.service.ports, sam, file, None)
+
+
+async def test_a_retry_may_use_what_its_job_was_given_whatever_the_role_is_by_now(near: Place) -> None:
+    ana, olga = await near.caller(), await near.caller("olga", "operator")
+    fault(near, "failed", code="invalid_prompt")
+    first = await finished(near, olga, await asked(near, olga, await sent_in(near, ana, PDF)))
+    demoted = await near.caller("olga", "submitter")
+    again, _ = await control.retry(near.service.ports, demoted, first["id"])
+    view = await finished(near, demoted, again)
+    assert view["status"] == "completed", view["failure"]
+    with pytest.raises(InvalidRequest):
+        await asked(near, demoted, *[row["id"] for row in view["artifacts"] if row["kind"] == "input"])
 
 
 async def test_a_file_the_provider_cannot_read_is_the_inputs_fault(near: Place) -> None:

@@ -318,3 +318,24 @@ async def test_a_cancel_reaches_a_stream_that_says_nothing(working: Place) -> No
         await asyncio.sleep(0.01)
     assert not working.service.ports.streams.listening()
     verified(working)
+
+
+async def test_a_live_run_that_writes_without_end_is_capped_and_marked(
+    tmp_path: Path, simulator: Running
+) -> None:
+    """Followers get text up to the cap; the job says that its result is too large, and keeps the beginning."""
+    settings = settings_for(tmp_path, simulator, reply_at_most=20_000)
+    service = build(settings, types=small_app(), log=lambda line: None)
+    place = Place(service, simulator, settings)
+    await service.start_worker()
+    ana = await place.caller()
+    script(place, {"text_characters": 200_000, "running_seconds": 0.5})
+    job = await submitted(place, ana, "plain", live=True)
+    view = await finished(place, ana, job)
+    assert (view["status"], view["failure"]["code"]) == ("failed", "result_too_large")
+    assert [row["name"] for row in view["artifacts"]] == ["partial-truncated.md"]
+    written = joined(await events(place, ana, job.id))
+    assert 0 < len(written) <= 20_000 + 2 * 4_096
+    assert creates(place) == 1
+    verified(place)
+    await service.drain(grace=5)

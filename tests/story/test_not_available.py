@@ -13,7 +13,7 @@ from tests.values import Note, a_request
 def app_of_lanes() -> App:
     app = App()
 
-    @app.job("by-batch", authority="read_only", lanes=["batch", "interactive"])
+    @app.job("by-batch", authority="read_only", lanes=["batch"])
     def by_batch(inputs: Note) -> Request:
         return a_request(inputs)
 

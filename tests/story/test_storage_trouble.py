@@ -102,7 +102,7 @@ async def test_a_full_database_file_refuses_and_leaves_nothing_half_stored(worki
     async with asking(working, key) as http:
         # Through the writer's own queue: the limit belongs to the one connection that writes.
         await database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))
-        big = {**BODY, "inputs": {"text": "otters " * 2000}}
+        big = {**BODY, "inputs": {"text": "otters " * 20_000}}
         answers = [await http.post("/v1/jobs", json=big, headers={"Idempotency-Key": "k"}) for _ in range(3)]
         assert {(a.status_code, a.json()["code"]) for a in answers} == {(507, "store-full")}
         await database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1000000"))

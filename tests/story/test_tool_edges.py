@@ -9,7 +9,7 @@ from backlane.service.restore import declare_restored
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
-from tests.story.acts import creates, fault, finished, script, seen, submitted, verified
+from tests.story.acts import contents, creates, events_of, fault, finished, script, seen, submitted, verified
 from tests.story.test_processes import work
 from tests.story.test_tool_turns import ANNA, bodies, calls, told
 from tests.story.tool_types import Ledger, tool_app
@@ -82,6 +82,29 @@ async def test_a_restore_between_turns_asks_before_the_next_is_bought(helping: P
     assert told(bodies(other)[1])[0]["output"] == "x"
     verified(other)
     await other.service.drain(grace=5)
+
+
+async def test_a_live_job_with_tools_streams_each_turn_and_keeps_the_last_text(helping: Place) -> None:
+    ana = await helping.caller()
+    said = {"type": "message", "role": "assistant", "status": "completed", "id": "msg_1"}
+    said["content"] = [{"type": "output_text", "text": "I look it up.", "annotations": [], "logprobs": []}]  # type: ignore[assignment]
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "status": "completed"}
+    call |= {"name": "count_orders", "arguments": '{"email": "a@example.test"}'}
+    script(helping, {"output": [said, call]})
+    script(helping, {"text": "There are 20 orders."})
+    view = await finished(helping, ana, await submitted(helping, ana, "helped", live=True))
+    assert (view["status"], [one["reason"] for one in view["attempts"]]) == (
+        "completed",
+        ["first", "next_turn"],
+    )
+    streamed = ""
+    for event in await events_of(helping, ana, view["id"]):
+        if event["type"] == "output.reset":
+            streamed = ""
+        streamed += event["data"]["text"] if event["type"] == "output.delta" else ""
+    assert streamed == (await contents(helping, ana, view))["result"] == "There are 20 orders."
+    assert told(bodies(helping)[1])[0]["output"] == {"orders": 20}
+    verified(helping)
 
 
 async def test_other_jobs_go_on_while_a_tool_runs(helping: Place, ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import INVARIANTS, check
 from backlane.verify.invariants_actions import ACTION_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS
+from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS
 from tests.conftest import Place
 from tests.story.acts import fault, finished, script, submitted
@@ -338,8 +339,8 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("I06", skip_the_table), ("I06", row_without_event), ("I07", wake_the_dead), ("I07", late_result),
     ("I08", lose_event), ("I08", alter_event), ("I08", alter_actor), ("I08", follower_saw_double),
     ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),
-    ("L1", mark_as_real), ("L2", send_on_a_held_lane), ("L2", try_a_held_lane_in_a_herd),
-    ("L2", try_a_lane_that_a_person_holds), ("L3", buy_another_window), ("L3", price_without_the_window),
+    ("A1", mark_as_real), ("A2", send_on_a_held_lane), ("A2", try_a_held_lane_in_a_herd),
+    ("A2", try_a_lane_that_a_person_holds), ("A3", buy_another_window), ("A3", price_without_the_window),
     ("I29", damage), ("I19", event_twice), ("I19", taken_and_lost), ("I19", refused_and_stored), ("I19", ended_and_due),
     ("I20", believed), ("I20", adopted_by_hearsay),
     ("T1", answer_twice), ("T1", leave_unanswered), ("T1", answer_nothing), ("T1", run_a_tool_again),
@@ -361,7 +362,7 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
         spoil(rows)
         found = {name for name, _ in check(replace(good, **rows)).violations}
         assert invariant in found, f"{spoil.__name__} went unnoticed ({found})"
-    elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS, *ACTION_INVARIANTS}
+    elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS, *ACTION_INVARIANTS, *STEER_INVARIANTS}
     assert {name for name, _ in SPOILS} | elsewhere == set(INVARIANTS), (
         "an invariant that was never seen to fail"
     )
@@ -370,7 +371,7 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
 async def test_what_cannot_be_judged_is_named(working: Place) -> None:
     report = check(collect(working.service.store.database))
     assert report.ok
-    unjudged = "I01 I02 I04 I05 I08 I10 I19 I20 I29 I31 I32 S3"
+    unjudged = "I01 I02 I04 I05 I08 I10 I19 I20 I29 I31 I32 L3"
     assert set(report.not_judged) == set(unjudged.split())
     assert any(line.startswith("I01: not judged") for line in report.lines())
 

@@ -9,7 +9,16 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from backlane.api.context import Context, Permit, context
 from backlane.api.follow import stream_events, wait_for_news
-from backlane.api.reading import Body, milliseconds, prefer_wait, query, read_json, takes, validated
+from backlane.api.reading import (
+    Body,
+    idempotency_key,
+    milliseconds,
+    prefer_wait,
+    query,
+    read_json,
+    takes,
+    validated,
+)
 from backlane.core.job import Status
 from backlane.core.lifecycle import STATUSES, TERMINAL
 from backlane.core.storage import Search
@@ -77,13 +86,6 @@ class ReasonQuery(Body):
     reason: Annotated[str, StringConstraints(max_length=500)] | None = None
 
 
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and (not 1 <= len(key) <= 255 or not key.isprintable()):
-        raise InvalidRequest([("Idempotency-Key", "must be 1 to 255 printable characters")])
-    return key
-
-
 async def _settled(around: Context, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
     """The job, once it is terminal or needs a review, or after so many seconds."""
     loop = asyncio.get_running_loop()
@@ -114,7 +116,7 @@ async def post_job(request: Request, caller: Annotated[Caller, Depends(Permit("j
     given: dict[str, Any] = body.model_dump(exclude={"useful_until", "deadline", "not_before"})
     # The inputs are kept as they came; only a job type's own model reads them.
     submission = Submission(**{**given, **times, "inputs": raw["inputs"]})
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     job, new = await submit(around.ports, caller, submission, key=key, body_hash=body_hash(raw))
     wait = prefer_wait(request)
     if new and wait <= 0 and not takes_files(around.ports, job):

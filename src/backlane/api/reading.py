@@ -49,6 +49,14 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key of a request, if it has one. Raises InvalidRequest."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and (not 1 <= len(key) <= 255 or not key.isprintable()):
+        raise InvalidRequest([("Idempotency-Key", "must be 1 to 255 printable characters")])
+    return key
+
+
 def strict_json(raw: bytes) -> Any:
     """JSON of single keys and at most 64 levels. Raises Malformed. NaN and infinities are for `speakable`."""
     if raw.count(b"[") + raw.count(b"{") > _DEPTH and _depth(raw) > _DEPTH:

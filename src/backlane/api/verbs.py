@@ -7,11 +7,13 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 
 from backlane.api.context import Permit, context
-from backlane.api.reading import Body, milliseconds, read_json, takes, validated
+from backlane.api.reading import Body, idempotency_key, milliseconds, read_json, takes, validated
 from backlane.core.lifecycle import TERMINAL
 from backlane.errors import InvalidRequest
 from backlane.service import control, read
 from backlane.service.access import Caller
+from backlane.service.message import message
+from backlane.service.submit import body_hash
 
 router = APIRouter(prefix="/v1", tags=["control"])
 
@@ -38,6 +40,12 @@ class ResolveBody(Body):
     choice: Literal["run_again", "give_up", "attach"]
     provider_response_id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     notes: Annotated[str, StringConstraints(max_length=2000)] | None = None
+
+
+class MessageBody(Body):
+    """What POST /v1/jobs/{id}/messages takes."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 
 
 @router.post("/jobs/{job_id}/cancel", openapi_extra=takes(CancelBody))
@@ -90,3 +98,16 @@ async def post_resolve(
         notes=body.notes,
     )
     return JSONResponse(await read.read_job(around.ports, caller, job_id))
+
+
+@router.post("/jobs/{job_id}/messages", status_code=202, openapi_extra=takes(MessageBody))
+async def post_message(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """Say something to a job: a running interactive one goes on with it, one that has ended in a new job."""
+    around = context(request)
+    body = validated(MessageBody, await read_json(request, around.body_at_most))
+    key, said = idempotency_key(request), body_hash({"message_to": job_id, "text": body.text})
+    job, new = await message(around.ports, caller, job_id, body.text, key=key, body_hash=said)
+    view = await read.read_job(around.ports, caller, job.id)
+    return JSONResponse(view, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})

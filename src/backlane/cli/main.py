@@ -8,7 +8,18 @@ import sys
 
 import cyclopts
 
-from backlane.cli import actions, bulk, care, export, jobs, keys, lanes, operate, run_service
+from backlane.cli import (
+    actions,
+    bulk,
+    care,
+    export,
+    jobs,
+    keys,
+    lanes,
+    messages,
+    operate,
+    run_service,
+)
 from backlane.cli.printing import say
 from backlane.errors import BacklaneError, Refusal, ServiceError, ServiceUnreachable, SettingsError
 
@@ -31,6 +42,7 @@ for command in (
     jobs.cancel,
     jobs.retry,
     jobs.resolve,
+    messages.message,
     jobs.reviews,
     care.escalate,
     care.archive,

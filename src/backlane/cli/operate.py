@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from backlane.cli import hooks
+from backlane.cli import live as trying
 from backlane.cli.account_findings import account_findings
 from backlane.cli.keys import on_database
 from backlane.cli.printing import put, put_json, say
@@ -37,6 +38,10 @@ def doctor(
     verify: Annotated[bool, Parameter(negative=())] = False,
     restored: Annotated[bool, Parameter(negative=())] = False,
     register_webhook: str | None = None,
+    live: Annotated[bool, Parameter(negative=())] = False,
+    max_cost: str | None = None,
+    account: str | None = None,
+    model: str | None = None,
     as_json: _Json = False,
 ) -> int:
     """Say what stands in the way, with the mend: backlane doctor --verify
@@ -46,8 +51,14 @@ def doctor(
     verify: run the invariant checker over the whole database and its artifacts.
     restored: a backup was put in place: open jobs whose run is not known wait for a person.
     register_webhook: this service's public address; the provider is asked to tell it of every end.
+    live: try a provider account with its real key; spends money, at most --max-cost.
+    max_cost: with --live: USD, such as 0.50.
+    account: with --live: the account; `default` if left out.
+    model: with --live: the model, the cheaper the better.
     as_json: print JSON.
     """
+    if live:
+        return trying.live(max_cost, account, model, as_json)
 
     async def work(built: "Service") -> int:
         if register_webhook is not None:
@@ -65,9 +76,8 @@ def doctor(
                 shown["not_judged"] = report.not_judged
             put_json(shown)
         else:
-            for line in lines:
-                put(f"{line['level']:<9} {line['what']}" + (f"; {line['mend']}" if line["mend"] else ""))
-            told: list[str] = report.lines() if report is not None else []
+            told = [f"{one['level']:<9} {one['what']}; {one['mend']}".rstrip("; ") for one in lines]
+            told += report.lines() if report is not None else []
             for one in told:
                 put(one)
         return 1 if broken or (report is not None and not report.ok) else 0

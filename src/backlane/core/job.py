@@ -64,6 +64,9 @@ IN_DOUBT = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN})
 
 # An attempt known only from a restored backup has this as its sender; the code of one nobody can know of.
 RESTORED = "restored"
+# The code of an interactive run that was lost with its stream; of one that a person's words stopped.
+STREAM_LOST = "stream_lost"
+STEERED = "steered"
 
 
 class AttemptReason(StrEnum):
@@ -179,6 +182,11 @@ class Attempt:
     stream_state: str | None = None
     stream_seq: int | None = None
     stream_tries: int = 0
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a worker holds the run by its stream: nobody else can take it up."""
+        return self.lane == "interactive"
 
 
 def is_out(attempt: Attempt | None) -> bool:

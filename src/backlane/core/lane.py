@@ -24,7 +24,12 @@ class Window(StrEnum):
 
 # How long the provider may take, in milliseconds.
 WINDOWS: dict[str, int] = {Window.TWO_HOURS: 2 * HOUR, Window.EIGHT_HOURS: 8 * HOUR}
-AVAILABLE = frozenset({Lane.BACKGROUND})
+AVAILABLE = frozenset({Lane.INTERACTIVE, Lane.BACKGROUND})
+# What each lane promises; the first says what is weaker about it.
+_PROMISES: dict[Lane, str] = {
+    Lane.INTERACTIVE: "a worker holds it; a crash loses the run and asks",
+    Lane.BACKGROUND: "runs on at the provider for minutes to hours",
+}
 # The provider's cheaper windows are for standard processing only.
 _STANDARD = frozenset({None, "auto", "default"})
 
@@ -67,11 +72,12 @@ def verdicts(
     window: str = Window.SOONEST,
     against: str | None = None,
     background: bool = True,
+    rebuys: bool = False,
 ) -> list[dict[str, str]]:
     """For every lane: its verdict (yes or no) and the reason, in the lanes' order.
 
     `against` is what speaks against the window that was asked for, `background` whether the provider
-    account has background mode.
+    account has background mode, `rebuys` whether the job type has a lost run bought once more.
     """
     rows: list[dict[str, str]] = []
     for lane in Lane:
@@ -85,19 +91,27 @@ def verdicts(
             verdict, reason = "no", "not available in this version"
         elif lane is Lane.BACKGROUND and not background:
             verdict, reason = "no", "the provider account has no background mode"
+        elif lane is Lane.INTERACTIVE and window != Window.SOONEST:
+            verdict, reason = "no", f"window {window} needs the background lane"
         elif against is not None:
             verdict, reason = "no", against
         else:
-            verdict, reason = "yes", _reason(wanted, window)
+            verdict, reason = "yes", _reason(lane, wanted, window, rebuys)
         rows.append({"lane": str(lane), "verdict": verdict, "reason": reason})
     return rows
 
 
-def _reason(wanted: str | None, window: str) -> str:
-    told = "asked for" if wanted else "runs on at the provider for minutes to hours"
+def _reason(lane: Lane, wanted: str | None, window: str, rebuys: bool) -> str:
+    promise = _PROMISES.get(lane, "")
+    if lane is Lane.INTERACTIVE:
+        if rebuys:
+            promise = "a worker holds it; a crash loses the run, which is bought once more"
+        return promise if wanted is None else f"asked for; {promise}"
+    told = promise if wanted is None else "asked for"
     return told if window == Window.SOONEST else f"{told}; cheaper, within {window}"
 
 
-def chosen(rows: Sequence[dict[str, str]]) -> str | None:
-    """The lane the verdicts lead to, or None if every lane says no."""
-    return next((row["lane"] for row in rows if row["verdict"] == "yes"), None)
+def chosen(rows: Sequence[dict[str, str]], preferred: Sequence[str] = tuple(Lane)) -> str | None:
+    """The lane the verdicts lead to, the job type's first choice before others; None if every lane says no."""
+    fit = {row["lane"] for row in rows if row["verdict"] == "yes"}
+    return next((str(lane) for lane in preferred if lane in fit), None)

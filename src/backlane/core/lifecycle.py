@@ -4,7 +4,7 @@ Rule 1: a status is assigned only by `apply`. Rule 2: what is not in TABLE canno
 Sets of statuses, the buttons, the diagram and `allowed` are computed from here, never typed again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -158,95 +158,8 @@ STATUSES = tuple(Status)
 # A status nothing leads out of is terminal; everything else is open.
 OPEN = frozenset(source for row in TABLE.values() for source in row.moves if source is not None)
 TERMINAL = frozenset(STATUSES) - OPEN
-CANCELLABLE = frozenset(source for source in TABLE[Command.REQUEST_CANCEL].moves if source is not None)
 # Each change of status or phase leaves exactly one of these events.
 CHANGE_EVENTS = frozenset(row.event for row in TABLE.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """A control verb of the public contract: who may use it, from where."""
-
-    statuses: frozenset[Status]
-    who: frozenset[str]
-    phases: frozenset[Phase] | None = None
-    not_phases: frozenset[Phase] = frozenset()
-    mark: str | None = None  # a key of _MARKS: what stands beside the status
-
-
-# What stands beside a job's status, in words.
-_MARKS: Mapping[str, Callable[[Job], bool]] = MappingProxyType(
-    {
-        "archived": lambda job: job.archived_at is not None,
-        "not archived": lambda job: job.archived_at is None,
-        "held": lambda job: job.held,
-        "not held": lambda job: not job.held,
-    }
-)
-_DECIDED_IN = frozenset({Phase.OUTPUT, Phase.ACTION, Phase.SENSITIVE, Phase.SAMPLED})
-_DECISION = Verb(frozenset({Status.NEEDS_REVIEW}), frozenset({"reviewer"}), phases=_DECIDED_IN)
-_OWNERS = frozenset({"requester", "operator"})
-_OPERATOR = frozenset({"operator"})
-# Who: "requester" is the job's own submitter, "operator" includes admins, "reviewer" is whoever may
-# decide the open review: its role, duties separated; "onlooker" is a reviewer who has the job in sight
-# because it is or was under review for their role.
-VERBS: Mapping[str, Verb] = MappingProxyType(
-    {
-        "cancel": Verb(
-            CANCELLABLE,
-            _OWNERS,
-            not_phases=frozenset({Phase.EFFECT_UNKNOWN}),
-        ),
-        "approve": _DECISION,
-        "reject": _DECISION,
-        "retry": Verb(TERMINAL, _OWNERS),
-        "resolve": Verb(
-            frozenset({Status.NEEDS_REVIEW}),
-            _OPERATOR,
-            phases=frozenset({Phase.SUBMISSION_UNKNOWN}),
-        ),
-        "escalate": Verb(OPEN | {Status.FAILED, Status.EXPIRED}, _OWNERS | {"onlooker"}),
-        "archive": Verb(TERMINAL, _OWNERS, mark="not archived"),
-        "unarchive": Verb(TERMINAL, _OWNERS, mark="archived"),
-        "hold": Verb(frozenset(STATUSES), _OPERATOR, mark="not held"),
-        "release": Verb(frozenset(STATUSES), _OPERATOR, mark="held"),
-    }
-)
-
-
-def allows(verb: str, status: Status, phase: Phase | None) -> bool:
-    """Whether a job in this status and phase allows the verb, whoever asks."""
-    rule = VERBS[verb]
-    if status not in rule.statuses or phase in rule.not_phases:
-        return False
-    return rule.phases is None or phase in rule.phases
-
-
-def open_to(verb: str, job: Job) -> bool:
-    """Whether this very job, with what stands beside its status, allows the verb, whoever asks."""
-    mark = VERBS[verb].mark
-    return allows(verb, job.status, job.phase) and (mark is None or _MARKS[mark](job))
-
-
-def allowed(
-    job: Job, who: frozenset[str], who_may_cancel: str = "requester", *, in_doubt: bool = False
-) -> list[str]:
-    """The verbs this caller may use on this job now, in the table's order.
-
-    `who` holds what the caller is to the job, in the words of the table's "who".
-    A type whose `who_may_cancel` is "operator" takes cancel from its requesters. While an action is
-    `in_doubt` (dispatching, or its effect unknown) nothing is canceled.
-    """
-    found: list[str] = []
-    for verb, rule in VERBS.items():
-        may = rule.who & who
-        if verb == "cancel" and who_may_cancel == "operator":
-            may = may & {"operator"}
-        if verb == "cancel" and in_doubt:
-            continue
-        if may and open_to(verb, job):
-            found.append(verb)
-    return found
 
 
 def target(command: Command, status: Status | None) -> Status:

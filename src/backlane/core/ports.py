@@ -36,7 +36,8 @@ class CreateCall:
 
     `params` hold what a job type's Request asked for in the provider's words (model, input, …,
     `text` for an output model); the adapter adds only what its lane needs. `window` is the completion
-    window to buy, `continuation` an opaque word that related runs share in the provider's queue.
+    window to buy, `continuation` an opaque word that related runs share in the provider's queue. Without
+    `background` the run lives as long as the connection that its stream comes by.
     """
 
     attempt_id: str
@@ -44,6 +45,7 @@ class CreateCall:
     params: Mapping[str, Any]
     window: str = "soonest"
     continuation: str | None = None
+    background: bool = True
 
 
 class Provider(FileProvider, Protocol):

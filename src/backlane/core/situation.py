@@ -13,8 +13,9 @@ class Situation:
 
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
     `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again,
-    `stream_room` whether this worker can stream one more run. `calls` is how many calls the newest run waits
-    to have answered, `calls_open` how many still are not. `actions` are all of the job's, in proposed order.
+    `stream_room` whether this worker can stream one more run, `stream_held` whether it holds the newest run's
+    stream. `messages` is how much people said that no turn has taken up. `calls` is how many calls the newest run
+    waits to have answered, `calls_open` how many still are not. `actions` are all of the job's, in proposed order.
     """
 
     job: Job
@@ -33,6 +34,8 @@ class Situation:
     calls_open: int = 0
     incident_until: int | None = None
     stream_room: bool = False
+    stream_held: bool = False
+    messages: int = 0
     respond_by: int | None = None  # of the open review
     actions: tuple[Action, ...] = ()
     actions_stopped: bool = False  # the workspace's kill switch
@@ -74,6 +77,20 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Follow:
     """Read the run's live stream."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """See what became of an interactive run whose stream is lost."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Stop the turn that a person's words overtook."""
 
     attempt: Attempt
 
@@ -209,6 +226,6 @@ class Finish:
 
 ActStep = Propose | AskAction | Dispatch | LoseEffect | LookUp | AskEffect | GoOn | Finish
 Step = (
-    Plan | Send | MarkUnknown | Look | Follow | CancelRun | Settle | Check | RunTools | Adopt | AskPerson | HandOn
-    | Fail | BeginExpiry | End | Wait | ActStep
+    Plan | Send | MarkUnknown | Look | Follow | Recover | Steer | CancelRun | Settle | Check | RunTools | Adopt
+    | AskPerson | HandOn | Fail | BeginExpiry | End | Wait | ActStep
 )  # fmt: skip

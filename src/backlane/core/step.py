@@ -2,9 +2,8 @@
 
 from backlane.core.act import decide_action, decide_effect
 from backlane.core.action import ActionState, carried
-from backlane.core.job import RESTORED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
+from backlane.core.job import RESTORED, STEERED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
-from backlane.core.schedule import Timings
 from backlane.core.situation import (
     Adopt,
     AskPerson,
@@ -20,19 +19,25 @@ from backlane.core.situation import (
     MarkUnknown,
     Plan,
     Propose,
+    Recover,
     RunTools,
     Send,
     Settle,
     Situation,
+    Steer,
     Step,
     Wait,
 )
+from backlane.core.stray import followed, stray_step
+
+# Where a job is whose newest run nobody knows of: sent, or, lost with its stream, at work.
+_IN_DOUBT = frozenset({Phase.PROVIDER, Phase.MODEL})
 
 
 def decide(situation: Situation, now: int) -> Step:
     """The one next step for a job. `now` is milliseconds since 1970 UTC."""
     job, attempt = situation.job, situation.attempt
-    stray = _stray(situation, now)
+    stray = stray_step(situation, now)
     if isinstance(stray, CancelRun | Look):
         return stray
     effect = None if job.status in TERMINAL else decide_effect(situation, now)
@@ -47,7 +52,7 @@ def decide(situation: Situation, now: int) -> Step:
     elif job.phase is Phase.SUBMISSION_UNKNOWN:
         found = attempt is not None and attempt.state is not AttemptState.UNKNOWN
         step = Adopt(attempt) if found and attempt else Wait(None)
-    elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase is Phase.PROVIDER:
+    elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase in _IN_DOUBT:
         step = _unknown(situation, attempt, now)
     elif now >= job.useful_until and not carried(situation.actions) and not _only_ends(situation):
         out = attempt is not None and attempt.state is AttemptState.ACCEPTED
@@ -75,36 +80,6 @@ def _soonest(step: Wait, other: Step | None) -> Wait:
     return Wait(min(known) if known else None, step.phase, step.code)
 
 
-def _stray(situation: Situation, now: int) -> Step | None:
-    """Older runs found after the job had moved on are canceled and followed for their cost."""
-    soonest: int | None = None
-    for attempt in situation.strays:
-        step = _followed(attempt, situation.timings, now)
-        if not isinstance(step, Wait):
-            return step
-        soonest = step.until if soonest is None else min(soonest, step.until or soonest)
-    return None if soonest is None else Wait(soonest)
-
-
-def is_followed(attempt: Attempt) -> bool:
-    """Whether a run goes on being looked at for its cost, whatever became of its job."""
-    late = attempt.state is AttemptState.CANCELED and attempt.look_at is not None
-    return late or attempt.state is AttemptState.ACCEPTED
-
-
-def _followed(attempt: Attempt, timings: Timings, now: int) -> CancelRun | Look | Wait:
-    """Stop a run nobody waits for any more; one that is stopped is looked at once more."""
-    if not is_followed(attempt) or _given_up(attempt, timings, now):
-        return Wait(None)
-    if now < (attempt.look_at or 0):
-        return Wait(attempt.look_at)
-    return CancelRun(attempt) if attempt.state is AttemptState.ACCEPTED else Look(attempt)
-
-
-def _given_up(attempt: Attempt, timings: Timings, now: int) -> bool:
-    return now - (attempt.accepted_at or attempt.planned_at) > timings.follow_at_most
-
-
 def _only_ends(situation: Situation) -> bool:
     """Whether everything happened that was to happen: the job is released, however late that is noticed."""
     attempt, actions = situation.attempt, situation.actions
@@ -124,7 +99,7 @@ def _after_the_end(situation: Situation, now: int) -> Step:
         return Settle(attempt)
     if attempt.state is AttemptState.SENDING:
         return _in_flight(situation, attempt, now)
-    return _followed(attempt, situation.timings, now)
+    return followed(attempt, situation.timings, now)
 
 
 def _in_flight(situation: Situation, attempt: Attempt, now: int) -> Step:
@@ -149,7 +124,7 @@ def _canceling(situation: Situation, now: int) -> Step:
         return Settle(attempt)
     if attempt is None or over:
         return End(ends_as)
-    if attempt.state is AttemptState.UNKNOWN:
+    if attempt.state is AttemptState.UNKNOWN and not _was_lost(attempt):
         return Wait(asked_at + situation.timings.cancel_wait)
     if attempt.state is AttemptState.ACCEPTED:
         at = attempt.look_at or 0
@@ -160,15 +135,25 @@ def _canceling(situation: Situation, now: int) -> Step:
 
 
 def _unknown(situation: Situation, attempt: Attempt, now: int) -> Step:
-    since = attempt.unknown_at or attempt.planned_at
-    if now < since + situation.timings.unknown_wait:
-        return Wait(since + situation.timings.unknown_wait)
+    waited = (attempt.unknown_at or attempt.planned_at) + situation.timings.unknown_wait
+    if situation.job.phase is Phase.MODEL:
+        return Recover(attempt)
+    if now < waited:
+        return Wait(waited)
+    if _was_lost(attempt) and (attempt.looked_at or 0) < waited and now < situation.job.useful_until:
+        # It may have ended in the meantime.
+        return Recover(attempt) if now >= (attempt.look_at or 0) else Wait(attempt.look_at)
     may_rebuy = (
         not situation.spent and situation.rebuy and not situation.rebought and not situation.over_budget
     )
     if may_rebuy and now < situation.job.useful_until and situation.type_loaded:
         return Plan(AttemptReason.REBUY)
     return AskPerson(attempt)
+
+
+def _was_lost(attempt: Attempt) -> bool:
+    """Whether an unknown run was lost with its stream: its id is known, and no reply will come."""
+    return attempt.interactive and attempt.provider_response_id is not None
 
 
 _NEXT_REASON = {
@@ -201,6 +186,9 @@ def _open(situation: Situation, now: int) -> Step:
         due = situation.respond_by
         return HandOn() if due is not None and now >= due else Wait(due)
     if attempt is not None:
+        steered = _steered(situation, attempt, now)
+        if steered is not None:
+            return steered
         if attempt.state is AttemptState.ACCEPTED:
             return _observe(situation, attempt, now)
         if attempt.state is AttemptState.COMPLETED:
@@ -214,6 +202,28 @@ def _open(situation: Situation, now: int) -> Step:
         if situation.answer_kept:
             return Settle(attempt)
     return _purchase(situation, now)
+
+
+# What a person's words stop: a run at work, or one that was not sent yet.
+_OVERTAKEN = frozenset({AttemptState.ACCEPTED, AttemptState.PLANNED})
+
+
+def _steered(situation: Situation, attempt: Attempt, now: int) -> Step | None:
+    """A person has spoken: the running turn is stopped first, then the next one is bought."""
+    job = situation.job
+    if attempt.state is AttemptState.CANCELED and attempt.code == STEERED:
+        if job.phase in _IN_DOUBT:
+            return Steer(attempt)
+        return _purchase(situation, now, AttemptReason.NEXT_TURN)
+    # A run that carries approvals of remote calls is not stopped: what became of them would not be known.
+    if situation.messages == 0 or carried(situation.actions):
+        return None
+    if attempt.state in _OVERTAKEN:
+        return Steer(attempt)
+    answered = attempt.state is AttemptState.COMPLETED and situation.calls == 0
+    if answered and (job.status, job.phase) == (Status.QUEUED, Phase.READY):
+        return _purchase(situation, now, AttemptReason.NEXT_TURN)
+    return None
 
 
 def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
@@ -232,10 +242,14 @@ def _turn(situation: Situation, attempt: Attempt, now: int) -> Step:
     return _purchase(situation, now, AttemptReason.NEXT_TURN)
 
 
-def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look | Wait:
+def _observe(situation: Situation, attempt: Attempt, now: int) -> Follow | Look | Recover | Wait:
     """Read the live stream of a run that has one, where there is room; look at any other."""
+    if attempt.interactive and situation.stream_held:
+        return Follow(attempt)
     if now < (attempt.look_at or 0):
         return Wait(attempt.look_at)
+    if attempt.interactive:
+        return Recover(attempt)
     streams = situation.job.live and attempt.stream_state == "open" and situation.stream_room
     return Follow(attempt) if streams else Look(attempt)
 

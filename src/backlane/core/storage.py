@@ -14,6 +14,7 @@ from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
 from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
+from backlane.core.storage_messages import MessageTransaction
 from backlane.core.storage_review import ReviewStorage
 from backlane.core.storage_tools import ToolTransaction
 
@@ -52,6 +53,7 @@ class Transaction(
     LiveTransaction,
     ToolTransaction,
     LaneRecords,
+    MessageTransaction,
     Protocol,
 ):
     """One transaction. Never call the outside from here."""

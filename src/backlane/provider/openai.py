@@ -10,11 +10,14 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from backlane.core.outcome import (
+    Accepted,
     CitedFile,
     CreateOutcome,
+    Failed,
     FileBytes,
     FileLost,
     FileOutcome,
+    Finished,
     Gone,
     LookOutcome,
     NotSent,
@@ -24,19 +27,21 @@ from backlane.core.outcome import (
 )
 from backlane.core.ports import CreateCall
 from backlane.core.provider_file import DeleteOutcome, FileUpload, FindOutcome, UploadOutcome
-from backlane.core.stream import Break, Broken, StreamEvent, Streaming
+from backlane.core.stream import Break, Broken, Ended, StreamEvent, Streaming
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls, EventStream
 from backlane.provider.files import ProviderFiles
 from backlane.provider.pace import Pace, poll_after, retry_after
 from backlane.provider.registration import Registered, register
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
-from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, read_events
+from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, only, read_events
 from backlane.provider.webhooks import Door
 
 _NO_ID = Gone("that is not the id of a run")
 # How much of one event of a stream is read, bytes; a run that ends with more is looked at.
 _FRAME_AT_MOST = 4_000_000
+# The lane decides about these, whatever a job type passes.
+_OURS = frozenset({"background", "stream", "stream_options"})
 
 
 class OpenAIProvider:
@@ -70,6 +75,7 @@ class OpenAIProvider:
         self._timeout = call_timeout / 1000
         self._silence = silence / 1000
         self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
+        self._text_at_most = reply_at_most
         self._files = ProviderFiles(self._calls, now)
         self._now = now
         self._pace = pace
@@ -107,7 +113,12 @@ class OpenAIProvider:
                     return await self._begun(call, found)
         except TimeoutError:
             return Unknown("timeout", "the provider did not answer in time")
-        return self._created(call, found) if isinstance(found, Reply) else found
+        if not isinstance(found, Reply):
+            return found
+        made = self._created(call, found)
+        if isinstance(made, Accepted) and made.ended and not call.background:
+            return _whole(made, found)
+        return made
 
     async def _begun(self, call: CreateCall, stream: EventStream) -> Streaming | Unknown:
         self._pace.saw_create(call.account, str(call.params.get("model") or ""), stream.headers)
@@ -144,7 +155,8 @@ class OpenAIProvider:
             await events.aclose()
 
     def _read(self, stream: EventStream, reader: EventReader) -> AsyncGenerator[StreamEvent]:
-        return read_events(stream, reader, silence=self._silence, frame_at_most=self._frame_at_most)
+        frame, text = self._frame_at_most, self._text_at_most
+        return read_events(stream, reader, silence=self._silence, frame_at_most=frame, text_at_most=text)
 
     def _created(self, call: CreateCall, reply: Reply) -> CreateOutcome:
         model = str(call.params.get("model") or "")
@@ -246,15 +258,23 @@ class OpenAIProvider:
         return poll_after(reply.headers) or retry_after(reply.headers, self._now())
 
 
+def _whole(made: Accepted, reply: Reply) -> Accepted | Streaming:
+    """A run that was answered whole instead of streamed; some servers keep it for nobody to look at."""
+    outcome = wire.observed(parse(reply.body), made.response_id, None)
+    if not isinstance(outcome, Finished | Failed):
+        return made
+    return Streaming(made, None, only(Ended(outcome, None)))
+
+
 def _encoded(call: CreateCall, *, stream: bool = False) -> bytes | None:
     """The create's body as it goes out; None if it cannot be written as JSON."""
-    ours: dict[str, Any] = {"background": True}
+    ours: dict[str, Any] = {"background": True} if call.background else {}
     if stream:
         ours |= {"stream": True, "stream_options": {"include_obfuscation": False}}
     if call.window != "soonest":
         options = {"completion_window": call.window, "continuation_id": call.continuation}
         ours["background_options"] = {name: value for name, value in options.items() if value is not None}
-    body = {name: value for name, value in call.params.items() if name not in ("stream", "stream_options")}
+    body = {name: value for name, value in call.params.items() if name not in _OURS}
     try:
         whole = json.dumps({**body, **ours}, ensure_ascii=False, allow_nan=False)
         return whole.encode()

@@ -86,9 +86,10 @@ def _number(value: Any) -> int | None:
 
 
 async def read_events(
-    stream: EventStream, reader: EventReader, *, silence: float, frame_at_most: int
+    stream: EventStream, reader: EventReader, *, silence: float, frame_at_most: int, text_at_most: int
 ) -> AsyncGenerator[StreamEvent]:
-    """The events of an open stream; the last one is `Ended` or `Broken`. `silence` is seconds."""
+    """The events of an open stream; the last one is `Ended` or `Broken`. `silence` is seconds, the rest bytes."""
+    written = 0
     try:
         if stream.is_packed:
             yield Broken(Break.GARBLED, "the stream is packed although that was not asked for")
@@ -109,6 +110,10 @@ async def read_events(
                 yield event
                 if isinstance(event, Ended | Broken):
                     return
+                written += len(event.delta) if isinstance(event, Text) else 0
+            if written > text_at_most:
+                yield Broken(Break.TOO_LARGE, f"the run wrote more than {text_at_most} characters")
+                return
             if frames.is_over:
                 yield Broken(Break.TOO_LARGE, f"one event has more than {frame_at_most} bytes")
                 return
@@ -152,6 +157,11 @@ async def after(first: StreamEvent | None, rest: Events) -> AsyncGenerator[Strea
             yield event
     finally:
         await rest.aclose()
+
+
+async def only(event: StreamEvent) -> AsyncGenerator[StreamEvent]:
+    """A stream of one event."""
+    yield event
 
 
 def not_taken_up(outcome: Reply | object) -> Broken:

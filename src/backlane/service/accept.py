@@ -20,8 +20,11 @@ from backlane.service.situate import Held
 
 
 async def streaming(ports: Ports, held: Held, attempt: Attempt, outcome: Streaming) -> Held | None:
-    """The run streams: whoever goes on with the job here reads it; without room it is looked at."""
-    if not ports.streams.has_room(attempt.id):
+    """The run streams: whoever goes on with the job here reads it; without room it is looked at.
+
+    An interactive run is lost without its stream, so room was looked for before it was bought.
+    """
+    if not (attempt.interactive or ports.streams.has_room(attempt.id)):
         await outcome.events.aclose()
         return await accepted(ports, held, attempt, outcome.accepted, stream={"stream_seq": outcome.seq})
     ports.streams.put(attempt.id, outcome.events)

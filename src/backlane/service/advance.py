@@ -30,9 +30,11 @@ from backlane.core.situation import (
     MarkUnknown,
     Plan,
     Propose,
+    Recover,
     RunTools,
     Send,
     Settle,
+    Steer,
     Step,
     Wait,
 )
@@ -49,10 +51,12 @@ from backlane.service.incident import spread, still_held
 from backlane.service.observe import cancel_run, look
 from backlane.service.ports import Ports
 from backlane.service.purchase import mark_unknown, plan, send
+from backlane.service.recover import recover
 from backlane.service.release import close_open_review, open_unknown_review
 from backlane.service.restore import doubt
 from backlane.service.settle import end, settle_kept, with_response
 from backlane.service.situate import Held
+from backlane.service.steer import steer
 from backlane.service.stream import follow_live
 from backlane.service.use_tools import run_tools
 
@@ -89,6 +93,10 @@ async def _carry_out(ports: Ports, held: Held, step: Step) -> Held | None:
             return await look(ports, held, attempt)
         case Follow(attempt):
             return await follow_live(ports, held, attempt)
+        case Recover(attempt):
+            return await recover(ports, held, attempt)
+        case Steer(attempt):
+            return await steer(ports, held, attempt)
         case CancelRun(attempt):
             return await cancel_run(ports, held, attempt)
         case Settle(attempt):

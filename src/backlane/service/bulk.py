@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backlane.core import lifecycle
 from backlane.core.job import Job
 from backlane.core.storage import Search, Transaction
+from backlane.core.verb import VERBS
 from backlane.errors import BacklaneError, InvalidRequest, Refusal
 from backlane.service import control, mark
 from backlane.service.access import Caller, visible
@@ -80,7 +80,7 @@ async def _one(ports: Ports, caller: Caller, asked: Bulk, job_id: str) -> dict[s
 
 def _would(tx: Transaction, ports: Ports, caller: Caller, asked: Bulk, job_id: str) -> Job:
     """The job, if the verb were carried out. Raises what would stand in the way."""
-    assert asked.action in lifecycle.VERBS
+    assert asked.action in VERBS
     job = visible(tx, caller, tx.job(job_id))
     permit(ports, caller, job, asked.action)
     return job

@@ -89,9 +89,10 @@ class Carrier:
     async def give_back(self) -> None:
         """Hand back every lease still held, so that somebody else goes on at once."""
         now = self._ports.clock.now()
-        held = list(self._in_flight.values())
+        held = [*self._in_flight.values(), *self._owed]
         if held:
             await self._ports.store.write(lambda tx: [tx.give_back(due, now) for due in held])
+            self._owed.clear()
 
     async def take_over(self) -> int:
         """End the leases of dead workers; only the holder of an exclusive store may call this."""
@@ -127,6 +128,10 @@ class Carrier:
         except MemoryError as error:
             self._fatal = error
             self._ports.log(f"job {held.job.id}: this worker is out of memory and stops")
+        except asyncio.CancelledError:
+            # Stopped in the middle of long work, such as a tool: somebody else goes on at once.
+            self._owed.append(Due(held.job.id, held.lease_no))
+            raise
         except BacklaneError as error:
             self._ports.log(f"job {held.job.id}: put off: {error}")
         except Exception as error:

@@ -51,9 +51,14 @@ def choose(
     window = wanted.window or job_type.window
     against = _against(job_type, inputs, window, wanted.live, times)
     rows = verdicts(
-        job_type.lanes, wanted.lane, window=window, against=against, background=account.background
+        job_type.lanes,
+        wanted.lane,
+        window=window,
+        against=against,
+        background=account.background,
+        rebuys=job_type.if_unknown == "rebuy",
     )
-    lane = chosen(rows)
+    lane = chosen(rows, job_type.lanes)
     if lane is None:
         reasons = "; ".join(f"{row['lane']}: {row['reason']}" for row in rows)
         raise NotAvailable(f"No lane can take this job: {reasons}.", lane_reasons=rows)

@@ -24,6 +24,7 @@ from backlane.service.release import close_open_review
 from backlane.service.settle import end
 from backlane.service.settle_remote import lose_carried
 from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
+from backlane.service.take_turns import first_turn
 from backlane.service.witness import witness
 
 _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
@@ -116,8 +117,8 @@ async def retry(
         )
         job, stored, first = prepare(ports, caller, submission, Lineage(old))
         # The work stays its first requester's, whoever asked for it again.
-        job = replace(job, submitted_by=old.submitted_by, user=old.user)
-        tx.insert_job(job, stored, first)
+        job = replace(job, submitted_by=old.submitted_by, user=old.user, continues=old.continues)
+        _make(tx, ports, old, job, stored, first=first, same_inputs=inputs is None)
         link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         now = ports.clock.now()
@@ -128,6 +129,24 @@ async def retry(
     made = await ports.store.write(body)
     ports.notify()
     return made
+
+
+def _make(
+    tx: Transaction, ports: Ports, old: Job, job: Job, stored: str, *, first: list[Event], same_inputs: bool
+) -> None:
+    """Write the new job. One in place of a continuation goes on from the same words."""
+    attempts = tx.attempts(old.id) if old.continues is not None else []
+    said = tx.turn(attempts[0].id) if attempts else None
+    if said is None:
+        tx.insert_job(job, stored, first)
+        return
+    if not same_inputs:
+        # The run it went on from knows the old inputs: all is said anew.
+        said = {**said, "previous_response_id": None}
+    attempt, turn, planned = first_turn(ports, job, ports.clock.now(), said)
+    tx.insert_job(job, stored, [*first, planned])
+    tx.insert_attempt(attempt)
+    tx.insert_turn(turn)
 
 
 async def resolve(
@@ -199,7 +218,7 @@ def _resolved(
     if choice == "give_up":
         after, event = fail(job, now, "submission_given_up", actor=actor)
         return after, [event]
-    told = [] if found is None else keep_accepted(tx, attempt.id, found[0], found[1], now, look_at=now)
+    told = [] if found is None else _found(tx, attempt, found[0], found[1], now)
     phase = Phase.READY if found is None else Phase.PROVIDER
     after, event = lifecycle.apply(
         job, Command.REQUEUE, now, phase=phase, actor=actor, data={"choice": choice}
@@ -207,6 +226,15 @@ def _resolved(
     response_id = after.provider_response_id if found is None else found[0]
     after = replace(after, due_at=now, wait_until=None, provider_response_id=response_id)
     return after, [*told, event]
+
+
+def _found(tx: Transaction, attempt: Attempt, response_id: str, status: str, now: int) -> list[Event]:
+    """The run, to be followed (again): one that was lost with its stream has its id already."""
+    if attempt.provider_response_id != response_id:
+        return keep_accepted(tx, attempt.id, response_id, status, now, look_at=now)
+    tx.move_attempt(attempt.id, [AttemptState.UNKNOWN], state=AttemptState.ACCEPTED, look_at=now)
+    data = {"attempt": attempt.id, "provider_response_id": response_id, "status": status}
+    return [Event("attempt.adopted", now, "provider", data)]
 
 
 def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Job, Phase
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
+from backlane.core.verb import allows
 from backlane.errors import InvalidRequest
 from backlane.service.access import Caller, visible
 from backlane.service.alert import flag_job
@@ -33,7 +33,7 @@ async def escalate(ports: Ports, caller: Caller, job_id: str, reason: str, to: s
         if job.status in TERMINAL:
             data = _to_case(tx, ports, caller, job, reason, to)
         else:
-            review = tx.open_review(job_id) if lifecycle.allows("approve", job.status, job.phase) else None
+            review = tx.open_review(job_id) if allows("approve", job.status, job.phase) else None
             role = None if review is None else _next_role(ports, job, review, to)
             if review is None or role is None:
                 data = _flag(tx, ports, caller, job, reason, to)

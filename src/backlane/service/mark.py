@@ -4,8 +4,8 @@ from typing import Any
 
 from backlane.core.event import Event
 from backlane.core.job import Job
-from backlane.core.lifecycle import VERBS
 from backlane.core.storage import Transaction
+from backlane.core.verb import VERBS
 from backlane.service.access import Caller, relation, visible
 from backlane.service.permit import permit
 from backlane.service.ports import Ports

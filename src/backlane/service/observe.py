@@ -49,7 +49,7 @@ async def look(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         return await look_again(ports, held, attempt, now + wait, None)
     assert attempt.provider_response_id is not None
     call = ports.provider.look(attempt.provider_account, attempt.provider_response_id)
-    outcome = await _asked(ports, attempt, call)
+    outcome = await asked(ports, attempt, call)
     ports.point("looked")
     return await follow(ports, held, attempt, outcome)
 
@@ -58,12 +58,13 @@ async def cancel_run(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Ask the provider to stop the run, and follow what became of it."""
     assert attempt.provider_response_id is not None
     call = ports.provider.cancel(attempt.provider_account, attempt.provider_response_id)
-    outcome = await _asked(ports, attempt, call)
+    outcome = await asked(ports, attempt, call)
     ports.point("cancel_sent")
     return await follow(ports, held, attempt, outcome, canceled=True)
 
 
-async def _asked(ports: Ports, attempt: Attempt, call: Awaitable[LookOutcome]) -> LookOutcome:
+async def asked(ports: Ports, attempt: Attempt, call: Awaitable[LookOutcome]) -> LookOutcome:
+    """What a look or a cancel answers, within the time that one call may take."""
     asked_at = ports.clock.now()
     try:
         async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
@@ -93,6 +94,10 @@ async def follow(
             if answer.status != "canceled":
                 await forget_runs(ports, held.job.id, attempt)
             return result
+        case Gone() if attempt.interactive and canceled and attempt.cancel_sent_at is None:
+            # Such a run cannot be read before it has ended: the provider may not have seen yet that we left.
+            until = ports.clock.now() + _delay(ports, held, attempt, None, canceled)
+            return await look_again(ports, held, attempt, until, None, canceled=True)
         case Gone():
             return await _gone(ports, held, attempt)
         case Refused() | NotSent() | Unknown():

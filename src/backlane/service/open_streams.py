@@ -14,11 +14,18 @@ class OpenStreams:
         self._at_most = at_most
         self._waiting: dict[str, Events] = {}
         self._reading: dict[asyncio.Event, str] = {}
+        # Readers whose runs would be lost with their streams: a drain lets them read on for a while.
+        self._staying: set[asyncio.Event] = set()
+        self._left = asyncio.Event()
         self.draining = False
 
     def has_room(self, attempt_id: str) -> bool:
         """Whether this attempt's stream can be read now."""
         return attempt_id in self._waiting or len(self._waiting) + len(self._reading) < self._at_most
+
+    def holds(self, attempt_id: str) -> bool:
+        """Whether this attempt's stream waits here to be read."""
+        return attempt_id in self._waiting
 
     def listening(self) -> set[str]:
         """The jobs whose streams are read."""
@@ -39,16 +46,24 @@ class OpenStreams:
             await events.aclose()
 
     @contextlib.contextmanager
-    def reading(self, job_id: str) -> Generator[asyncio.Event]:
-        """While the block runs, a stream of this job is read; the event is set when it must let go."""
+    def reading(self, job_id: str, *, stays: bool = False) -> Generator[asyncio.Event]:
+        """While the block runs, a stream of this job is read; the event is set when it must let go.
+
+        One that `stays` is let go of last in a drain.
+        """
         let_go = asyncio.Event()
         self._reading[let_go] = job_id
-        if self.draining:
+        if stays:
+            self._staying.add(let_go)
+        elif self.draining:
             let_go.set()
         try:
             yield let_go
         finally:
             del self._reading[let_go]
+            self._staying.discard(let_go)
+            if not self._staying:
+                self._left.set()
 
     def let_go(self, job_id: str) -> None:
         """Somebody else carries this job now."""
@@ -57,7 +72,17 @@ class OpenStreams:
                 event.set()
 
     def drain(self) -> None:
-        """Let go of everything, from now on at once."""
+        """Let go, from now on at once, of everything that somebody else can take up."""
         self.draining = True
+        for event in self._reading.keys() - self._staying:
+            event.set()
+
+    async def stayed(self, seconds: float) -> None:
+        """Wait for the streams that nobody else can take up, then let go of them too."""
+        self._left.clear()
+        if self._staying:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._left.wait()
         for event in self._reading:
             event.set()

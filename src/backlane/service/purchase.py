@@ -34,6 +34,8 @@ from backlane.service.situate import Held
 from backlane.service.take_turns import forgotten, keep_turn, turned
 
 _ACTOR = "backlane"
+# A worker whose streams are full is asked again after so long, milliseconds.
+_NO_ROOM = 1_000
 # A file that is gone is uploaded anew; if it is gone each time, somebody deletes it.
 _FILE_GONE_AT_MOST = 3
 
@@ -69,6 +71,8 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     wait = ports.provider.create_wait(attempt.provider_account, params.get("model"))
     if wait > 0:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
+    if attempt.interactive and not ports.streams.has_room(attempt.id):
+        return await put_off(ports, held, ports.clock.now() + _NO_ROOM, Phase.CAPACITY, "streams_full")
     sending, way = await _commit_sending(ports, held, attempt, params.get("model"))
     if sending is None:
         return None
@@ -86,6 +90,7 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         params,
         window=attempt.window,
         continuation=continuation_of(held.job, held.type),
+        background=not attempt.interactive,
     )
     sent_at = ports.clock.now()
     try:

@@ -84,6 +84,8 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         return _after(ports, attempt, await unhappy_outputs(ports, answer, kind), _end), False
     if answer.status == "completed" and held.type is None:
         return None, True
+    if held.situation.messages > 0 and answer.status == "completed" and not (answer.code or answer.waits):
+        return _overtaken(ports, attempt), True
     if answer.status != "completed" or answer.code or (answer.refusal and not answer.text):
         return await _unhappy(ports, held, attempt, answer), False
     if answer.waits:
@@ -103,6 +105,21 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         return after, [*found.told, *told]
 
     return _after(ports, attempt, outputs, then, answer.text), goes_on
+
+
+def _overtaken(ports: Ports, attempt: Attempt) -> Turn:
+    """A person has said something that the run did not know: its answer, kept, is what the next turn goes on from."""
+
+    def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        now = ports.clock.now()
+        job, started = as_running(with_response(job, attempt), now, attempt)
+        data = {"reason": "message", "attempt": attempt.id}
+        after, event = lifecycle.apply(
+            job, Command.REQUEUE, now, phase=Phase.READY, actor="backlane", data=data
+        )
+        return replace(after, due_at=now), [*started, event]
+
+    return turn
 
 
 async def _called(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:

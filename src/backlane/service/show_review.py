@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backlane.core import lifecycle
 from backlane.core.job import Job
 from backlane.core.review import claimed_by_another
 from backlane.core.storage import Row, Transaction
+from backlane.core.verb import allows
 from backlane.errors import NotFound
 from backlane.service.access import Caller, closed_for, decides, visible
 from backlane.service.describe import moment
@@ -75,7 +75,7 @@ def _escalation(row: Row, closed: bool) -> dict[str, Any]:
 
 def _allowed(caller: Caller, job: Job, row: Row, now: int) -> list[str]:
     """What this caller may do with the review now."""
-    if not decides(caller, job, row) or not lifecycle.allows("approve", job.status, job.phase):
+    if not decides(caller, job, row) or not allows("approve", job.status, job.phase):
         return []
     claim = "take_over" if claimed_by_another(row, caller.name, now) else "claim"
     if row["claimed_by"] == caller.name and (row["claimed_until"] or 0) > now:

@@ -10,8 +10,8 @@ from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Status,
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
 from backlane.core.situation import Situation
-from backlane.core.step import is_followed
 from backlane.core.storage import Transaction
+from backlane.core.stray import is_followed
 from backlane.service.incident import holds_of
 from backlane.service.learn import hinted_for, usual_for
 from backlane.service.ports import Ports
@@ -52,7 +52,9 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     is_open = job.status not in TERMINAL
     ended = newest is not None and newest.state is AttemptState.COMPLETED
     calls = tx.tool_states(newest.id) if is_open and ended and newest else []
-    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls))
+    # Only an interactive job is spoken to while it is open; whatever else was said came with its first turn.
+    spoken = len(tx.waiting_messages(job.id)) if is_open and job.lane == "interactive" else 0
+    buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls) or spoken > 0)
     holds = holds_of(tx, job) if buys else []
     situation = Situation(
         job=job,
@@ -70,9 +72,11 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         and newest.state in _RUN_ENDED
         and tx.kept_answer(newest.id) is not None,
         calls=len(calls),
+        messages=spoken,
         calls_open=calls.count("called"),
         incident_until=max((row["probe_at"] for row in holds), default=None),
         stream_room=newest is not None and ports.streams.has_room(newest.id),
+        stream_held=newest is not None and ports.streams.holds(newest.id),
         respond_by=_respond_by(tx, job),
         **(_of_actions(tx, ports, job, newest) if is_open else {}),
     )

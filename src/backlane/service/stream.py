@@ -30,8 +30,11 @@ from backlane.service.intake import Intake
 from backlane.service.live_text import deltas
 from backlane.service.observe import follow, look, look_again
 from backlane.service.ports import Ports
+from backlane.service.recover import recover
 from backlane.service.situate import Held
 
+# A stream that somebody steers and that is silent is broken off at most so late, milliseconds.
+_SILENT_AT_MOST = 1_000
 # After these the stream is taken up again at once, if it had brought anything new.
 _TAKEN_UP_AGAIN = frozenset({Break.CUT, Break.ENDED_EARLY, Break.SILENT, Break.GAP, Break.UNAVAILABLE})
 
@@ -48,13 +51,15 @@ async def follow_live(ports: Ports, held: Held, attempt: Attempt) -> Held | None
     assert attempt.provider_response_id is not None
     account, run = attempt.provider_account, attempt.provider_response_id
     events = ports.streams.take(attempt.id)
+    if events is None and attempt.interactive:
+        return await recover(ports, held, attempt)
     if events is None:
         wait = ports.provider.look_wait(account)
         if wait > 0:
             return await look_again(ports, held, attempt, ports.clock.now() + wait, None)
         events = ports.provider.resume_stream(account, run, attempt.stream_seq)
     reader = _Reader(ports, held, attempt, attempt.stream_seq, renewed=ports.clock.now())
-    with ports.streams.reading(held.job.id) as let_go:
+    with ports.streams.reading(held.job.id, stays=attempt.interactive) as let_go:
         async with Intake(events, let_go, ports.clock) as intake:
             end = await reader.read(intake)
     match end:
@@ -78,6 +83,8 @@ class _Reader:
     cursor: int | None
     renewed: int
     learned: bool = False
+    # Events of a stream that cannot be taken up again are missing: its text is believed no further.
+    missed: bool = False
     _text: list[str] = field(default_factory=list[str])
     _size: int = 0
     _since: int = 0
@@ -95,10 +102,13 @@ class _Reader:
                 over = self.ports.clock.now() >= self.held.job.useful_until
                 if intake.must_end or over:
                     return _Stopped(lost=False)
+                if self.attempt.interactive and not await self._is_ours():
+                    return _Stopped(lost=True)
             else:
                 place = place_of(self.cursor, event.seq)
-                if place is Place.GAP:
+                if place is Place.GAP and not self.attempt.interactive:
                     return Broken(Break.GAP, f"event {event.seq} came after {self.cursor}")
+                self.missed = self.missed or place is Place.GAP
                 if place is Place.OLD:
                     continue
                 self._learn(event)
@@ -108,14 +118,23 @@ class _Reader:
     def _until(self) -> int:
         """When something is to be done though no event comes."""
         gathered = [self._since + self.ports.timings.delta_wait] if self._text else []
+        if self.attempt.interactive:
+            # A person may say something, or stop it, and another process may have been told.
+            gathered.append(self.ports.clock.now() + _SILENT_AT_MOST)
         return min(self._renewal(), self.held.job.useful_until, *gathered)
+
+    async def _is_ours(self) -> bool:
+        """Whether nobody has changed or claimed the job."""
+        job = await self.ports.store.read(lambda tx: tx.job(self.held.job.id))
+        mine = self.held.job
+        return job is not None and (job.version, job.lease_no) == (mine.version, mine.lease_no)
 
     def _renewal(self) -> int:
         return self.renewed + self.ports.timings.lease // 3
 
     def _learn(self, event: StreamEvent) -> None:
         self.learned = True
-        if isinstance(event, Text):
+        if isinstance(event, Text) and not self.missed:
             if not self._text:
                 self._since = self.ports.clock.now()
             self._text.append(event.delta)
@@ -200,7 +219,8 @@ async def _broken(ports: Ports, reader: _Reader, broken: Broken) -> Held | None:
     if not await reader.commit():
         return None
     tries = 0 if reader.learned else attempt.stream_tries + 1
-    hopeless = broken.kind is Break.REFUSED or (broken.kind is Break.GAP and not reader.learned)
+    hopeless = broken.kind in (Break.REFUSED, Break.TOO_LARGE) or attempt.interactive
+    hopeless = hopeless or (broken.kind is Break.GAP and not reader.learned)
     lost = hopeless or tries >= TRIES_IN_VAIN
     now = ports.clock.now()
 
@@ -216,7 +236,7 @@ async def _broken(ports: Ports, reader: _Reader, broken: Broken) -> Held | None:
     if held is None or held.attempt is None:
         return held
     again = reader.learned and broken.kind in _TAKEN_UP_AGAIN and not lost
-    return held if again else await look(ports, held, held.attempt)
+    return held if again or attempt.interactive else await look(ports, held, held.attempt)
 
 
 async def _hand_back(ports: Ports, reader: _Reader) -> Held | None:

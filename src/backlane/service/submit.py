@@ -12,6 +12,7 @@ from backlane.core import lifecycle
 from backlane.core.authority import gate_for
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase, Status
+from backlane.core.lane import Lane
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
@@ -50,9 +51,13 @@ FIRST_EVENTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a retried job hands on: its gate is never looser than before."""
+    """What a retried job hands on: its gate is never looser than before.
+
+    With `continues` the new job goes on from the old one, in place of standing for it.
+    """
 
     retry_of: Job
+    continues: bool = False
 
 
 async def submit(
@@ -64,19 +69,19 @@ async def submit(
     """
     if key is not None:
         # A repeated request gets its job even if it could not be made any more: its type may be gone by now.
-        known = await ports.store.read(lambda tx: _known(tx, caller, key, body_hash))
+        known = await ports.store.read(lambda tx: known_job(tx, caller, key, body_hash))
         if known is not None:
             return known, False
     job, inputs, first = prepare(ports, caller, submission)
     files = files_of(ports, job, inputs)
 
     def body(tx: Transaction) -> tuple[Job, bool]:
-        known = None if key is None else _known(tx, caller, key, body_hash)
+        known = None if key is None else known_job(tx, caller, key, body_hash)
         if known is not None:
             return known, False
         tx.insert_job(job, inputs, first)
         link_files(tx, caller, job, files)
-        if key is not None and not tx.use_key(_key_row(caller, key, body_hash, job)):
+        if key is not None and not tx.use_key(key_row(caller, key, body_hash, job)):
             raise _TakenMeanwhile
         return job, True
 
@@ -94,7 +99,8 @@ class _TakenMeanwhile(Exception):
     """Another request with the same key committed first: take its job instead."""
 
 
-def _key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, Any]:
+def key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, Any]:
+    """The row that says what an idempotency key made."""
     return {
         "workspace": caller.workspace,
         "submitted_by": caller.name,
@@ -105,7 +111,7 @@ def _key_row(caller: Caller, key: str, body_hash: str, job: Job) -> dict[str, An
     }
 
 
-def _known(tx: Transaction, caller: Caller, key: str, body_hash: str) -> Job | None:
+def known_job(tx: Transaction, caller: Caller, key: str, body_hash: str) -> Job | None:
     """The job this key made before. Raises IdempotencyConflict if it was for another body."""
     used = tx.used_key(caller.workspace, caller.name, key)
     if used is None:
@@ -141,9 +147,12 @@ def prepare(
         gate=gate,
         inputs_digest=sha256_hex(stored.encode()),
         summary=job_type.summarize(inputs),
-        retry_of=lineage.retry_of.id if lineage else None,
+        retry_of=lineage.retry_of.id if lineage and not lineage.continues else None,
+        continues=lineage.retry_of.id if lineage and lineage.continues else None,
     )
     data = {"type": job.type, "lane": job.lane, "retry_of": job.retry_of}
+    if job.continues is not None:
+        data["continues"] = job.continues
     job, submitted = lifecycle.apply(
         job, Command.SUBMIT, now, phase=Phase.READY, actor=caller.name, data=data
     )
@@ -213,6 +222,8 @@ def _job(
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
         raise RoleRequired("Only service keys and admins may submit for another user.")
+    # Text of the interactive lane always comes as it is written.
+    live = _live(job_type, submission) or choice.lane == Lane.INTERACTIVE
     return Job(
         **_FRESH,
         id=ports.ids.new("job"),
@@ -231,7 +242,7 @@ def _job(
         window=choice.window,
         provider_account=choice.account.name,
         simulated=choice.account.simulated,
-        live=_live(job_type, submission),
+        live=live,
         priority=submission.priority,
         max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
         metadata=dict(submission.metadata or {}),

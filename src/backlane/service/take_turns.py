@@ -4,11 +4,13 @@ A turn's row is written with its attempt's intent; an attempt that only repeats 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from backlane.core.job import Attempt, AttemptReason
+from backlane.core.event import Event
+from backlane.core.job import STEERED, Attempt, AttemptReason, AttemptState, Job
 from backlane.core.storage import Row, Transaction
+from backlane.service.intent import intent
 from backlane.service.keep import answer_of
 from backlane.service.ports import Ports
 from backlane.service.settle_remote import APPROVED
@@ -27,27 +29,82 @@ def turns_taken(attempts: tuple[Attempt, ...]) -> int:
 
 
 def keep_turn(tx: Transaction, former: Attempt | None, attempt: Attempt, now: int) -> None:
-    """Write what the new attempt sends beyond its job's request: the next turn, or the same one again."""
-    if former is None or attempt.reason is AttemptReason.CHANGES_REQUESTED:
+    """Write what the new attempt sends beyond its job's request: the next turn, or the same one again.
+
+    Whatever people have said meanwhile is taken up by it.
+    """
+    if attempt.reason is AttemptReason.CHANGES_REQUESTED:
         return
-    if attempt.reason is AttemptReason.NEXT_TURN:
-        tx.insert_turn(_next(tx, former, attempt, now))
+    turn = _turn(tx, former, attempt, now)
+    words = tx.waiting_messages(attempt.job_id)
+    if words:
+        turn = turn or _empty(attempt, now)
+        turn["items"] = _joined(turn["items"], words_of(words))
+        tx.take_messages(attempt.job_id, attempt.id)
+    if turn is not None:
+        tx.insert_turn(turn)
+
+
+def _turn(tx: Transaction, former: Attempt | None, attempt: Attempt, now: int) -> Row | None:
+    if former is None:
+        return None
+    stopped = former.state is AttemptState.CANCELED and former.code == STEERED
+    if attempt.reason is AttemptReason.NEXT_TURN and not stopped:
+        turn = _next(tx, former, attempt, now)
         tx.drop_answer(former.id)
-        return
+        return turn
     same = tx.turn(former.id)
-    if same is not None:
-        known = None if former.code == FORGOTTEN else same["previous_response_id"]
-        tx.insert_turn({**same, "attempt_id": attempt.id, "previous_response_id": known, "created_at": now})
+    known = None if same is None or former.code == FORGOTTEN else same["previous_response_id"]
+    again = same and {**same, "attempt_id": attempt.id, "previous_response_id": known, "created_at": now}
+    return _stopped(tx, again or _empty(attempt, now)) if stopped else again
+
+
+def _empty(attempt: Attempt, now: int) -> Row:
+    """A turn that goes on from nothing but the job's own request."""
+    return {
+        "attempt_id": attempt.id,
+        "job_id": attempt.job_id,
+        "kind": "message",
+        "previous_attempt": None,
+        "previous_response_id": None,
+        "prior": "[]",
+        "items": "[]",
+        "created_at": now,
+    }
+
+
+def _stopped(tx: Transaction, turn: Row) -> Row:
+    """The turn that was stopped, with what had been written: the provider does not go on from such a run."""
+    written = tx.streamed(turn["job_id"])
+    items = _joined(turn["items"], [spoken("assistant", written)] if written else [])
+    return {**turn, "kind": "message", "items": items}
+
+
+def _joined(items: str, more: list[Params]) -> str:
+    return json.dumps([*json.loads(items), *more], ensure_ascii=False)
+
+
+def spoken(role: str, text: str) -> Params:
+    """What the model or a person said, as an input item (openai 3.54, types/responses/easy_input_message.py)."""
+    return {"type": "message", "role": role, "content": text}
+
+
+def words_of(rows: Sequence[Row]) -> list[Params]:
+    """What people said, as input items."""
+    return [spoken("user", row["text"]) for row in rows]
 
 
 def _next(tx: Transaction, former: Attempt, attempt: Attempt, now: int) -> Row:
     body = tx.kept_answer(former.id)
-    prior = [] if body is None else list(answer_of(body).items)
+    answer = None if body is None else answer_of(body)
+    prior = [] if answer is None else list(answer.items)
+    if answer is not None and answer.text and not prior:
+        prior = [spoken("assistant", answer.text)]
     items = [_item(call) for call in tx.tool_calls(former.id)]
     return {
         "attempt_id": attempt.id,
         "job_id": attempt.job_id,
-        "kind": "tools",
+        "kind": "tools" if items else "message",
         "previous_attempt": former.id,
         "previous_response_id": former.provider_response_id,
         "prior": json.dumps(prior, ensure_ascii=False),
@@ -77,14 +134,25 @@ async def turned(ports: Ports, held: Held, attempt: Attempt, params: Params) -> 
         later["previous_response_id"] = mine["previous_response_id"]
         later["input"] = json.loads(mine["items"])
         return later
-    later["input"] = [*_as_items(params.get("input")), *_said(turns, mine)]
+    later["input"] = [*_as_items(params.get("input")), *said_so_far(turns, mine)]
     return later
 
 
-def _said(turns: Mapping[str, Row], mine: Row) -> list[Any]:
-    """Everything that was said since the job's own request, oldest first."""
+def first_turn(ports: Ports, job: Job, now: int, said: Row) -> tuple[Attempt, Row, Event]:
+    """The planned first attempt of a job that goes on from another's words, its turn, and the event of both.
+
+    `said` holds the turn's `previous_response_id`, `prior` and `items`.
+    """
+    attempt = intent(ports, job, 1, AttemptReason.FIRST, now)
+    kept = {name: said[name] for name in ("previous_response_id", "prior", "items")}
+    data = {"attempt": attempt.id, "number": 1, "reason": attempt.reason, "lane": job.lane}
+    return attempt, {**_empty(attempt, now), **kept}, Event("attempt.planned", now, "backlane", data)
+
+
+def said_so_far(turns: Mapping[str, Row], mine: Row | None) -> list[Any]:
+    """Everything that was said since the job's own request up to this turn, oldest first."""
     said: list[Any] = []
-    step: Row | None = mine
+    step = mine
     while step is not None:
         said = [*json.loads(step["prior"]), *json.loads(step["items"]), *said]
         step = turns.get(step["previous_attempt"] or "")

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from backlane.core import lifecycle
 from backlane.core.action import Action, anything_sent, effect_in_doubt
 from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
@@ -13,6 +12,7 @@ from backlane.core.job import Attempt, Job, Phase, newest_of
 from backlane.core.lane import kind_of
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
+from backlane.core.verb import allowed
 from backlane.service.access import Caller, closed_artifact, closed_for, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target
 from backlane.service.incident import holds_of
@@ -193,7 +193,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
     actions = around.actions[job.id]
-    allowed = lifecycle.allowed(
+    may = allowed(
         job,
         relation(caller, job, review),
         job_type.who_may_cancel if job_type else "requester",
@@ -222,7 +222,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
             job,
             cost=cost["settled"],
             partial=partial,
-            allowed=allowed,
+            allowed=may,
             review=review,
             late=late,
             sent=anything_sent(actions),
@@ -234,5 +234,5 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         "cost": cost,
         "timing": _timing(job, around.changes[job.id], budget, now, target=target),
         "archived_at": moment(job.archived_at),
-        "allowed": allowed,
+        "allowed": may,
     }

@@ -27,6 +27,8 @@ class Switches:
     zdr: bool = False
     # The older rule: background with store=false is refused.
     strict_store: bool = False
+    # Whether there is a background mode; some servers that speak the protocol have none.
+    background: bool = True
     cancel_ended: Literal["refuse", "accept", "conflict"] = "refuse"
     cancel_keeps_output: bool = False
     usage_on_failed: bool = False

@@ -127,6 +127,9 @@ class World:
         if body["model"] in self.switches.retired_models:
             told = f"The model `{body['model']}` does not exist or you do not have access to it."
             raise Refusal(404, told, code="model_not_found")
+        if body.get("background") and not self.switches.background:
+            told = "Background mode is not supported by this server."
+            raise Refusal(400, told, code="unsupported_parameter", param="background")
         if body.get("background") and body.get("store") is False and self.switches.strict_store:
             told = "Background mode requires store=true."
             raise Refusal(400, told, code="unsupported_parameter", param="background")

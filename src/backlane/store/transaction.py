@@ -21,6 +21,7 @@ from backlane.store.records_files import FileRecords
 from backlane.store.records_hooks import InboxRecords
 from backlane.store.records_lanes import LaneRecords
 from backlane.store.records_live import LiveRecords
+from backlane.store.records_messages import MessageRecords
 from backlane.store.records_review import ReviewRecords
 from backlane.store.records_tools import ToolRecords
 from backlane.store.searching import NEWEST_ENDS, job_search
@@ -39,6 +40,7 @@ class Records(
     LiveRecords,
     ToolRecords,
     LaneRecords,
+    MessageRecords,
 ):
     """One open transaction, as the services use it."""
 

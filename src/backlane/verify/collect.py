@@ -23,7 +23,7 @@ from backlane.store.tables import (
 from backlane.store.tables_actions import actions, dispatches
 from backlane.store.tables_case import cases, notes
 from backlane.store.tables_review import decisions
-from backlane.store.tables_wire import inbox, job_files, provider_files, tool_calls, turns, uploads
+from backlane.store.tables_wire import inbox, job_files, messages, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
 
 # Who held which role when; never a secret, nor its hash.
@@ -63,6 +63,7 @@ def collect(
             "idempotency_keys": rows(idempotency_keys),
             "inbox": rows(inbox),
             "turns": rows(turns),
+            "messages": rows(messages),
             "tool_calls": rows(tool_calls),
             "uploads": rows(uploads),
             "job_files": rows(job_files),

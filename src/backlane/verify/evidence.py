@@ -43,6 +43,7 @@ class Evidence:
     idempotency_keys: Sequence[Row]
     inbox: Sequence[Row] = ()
     turns: Sequence[Row] = ()
+    messages: Sequence[Row] = ()
     tool_calls: Sequence[Row] = ()
     uploads: Sequence[Row] = ()
     job_files: Sequence[Row] = ()

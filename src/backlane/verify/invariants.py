@@ -15,6 +15,7 @@ from backlane.verify.invariants_events import EVENT_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
+from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
 
@@ -167,11 +168,8 @@ def nothing_in_limbo(evidence: Evidence) -> Finding:
 def gated_jobs_wait(evidence: Evidence) -> Finding:
     """I16: nothing but a person's approval completes a job whose gate was decided at submit."""
     for job in evidence.jobs:
-        if (
-            job["gate"] != Gate.NONE
-            and job["status"] == Status.COMPLETED
-            and job["review_state"] != "approved"
-        ):
+        passed = job["gate"] != Gate.NONE and job["status"] == Status.COMPLETED
+        if passed and job["review_state"] != "approved":
             yield f"{job['id']} is completed, its review is {job['review_state']}"
 
 
@@ -197,6 +195,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
     **TOOL_INVARIANTS,
+    **STEER_INVARIANTS,
     **FILE_INVARIANTS,
     **STREAM_INVARIANTS,
     **LANE_INVARIANTS,

@@ -22,6 +22,7 @@ _LINES = {
     "job.held": "job.hold",
     "job.unheld": "job.release",
     "job.noted": "job.note",
+    "job.messaged": "job.message",
     "review.decided": "review.decided",
     "case.opened": "case.open",
     "case.closed": "case.close",
@@ -77,6 +78,9 @@ def _deeds(evidence: Evidence) -> Finding:
     done: Counter[tuple[str, str, str]] = Counter()
     for event in evidence.events:
         action = _LINES.get(event["type"])
+        # Words to a job that had ended stand with the job that goes on from it.
+        if event["type"] == "job.messaged" and "continued_as" in data_of(event):
+            continue
         if action is not None and event["actor"] not in _NOBODY:
             done[action, _subject(event), event["actor"]] += 1
     told: Counter[tuple[str, str, str]] = Counter(

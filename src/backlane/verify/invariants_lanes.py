@@ -1,4 +1,4 @@
-"""The invariants of accounts, windows and held lanes (L1 to L3)."""
+"""The invariants of accounts, windows and held lanes (A1 to A3)."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ _BESIDE = 1_000
 
 
 def marks_are_one(evidence: Evidence) -> Iterator[str]:
-    """L1: what a run cost is marked simulated exactly where its job is."""
+    """A1: what a run cost is marked simulated exactly where its job is."""
     marks = {job["id"]: job["simulated"] for job in evidence.jobs}
     for line in evidence.cost_lines:
         if line["simulated"] != marks.get(line["job_id"], line["simulated"]):
@@ -20,7 +20,7 @@ def marks_are_one(evidence: Evidence) -> Iterator[str]:
 
 
 def held_lanes_send_nothing(evidence: Evidence) -> Iterator[str]:
-    """L2: on a held lane nothing is sent but one run a try; on one that a person holds nothing at all."""
+    """A2: on a held lane nothing is sent but one run a try; on one that a person holds nothing at all."""
     attempts = {row["id"]: row for row in evidence.attempts}
     open_holds: dict[tuple[Any, ...], _Hold] = {}
     for event in sorted(evidence.events, key=_order):
@@ -69,7 +69,7 @@ def _order(event: Row) -> tuple[str, bool, int, str]:
 
 
 def windows_are_kept(evidence: Evidence) -> Iterator[str]:
-    """L3: a run is bought and priced by the completion window that its job asked for."""
+    """A3: a run is bought and priced by the completion window that its job asked for."""
     windows = {job["id"]: job["window"] for job in evidence.jobs}
     bought = {row["id"]: row["window"] for row in evidence.attempts}
     for row in evidence.attempts:
@@ -83,7 +83,7 @@ def windows_are_kept(evidence: Evidence) -> Iterator[str]:
 
 
 LANE_INVARIANTS: dict[str, Callable[[Evidence], Iterator[str]]] = {
-    "L1": marks_are_one,
-    "L2": held_lanes_send_nothing,
-    "L3": windows_are_kept,
+    "A1": marks_are_one,
+    "A2": held_lanes_send_nothing,
+    "A3": windows_are_kept,
 }

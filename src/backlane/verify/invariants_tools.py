@@ -57,6 +57,8 @@ def turns_name_their_former(evidence: Evidence) -> Finding:
             yield f"{attempt['id']} ({attempt['reason']}) has no turn"
     for turn in evidence.turns:
         attempt, former = attempts.get(turn["attempt_id"]), attempts.get(turn["previous_attempt"])
+        if attempt is not None and turn["kind"] == "message" and turn["previous_attempt"] is None:
+            continue  # a person spoke before the job had an answer, or to the job that this one continues
         if attempt is None or former is None:
             yield f"turn {turn['attempt_id']} goes on from {turn['previous_attempt']}, which is not there"
             continue

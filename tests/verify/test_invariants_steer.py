@@ -1,0 +1,158 @@
+"""The checker of the interactive lane can fail: each planted corruption is found, under the right name."""
+
+import copy
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backlane.service.message import message
+from backlane.simulator.server import Running
+from backlane.verify.collect import collect
+from backlane.verify.evidence import Evidence
+from backlane.verify.invariants import check
+from backlane.verify.invariants_steer import STEER_INVARIANTS
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
+from tests.story.acts import fault, finished, script, submitted
+from tests.story.steer_types import SLOW, WORDS, chatting, steer_app
+
+Rows = dict[str, Any]
+
+
+@pytest.fixture
+async def steering(tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
+    """A service with interactive types whose worker runs."""
+    chosen = settings_for(tmp_path, simulator)
+    service = build(chosen, types=steer_app(), log=lambda line: None)
+    await service.start_worker()
+    yield Place(service, simulator, chosen)
+    await service.drain(grace=0.1)
+
+
+async def evidence_of(place: Place) -> Evidence:
+    """A job that was steered, one that continues it, a gated pair, and one that was lost and bought again."""
+    ana = await place.caller()
+    script(place, SLOW)
+    job = await chatting(place, ana)
+    script(place, WORDS, times=None)
+    await message(place.service.ports, ana, job.id, "Shorter, please.")
+    await finished(place, ana, job)
+    new, _ = await message(place.service.ports, ana, job.id, "Why?")
+    await finished(place, ana, new)
+    fault(place, "drop_stream", after=9)
+    lost = await finished(place, ana, await submitted(place, ana, "chat-rebuy"))
+    assert [one["reason"] for one in lost["attempts"]] == ["first", "rebuy"]
+    log = list(place.simulator.world.log)
+    return collect(place.service.store.database, provider_log=log)
+
+
+def steered(rows: Rows) -> Rows:
+    """The message to the running job."""
+    return next(row for row in rows["messages"] if row["text"].startswith("Shorter"))
+
+
+def turn_of(rows: Rows, attempt: str) -> Rows:
+    return next(row for row in rows["turns"] if row["attempt_id"] == attempt)
+
+
+def lost(rows: Rows) -> Rows:
+    return next(row for row in rows["attempts"] if row["code"] == "stream_lost")
+
+
+def continuing(rows: Rows) -> Rows:
+    return next(row for row in rows["jobs"] if row["continues"])
+
+
+def bought_in_the_background(rows: Rows) -> None:
+    next(line for line in rows["provider_log"] if line["call"] == "create")["background"] = True
+
+
+def stream_taken_up(rows: Rows) -> None:
+    create = next(line for line in rows["provider_log"] if line["call"] == "create")
+    rows["provider_log"].append({**create, "call": "stream"})
+
+
+def bought_again_unasked(rows: Rows) -> None:
+    next(row for row in rows["attempts"] if row["reason"] == "rebuy")["reason"] = "provider_failed"
+
+
+def lost_and_called_failed(rows: Rows) -> None:
+    lost(rows)["state"] = "failed"
+
+
+def word_not_taken_up(rows: Rows) -> None:
+    steered(rows)["attempt_id"] = None
+    steered(rows)["at"] -= 60_000
+
+
+def word_passed_over(rows: Rows) -> None:
+    steered(rows)["at"] -= 600_000
+
+
+def word_taken_up_elsewhere(rows: Rows) -> None:
+    steered(rows)["attempt_id"] = lost(rows)["id"]
+
+
+def word_left_out(rows: Rows) -> None:
+    turn_of(rows, steered(rows)["attempt_id"])["items"] = "[]"
+
+
+def word_said_twice(rows: Rows) -> None:
+    turn = turn_of(rows, steered(rows)["attempt_id"])
+    items = json.loads(turn["items"])
+    turn["items"] = json.dumps([*items, items[-1]])
+
+
+def word_untold(rows: Rows) -> None:
+    rows["events"] = [row for row in rows["events"] if row["type"] != "job.messaged"]
+
+
+def word_to_nobody(rows: Rows) -> None:
+    steered(rows)["job_id"] = "job_none"
+
+
+def continues_nothing(rows: Rows) -> None:
+    continuing(rows)["continues"] = "job_none"
+
+
+def continues_another_type(rows: Rows) -> None:
+    continuing(rows)["type"] = "digest"
+
+
+def continues_an_open_job(rows: Rows) -> None:
+    next(row for row in rows["jobs"] if row["id"] == continuing(rows)["continues"])["status"] = "running"
+
+
+def gate_left_open(rows: Rows) -> None:
+    next(row for row in rows["jobs"] if row["id"] == continuing(rows)["continues"])["gate"] = "output"
+
+
+def goes_on_from_a_strange_run(rows: Rows) -> None:
+    first = next(row for row in rows["attempts"] if row["job_id"] == continuing(rows)["id"])
+    turn_of(rows, first["id"])["previous_response_id"] = lost(rows)["provider_response_id"]
+
+
+SPOILS: list[tuple[str, Callable[[Rows], None]]] = [
+    ("S1", bought_in_the_background), ("S1", stream_taken_up), ("S1", bought_again_unasked),
+    ("S1", lost_and_called_failed), ("S2", word_not_taken_up), ("S2", word_passed_over),
+    ("S2", word_taken_up_elsewhere), ("S2", word_left_out), ("S2", word_said_twice), ("S2", word_untold),
+    ("S2", word_to_nobody), ("S3", continues_nothing), ("S3", continues_another_type),
+    ("S3", continues_an_open_job), ("S3", gate_left_open), ("S3", goes_on_from_a_strange_run),
+]  # fmt: skip
+
+
+async def test_every_planted_corruption_of_steering_is_found(steering: Place) -> None:
+    good = await evidence_of(steering)
+    report = check(good)
+    assert report.ok, report.lines()
+    names = [field.name for field in fields(good)]
+    for invariant, spoil in SPOILS:
+        rows = copy.deepcopy({name: getattr(good, name) for name in names})
+        spoil(rows)
+        found = {name for name, _ in check(replace(good, **rows)).violations}
+        assert invariant in found, f"{spoil.__name__} went unnoticed ({found})"
+    assert {name for name, _ in SPOILS} == set(STEER_INVARIANTS)
