@@ -74,17 +74,22 @@ async def finished_once(place: Place, ana: Caller, job: Job, review: Any, world:
     return view
 
 
-async def test_an_approver_who_lost_the_role_approves_nothing_any_more(acting: Place, world: World) -> None:
+@pytest.mark.parametrize(
+    "change", ["revoked_at = opened", "expires_at = opened", "role = 'submitter'", "role = 'operator'"]
+)
+async def test_an_approver_who_lost_the_role_approves_nothing_any_more(
+    acting: Place, world: World, change: str
+) -> None:
     ana = await acting.caller()
     job, review = await stopped(acting, ana)
-    tamper(
-        acting,
-        "UPDATE keys SET revoked_at = ? WHERE principal_id IN (SELECT id FROM principals WHERE name = 'rita')",
-        acting.service.ports.clock.now(),
-    )
+    now = acting.service.ports.clock.now()
+    change = change.replace("opened", str(now))
+    ritas = "principal_id IN (SELECT id FROM principals WHERE name = 'rita')"
+    tamper(acting, f"UPDATE keys SET {change} WHERE {ritas}")
     await let_go(acting)
     again = await asked_again(acting, ana, job, review, "approver_gone")
     assert again["payload"] == review["payload"]
+    tamper(acting, f"UPDATE keys SET role = 'reviewer' WHERE {ritas}")  # for what the checker sees
     await finished_once(acting, ana, job, again, world)
 
 

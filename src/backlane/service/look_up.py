@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from backlane.core.action import Action, ActionState, quiet_from
 from backlane.core.event import Event
-from backlane.core.job import Job
+from backlane.core.job import RESTORED, Job
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
 from backlane.service.act import follow_effect
@@ -42,6 +42,8 @@ async def look_up(ports: Ports, held: Held, action: Action) -> Held | None:
         if found is not None:
             return succeeded(tx, ports, action, found, by="lookup")
         if asked_at >= quiet_from(action, ports.timings.effect_slack):
+            if action.code == RESTORED:
+                return _propose_again(tx, action, asked_at)
             return did_not_happen(tx, ports, action, "action_did_not_happen", by="lookup")
         return ()
 
@@ -53,6 +55,16 @@ async def look_up(ports: Ports, held: Held, action: Action) -> Held | None:
         return follow_effect(tx, ports, job, action)
 
     return await conclude(ports, held, turn, fact=fact, hold=True)
+
+
+def _propose_again(tx: Transaction, action: Action, now: int) -> list[Event]:
+    """It did not happen after the backup either: it was never dispatched, and waits for its approval."""
+    cleared = dict.fromkeys(
+        ("dispatched_at", "unknown_at", "look_at", "review_id", "approved_at", "approved_by")
+    )
+    tx.move_action(action.id, [ActionState.UNKNOWN], state=ActionState.PROPOSED, **cleared)
+    data = {"action": action.id, "number": action.number, "origin": str(action.origin), "code": RESTORED}
+    return [Event("action.proposed", now, "backlane", data)]
 
 
 def _again(tx: Transaction, ports: Ports, action: Action, broken: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from backlane.core.action import Action, ActionState, Origin, TypeAction
 from backlane.core.event import Event
-from backlane.core.job import Attempt, Job
+from backlane.core.job import RESTORED, Attempt, Job
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
 from backlane.service.ports import Ports
@@ -119,6 +119,10 @@ def keep_proposal(
         proposed_at=now,
     )
     action = replace(action, payload_hash=seal_action(action).hash)
+    if attempt.sender == RESTORED:
+        # After the backup that we live on was made it may have been approved and carried out: ask the outside.
+        lost = {"state": ActionState.UNKNOWN, "code": RESTORED}
+        action = replace(action, **lost, dispatched_at=now, unknown_at=now, look_at=now)
     tx.insert_action(action)
     data = {"action": action.id, "number": action.number, "origin": str(action.origin), "type": action.type}
     told = Event("action.proposed", now, "backlane", {**data, "payload_hash": action.payload_hash})

@@ -7,14 +7,17 @@ then on a job whose next run may already have been bought waits for a person.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from backlane.core import lifecycle
+from backlane.core.action import UNSENT, ActionState, current
 from backlane.core.event import Event
 from backlane.core.job import RESTORED, AttemptReason, AttemptState, Job, Phase, Status, newest_of
-from backlane.core.lifecycle import OPEN
+from backlane.core.lifecycle import OPEN, TERMINAL, Command
 from backlane.core.storage import Search, Transaction
 from backlane.errors import StoreLocked
 from backlane.service.intent import intent
+from backlane.service.keep_effect import unknown
 from backlane.service.ports import Ports
-from backlane.service.release import open_unknown_review
+from backlane.service.release import close_open_review, open_unknown_review
 from backlane.service.take_turns import keep_turn
 
 AUDITED_AS = "store.restored"
@@ -76,6 +79,9 @@ def _page(
 
 
 def _one(tx: Transaction, ports: Ports, job: Job, found: Restored) -> None:
+    if _doubt_actions(tx, ports, job):
+        found.asked += 1
+        return
     attempts = tx.attempts(job.id)
     newest = newest_of(attempts)
     if newest is not None and newest.state in _BOUGHT:
@@ -90,6 +96,47 @@ def _one(tx: Transaction, ports: Ports, job: Job, found: Restored) -> None:
         after, told = doubt(tx, ports, job, ports.clock.now())
         tx.save(job, after, told)
         found.asked += 1
+
+
+def _doubt_actions(tx: Transaction, ports: Ports, job: Job) -> bool:
+    """An action that waited may have been approved and carried out after the backup: somebody must find out.
+
+    Its key is the one it had then, so a lookup finds it.
+    """
+    now = ports.clock.now()
+    doubtful = current(tx.actions(job.id))
+    if doubtful is None or job.status in TERMINAL:
+        return False
+    for attempt in tx.attempts(job.id):
+        tx.move_attempt(attempt.id, _BOUGHT, sender=RESTORED)
+    lost = {"state": ActionState.UNKNOWN, "code": RESTORED, "unknown_at": now, "look_at": now}
+    tx.move_action(doubtful.id, sorted(UNSENT), dispatched_at=now, **lost)
+    told = unknown(tx, ports, doubtful, RESTORED)
+    job, closed = close_open_review(tx, job, now, "expired")
+    after, event = _as_acting(job, now)
+    data = {"action": doubtful.id, "number": doubtful.number, "code": RESTORED}
+    told = told or [Event("action.unknown", now, "backlane", data)]
+    tx.save(_current(tx, job), replace(after, due_at=now), [*told, *closed, *event])
+    return True
+
+
+def _as_acting(job: Job, now: int) -> tuple[Job, list[Event]]:
+    """The job at its action, whatever it waited for."""
+    if job.status is Status.RUNNING and job.phase is Phase.ACTION:
+        return job, []
+    commands = {
+        Status.QUEUED: Command.START,
+        Status.RUNNING: Command.PROCEED,
+        Status.NEEDS_REVIEW: Command.ACT,
+    }
+    after, event = lifecycle.apply(job, commands[job.status], now, phase=Phase.ACTION, actor="backlane")
+    return after, [event]
+
+
+def _current(tx: Transaction, job: Job) -> Job:
+    found = tx.job(job.id, lock=True)
+    assert found is not None
+    return found
 
 
 def doubt(tx: Transaction, ports: Ports, job: Job, now: int) -> tuple[Job, Sequence[Event]]:

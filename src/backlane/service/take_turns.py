@@ -119,7 +119,7 @@ def _item(call: Row) -> Params:
         said = {"type": "mcp_approval_response", "approval_request_id": call["call_id"]}
         if call["code"] is None and call["output"] == APPROVED:
             return {**said, "approve": True}
-        return {**said, "approve": False, "reason": call["output"]}
+        return {**said, "approve": False, "reason": call["output"] or "It was done before."}
     return {"type": "function_call_output", "call_id": call["call_id"], "output": call["output"]}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from backlane.core.action import UNSENT, Action, ActionState, Origin
+from backlane.core.job import RESTORED
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.review import Decision
 from backlane.service.seal import seal_action
@@ -40,16 +41,25 @@ def dispatched_once(evidence: Evidence) -> Finding:
         left = (
             action["state"] in ("dispatching", "succeeded", "unknown") or action["dispatched_at"] is not None
         )
-        if left and action["id"] not in sent:
+        # What was carried out between a backup and its restore lost its row with what was replaced.
+        if left and action["id"] not in sent and not _from_backup(evidence, action):
             yield f"{action['id']} is {action['state']} without a dispatch"
     if evidence.world_log is None:
         return
     keys = {row["key"]: row for row in evidence.dispatches}
     for key, count in Counter(line["key"] for line in evidence.world_log).items():
-        if key not in keys:
+        known = {row["key"] for row in evidence.actions if _from_backup(evidence, row)}
+        if key not in keys and key not in known:
             yield f"the world saw {key}, which was never dispatched"
         elif count > 1:
             yield f"the world saw {key} {count} times"
+
+
+def _from_backup(evidence: Evidence, action: Row) -> bool:
+    """Whether nobody can know if it was dispatched: it, or the run it came from, is older than the restore."""
+    came_from = next((row for row in evidence.attempts if row["id"] == action["attempt_id"]), None)
+    marked = came_from is not None and came_from["sender"] == RESTORED
+    return marked and evidence.restored_at is not None
 
 
 def one_hash(evidence: Evidence) -> Finding:
