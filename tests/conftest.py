@@ -99,6 +99,7 @@ def settings_for(folder: Path, simulator: Running, **changes: Any) -> Settings:
         "simulated": True,
         "unknown_wait": 0.2,
         "look_first": 0.05,
+        "incident_probe": 0.3,
         "openai_api_key": "sk-test-canary-5f2d",
         "openai_base_url": f"{simulator.url}/v1",
     }

@@ -23,6 +23,7 @@ from backlane.declaring import (
     read_output_model,
     read_review,
     read_tool,
+    read_window,
     takes,
     type_hints_of,
 )
@@ -212,6 +213,8 @@ class App:
         max_cost: str | None = None,
         lanes: Sequence[str] = ("background",),
         live: bool = False,
+        window: str = "soonest",
+        continuation: str | None = None,
         max_attempts: int = 4,
         max_turns: int = 16,
         max_tool_calls: int = 64,
@@ -227,19 +230,12 @@ class App:
         """
         self._refuse_twice(read_name(name))
         given = {
-            "authority": authority,
-            "useful_for": useful_for,
-            "latency_budget": latency_budget,
-            "max_cost": max_cost,
-            "lanes": lanes,
-            "live": live,
-            "max_attempts": max_attempts,
-            "max_turns": max_turns,
-            "max_tool_calls": max_tool_calls,
-            "if_unknown": if_unknown,
-            "if_invalid": if_invalid,
+            "authority": authority, "useful_for": useful_for, "latency_budget": latency_budget,
+            "max_cost": max_cost, "lanes": lanes, "live": live, "window": window,
+            "continuation": continuation, "max_attempts": max_attempts, "max_turns": max_turns,
+            "max_tool_calls": max_tool_calls, "if_unknown": if_unknown, "if_invalid": if_invalid,
             "who_may_cancel": who_may_cancel,
-        }
+        }  # fmt: skip
         options = _options(name, given, review)
 
         read_output_model(name, output)
@@ -280,6 +276,8 @@ def _options(name: str, given: dict[str, Any], review: Review | None) -> Options
         max_cost=read_money(name, given["max_cost"]),
         lanes=read_lanes(name, given["lanes"]),
         live=read_flag(name, "live", given["live"]),
+        window=read_window(name, given),
+        continuation=given["continuation"],
         max_attempts=read_count(name, "max_attempts", given["max_attempts"]),
         max_turns=read_count(name, "max_turns", given["max_turns"]),
         max_tool_calls=read_count(name, "max_tool_calls", given["max_tool_calls"]),

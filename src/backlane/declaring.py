@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from pydantic import BaseModel, RootModel, TypeAdapter
 
 from backlane.core.authority import Authority
-from backlane.core.lane import Lane
+from backlane.core.lane import WINDOWS, Lane, Window
 from backlane.core.schedule import DAY, HOUR, MINUTE, SECOND
 from backlane.errors import DeclarationError
 from backlane.fields import reachable
@@ -207,6 +207,23 @@ def read_flag(type_name: str, option: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise DeclarationError(type_name, f"{option} must be True or False, not {value!r}")
     return value
+
+
+def read_window(type_name: str, given: Mapping[str, Any]) -> str:
+    """The declared completion window. Raises DeclarationError for one that no job of the type could have."""
+    window, continuation = given["window"], given["continuation"]
+    one_of(type_name, "window", window, [str(one) for one in Window])
+    if continuation is not None:
+        one_of(type_name, "continuation", continuation, ["type", "account"])
+    if window == Window.SOONEST:
+        return window
+    if given["live"]:
+        raise DeclarationError(type_name, f"window {window} cannot be streamed live")
+    if Lane.BACKGROUND not in given["lanes"]:
+        raise DeclarationError(type_name, f"window {window} needs the background lane")
+    if milliseconds(type_name, "useful_for", given["useful_for"]) < WINDOWS[window]:
+        raise DeclarationError(type_name, f"useful_for is shorter than window {window}")
+    return window
 
 
 def read_output_model(type_name: str, output: Any) -> None:

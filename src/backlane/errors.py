@@ -159,9 +159,12 @@ class Refusal(BacklaneError):
 
     code = "refused"
     title = "The request was refused"
+    pointer: str | None = None  # the part of the request it is always about
 
     def __init__(self, detail: str, **extra: Any) -> None:
         super().__init__(detail)
+        if self.pointer is not None:
+            extra["errors"] = [{"pointer": self.pointer, "detail": detail}]
         self.detail = detail
         self.extra = extra
 
@@ -172,9 +175,7 @@ class Malformed(Refusal):
     code = "malformed"
     title = "The body cannot be read"
     hint = "Send UTF-8 JSON without duplicate keys or nesting deeper than 64."
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, errors=[{"pointer": "", "detail": detail}])
+    pointer = ""
 
 
 class TooLarge(Refusal):
@@ -183,9 +184,7 @@ class TooLarge(Refusal):
     code = "too-large"
     title = "The request is too large"
     hint = "Send less; the limit is in the detail."
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, errors=[{"pointer": "", "detail": detail}])
+    pointer = ""
 
 
 class BadSignature(Refusal):
@@ -202,9 +201,7 @@ class UnsupportedMedia(Refusal):
     code = "unsupported-media"
     title = "That kind of file is not taken"
     hint = "Send a file of a kind the detail lists, under its own media type and name."
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, errors=[{"pointer": "/file", "detail": detail}])
+    pointer = "/file"
 
 
 class Unauthenticated(Refusal):

@@ -83,6 +83,16 @@ class BuiltType:
         return self.options.live
 
     @property
+    def window(self) -> str:
+        """The completion window its runs are bought with: soonest, 2h or 8h."""
+        return self.options.window
+
+    @property
+    def continuation(self) -> str | None:
+        """Which runs of a window are kept together in the provider's queue: by type, by account, or none."""
+        return self.options.continuation
+
+    @property
     def useful_for(self) -> int:
         """How long a result is of use, in milliseconds."""
         return self.options.useful_for

@@ -20,6 +20,8 @@ class Options:
     max_cost: str | None
     lanes: tuple[str, ...]
     live: bool
+    window: str
+    continuation: str | None
     max_attempts: int
     max_turns: int
     max_tool_calls: int

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     url: str | None = Field(None, description="the service the client and the CLI talk to")
     api_key: SecretStr | None = Field(None, description="the key the client and the CLI use")
     simulated: bool = Field(False, description="the account `default` is a simulator")
+    accounts_file: str | None = Field(
+        None, description="a TOML file with more provider accounts; see `docs/operating.md`"
+    )
     slots: int = Field(100, ge=1, le=10_000, description="jobs one worker carries at a time")
     call_timeout: float = Field(30, gt=0, le=600, description="one provider call, seconds")
     lease: float = Field(90, gt=0, le=3600, description="a worker's hold on a job, seconds")
@@ -39,6 +42,9 @@ class Settings(BaseSettings):
     )
     busy_timeout: float = Field(
         5, gt=0, le=60, description="how long a statement waits for another's lock in the database, seconds"
+    )
+    incident_probe: float = Field(
+        30, gt=0, le=300, description="the first pause before a held lane is tried again, seconds"
     )
     look_first: float = Field(1, gt=0, le=60, description="the first look at a run, seconds")
     look_max: float = Field(60, gt=0, le=3600, description="the longest pause between looks, seconds")
@@ -81,6 +87,7 @@ class Settings(BaseSettings):
             lease=int(self.lease * 1000),
             unknown_wait=int(self.unknown_wait * 1000),
             cancel_wait=int(self.cancel_wait * 1000),
+            incident_probe=int(self.incident_probe * 1000),
             look_first=int(self.look_first * 1000),
             look_max=int(self.look_max * 1000),
         )

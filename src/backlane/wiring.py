@@ -23,6 +23,8 @@ from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
 from backlane.errors import BacklaneError, SettingsError
 from backlane.outbound.folder import ArtifactFolder
+from backlane.provider.accounts import AccountBook, account_book
+from backlane.provider.accounts_file import environment, read_accounts_file
 from backlane.provider.calling import Account
 from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
@@ -102,17 +104,26 @@ def _log(line: str) -> None:
     structlog.get_logger("backlane").info(line)
 
 
-def _provider(settings: Settings, now: Callable[[], int], chance: Callable[[], float]) -> OpenAIProvider:
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    secrets = settings.webhook_secrets()
+def read_accounts(settings: Settings) -> AccountBook:
+    """The provider accounts of the environment and of the settings file. Raises SettingsError."""
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    secrets, simulated = settings.webhook_secrets(), settings.simulated
     # A process that only serves needs the secret and no key.
-    own = Account(key or "", settings.openai_base_url, webhook_secrets=secrets)
-    accounts = {"default": own} if key or secrets else {}
+    own = Account(key, settings.openai_base_url, simulated=simulated, webhook_secrets=secrets)
+    default = own if key or secrets else None
+    file = settings.accounts_file
+    found = None if file is None else read_accounts_file(file, environment())
+    return account_book(default, found, simulated=simulated)
+
+
+def _provider(
+    settings: Settings, accounts: AccountBook, now: Callable[[], int], chance: Callable[[], float]
+) -> OpenAIProvider:
     pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
     timeout = int(settings.call_timeout * 1000)
     at_most = settings.reply_at_most
     return OpenAIProvider(
-        accounts,
+        accounts.accounts,
         now=now,
         pace=pace,
         call_timeout=timeout,
@@ -176,7 +187,8 @@ def _ports(
 ) -> tuple[Ports, OpenAIProvider]:
     """The ports over the real clock, chance and provider."""
     clock, chance = SystemClock(), random.SystemRandom().random
-    provider = _provider(settings, clock.now, chance)
+    accounts = read_accounts(settings)
+    provider = _provider(settings, accounts, clock.now, chance)
     artifacts = ArtifactFolder.from_url(settings.artifacts_url)
     artifacts.prepare()
     artifacts.sweep((clock.now() - _HALF_WRITTEN) / 1000)
@@ -190,7 +202,7 @@ def _ports(
         chance=chance,
         price=price,
         worker=worker,
-        simulated=settings.simulated,
+        accounts=accounts,
         delete_at_provider=settings.delete_at_provider,
         upload_at_most=settings.upload_at_most,
         file_inline_at_most=settings.file_inline_at_most,

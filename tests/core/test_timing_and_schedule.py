@@ -1,15 +1,16 @@
 """Arithmetic: where a job's time went, when to look again, what a failure means."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backlane.core.authority import gate_for
-from backlane.core.duration import usual, with_end
+from backlane.core.duration import Usual, usual, with_end
 from backlane.core.event import OPEN_KEYS, Change, closed_data, part_of, timing
 from backlane.core.failure import MEANINGS, RETRIED_RUNS, Cause, card, meaning
 from backlane.core.job import Gate, Phase, is_out
 from backlane.core.lane import chosen, verdicts
-from backlane.core.schedule import Timings, cancel_delay, look_delay, retry_delay
+from backlane.core.schedule import HOUR, MINUTE, Timings, cancel_delay, look_delay, retry_delay
 from tests.values import NOW, an_attempt
 
 T = Timings()
@@ -183,3 +184,35 @@ def test_the_first_look_at_a_told_run_falls_after_nearly_every_end() -> None:
     assert look_delay(40_000, T, None, 0.5, known, hinted=True) == 21_000
     assert look_delay(61_000, T, None, 0.5, known, hinted=True) == T.retention // 2
     assert look_delay(0, T, None, 0.5, usual([10**7] * 20), hinted=True) == T.retention // 2
+
+
+@pytest.mark.parametrize(("window", "at_most"), [(2 * HOUR, 45), (8 * HOUR, 150)])
+def test_looks_at_a_window_are_rare_until_its_end_is_near(window: int, at_most: int) -> None:
+    age, looks, pauses = 0, 0, list[tuple[int, int]]()
+    while age < 2 * window:
+        pause = look_delay(age, T, None, 0.5, window=window)
+        pauses.append((age, pause))
+        looks += age < window
+        age += pause
+    assert looks <= at_most
+    assert all(pause <= T.retention // 2 for _, pause in pauses), (
+        "a result must not be gone before it is fetched"
+    )
+    assert all(pause <= 1.05 * T.look_max for age, pause in pauses if age >= 0.9 * window)
+    assert sum(pause > 4 * MINUTE for _, pause in pauses) > looks // 3
+
+
+def test_a_run_of_a_window_that_ends_early_is_seen_early() -> None:
+    for duration in (1_000, 10_000, 100_000):
+        age = 0
+        while age < duration:
+            age += look_delay(age, T, None, 0.5, window=2 * HOUR)
+        assert age <= 2.2 * duration + 2 * T.look_first
+
+
+def test_a_window_that_is_known_is_looked_at_when_its_runs_usually_end() -> None:
+    known = Usual(p05=30 * MINUTE, p50=40 * MINUTE, p90=50 * MINUTE)
+    before, after = (
+        look_delay(age, T, None, 0.5, known, window=8 * HOUR) for age in (20 * MINUTE, 31 * MINUTE)
+    )
+    assert after < before <= T.retention // 2

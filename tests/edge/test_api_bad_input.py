@@ -90,7 +90,7 @@ async def test_a_bad_submit_is_refused_with_a_pointer_and_stores_nothing(
 
 
 REFUSED = [
-    ({"type": "digest", "inputs": {"text": "x"}, "window": "2h"}, "not-available"),
+    ({"type": "short", "inputs": {"text": "x"}, "window": "2h"}, "not-available"),
     ({"type": "digest", "inputs": {"text": "x"}, "lane": "batch"}, "not-available"),
     ({"type": "digest", "inputs": {"text": "x"}, "group": "grp_1"}, "not-available"),
 ]

@@ -16,11 +16,8 @@ from backlane.core.stream import (
     Ended,
     Moved,
     Noted,
-    Place,
     Streaming,
     Text,
-    pieces,
-    place_of,
 )
 from backlane.provider.calling import Account
 from backlane.provider.openai import OpenAIProvider
@@ -318,16 +315,3 @@ def test_frames_end_in_every_way_that_lines_end_and_large_ones_are_not_kept() ->
         frames = Frames(10)
         assert frames.feed(b"data: a\n\n" + large) == [b"a"]
         assert frames.is_over
-
-
-def test_a_cursor_takes_the_next_number_drops_old_ones_and_sees_gaps() -> None:
-    assert [place_of(4, seq) for seq in (5, 4, 0, 6)] == [Place.NEXT, Place.OLD, Place.OLD, Place.GAP]
-    assert [place_of(None, seq) for seq in (0, 1, 2)] == [Place.NEXT, Place.NEXT, Place.GAP]
-    assert place_of(4, None) is Place.NEXT
-
-
-def test_text_is_cut_into_pieces_between_characters() -> None:
-    for text in ("", "a", "a" * 9_000, "🦦" * 3_000, "é🦦a" * 2_000):
-        cut = list(pieces(text))
-        assert "".join(cut) == text
-        assert all(0 < len(piece.encode()) <= 4_096 for piece in cut)

@@ -169,6 +169,13 @@ async def test_a_committed_piece_is_told_at_once_in_the_process_that_committed_i
     event = Event("output.delta", 1, "provider", {"text": "now"})
     await here.store.write(lambda tx: tx.keep_events(job.id, [event]))
     assert told_of(await asyncio.wait_for(waiting, 30))[0]["data"] == {"text": "now"}
+    # More than a page in one commit: the rest is read without another word.
+    many = [Event("output.delta", 1, "provider", {"text": str(n)}) for n in range(450)]
+    await here.store.write(lambda tx: tx.keep_events(job.id, many))
+    seen: list[str] = []
+    while len(seen) < len(many):
+        seen += [one["data"]["text"] for one in told_of(await asyncio.wait_for(anext(stream), 30))]
+    assert seen == [str(n) for n in range(450)]
     await stream.aclose()
 
 

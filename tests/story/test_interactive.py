@@ -81,21 +81,41 @@ async def test_the_type_s_first_lane_is_taken_unless_another_is_asked_for(
         assert "a crash loses the run" in reasons["interactive"]
 
 
-async def test_a_server_without_background_mode_is_used_by_the_interactive_lane_only(steering: Place) -> None:
-    steering.simulator.world.switches.background = False
-    ana = await steering.caller()
-    ports = replace(steering.service.ports, background=False)
-    asked = Submission(type="other-way-round", inputs={"text": TEXT})
-    job, _ = await submit(ports, ana, asked, key=None, body_hash="")
+async def test_a_server_without_background_mode_is_used_by_the_interactive_lane_only(
+    tmp_path: Path, simulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator.world.switches.background = False
+    monkeypatch.setenv("A_KEY", "sk-canary-first-account")
+    accounts = tmp_path / "accounts.toml"
+
+    def told(background: bool) -> str:
+        key, url = 'key = "env:A_KEY"', f'base_url = "{simulator.base_url}"'
+        return "\n".join(["[accounts.plain]", key, url, f"background = {str(background).lower()}", ""])
+
+    async def started(background: bool) -> Place:
+        accounts.write_text(told(background))
+        named = {"openai_api_key": None, "openai_base_url": None, "accounts_file": str(accounts)}
+        chosen = settings_for(tmp_path, simulator, **named)
+        service = build(chosen, types=steer_app(), log=lambda line: None)
+        await service.start_worker()
+        return Place(service, simulator, chosen)
+
+    place = await started(background=False)
+    ana = await place.caller()
+    job = await submitted(place, ana, "other-way-round")
     assert job.lane == "interactive"
     [said] = [row for row in job.lane_reasons if row["lane"] == "background"]
     assert (said["verdict"], said["reason"]) == ("no", "the provider account has no background mode")
-    assert (await finished(steering, ana, job))["status"] == "completed"
+    assert (await finished(place, ana, job))["status"] == "completed"
     with pytest.raises(NotAvailable, match="no background mode"):
-        await submit(ports, ana, replace(asked, lane="background"), key=None, body_hash="")
-    refused = await finished(steering, ana, await submitted(steering, ana, "other-way-round"))
+        await submitted(place, ana, "other-way-round", lane="background")
+    verified(place)
+    await place.service.drain(grace=0.1)
+    place = await started(background=True)
+    refused = await finished(place, ana, await submitted(place, ana, "other-way-round"))
     assert (refused["status"], refused["failure"]["code"]) == ("failed", "request_refused")
-    verified(steering)
+    verified(place)
+    await place.service.drain(grace=0.1)
 
 
 async def test_a_connection_dropped_in_the_middle_loses_the_run_and_asks(steering: Place) -> None:

@@ -130,6 +130,8 @@ async def test_the_text_of_a_run_that_failed_is_taken_back_before_the_next_one_w
     kinds = types_of(life)
     assert kinds.count("output.reset") == 1
     assert "output.delta" in kinds[: kinds.index("output.reset")]
+    reset = next(event for event in life["told"] if event["type"] == "output.reset")
+    assert reset["data"] == {"attempt": life["attempts"][1]["id"], "reason": "next_attempt"}
     parts = [row for row in life["artifacts"] if row["kind"] == "partial"]
     assert len(parts) == 1
     verified(working)
@@ -259,4 +261,60 @@ async def test_a_cancel_that_nobody_confirms_ends_the_job_and_its_text_stays(wor
     told = await events(working, ana, job.id)
     assert view["status"] == "canceled"
     assert (await contents(working, ana, view))["partial"] == joined(told)
+    verified(working)
+
+
+async def test_a_provider_that_answers_without_a_stream_is_looked_at_and_the_text_comes_whole(
+    working: Place,
+) -> None:
+    """The create goes out without `stream`, as a server that does not know it would take it."""
+    provider: Any = working.service.ports.provider
+    provider.open_stream = provider.create
+    script(working, RUN)
+    life = await lived(working)
+    assert (life["status"], life["joined"]) == ("completed", RUN["text"])
+    stats = working.simulator.world.stats()
+    assert (stats["creates"], stats["streams"]) == (1, 0)
+    verified(working)
+
+
+async def test_a_stream_that_cannot_be_had_is_given_up_after_five_tries_in_vain(working: Place) -> None:
+    fault(working, "drop_stream", after=4)
+    fault(working, "refuse_stream", status=503, times=None)
+    script(working, {**RUN, "running_seconds": 6.0})
+    life = await lived(working)
+    assert (life["status"], life["joined"]) == ("completed", RUN["text"])
+    stats = working.simulator.world.stats()
+    assert (stats["creates"], stats["streams"]) == (1, 5)
+    verified(working)
+
+
+async def test_a_job_that_was_changed_under_its_stream_gets_no_more_of_its_text(working: Place) -> None:
+    """Nobody claims the job that is canceled here: the stream itself must see that it may not go on."""
+    ana = await working.caller()
+    script(working, SLOW)
+    job = await submitted(working, ana, "plain", live=True)
+    await streaming(working, ana, job.id)
+    working.service.pump.stop()
+    await control.cancel(working.service.ports, ana, job.id, None)
+    while working.service.ports.streams.listening():
+        await asyncio.sleep(0.01)
+    told = [event["type"] for event in await events(working, ana, job.id)]
+    assert told.count("job.cancel_requested") == 1
+    assert "output.delta" not in told[told.index("job.cancel_requested") :]
+
+
+async def test_a_cancel_reaches_a_stream_that_says_nothing(working: Place) -> None:
+    ana = await working.caller()
+    fault(working, "silent_stream", after=2, seconds=600)
+    script(working, {**SLOW, "running_seconds": 600})
+    job = await submitted(working, ana, "plain", live=True)
+    await seen(working, ana, job.id, lambda view: view["status"] == "running")
+    await control.cancel(working.service.ports, ana, job.id, None)
+    assert (await finished(working, ana, job))["status"] == "canceled"
+    for _ in range(500):
+        if not working.service.ports.streams.listening():
+            break
+        await asyncio.sleep(0.01)
+    assert not working.service.ports.streams.listening()
     verified(working)

@@ -157,15 +157,6 @@ async def test_what_an_operator_must_mend_holds_the_jobs_with_one_alert(
     raised = await working.service.store.read(lambda tx: tx.incidents())
     assert len(raised) == 1
     working.simulator.world.weather.clear()
-    now = working.service.ports.clock.now()
-    await working.service.store.write(lambda tx: tx.probe_incident("default", "background", now))
-    for job in jobs:
-        held = await working.service.store.read(lambda tx, job=job: tx.job(job.id))
-        assert held is not None
-        await working.service.store.write(
-            lambda tx, held=held: tx.save(held, replace(held, wait_until=now, due_at=now), [])
-        )
-    working.service.ports.notify()
     for job in jobs:
         assert (await finished(working, ana, job))["status"] == "completed"
     assert await working.service.store.read(lambda tx: tx.incidents()) == []

@@ -13,14 +13,17 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from backlane.core.job import AttemptReason, AttemptState
 from backlane.core.notice import Notice
 from backlane.core.schedule import HOUR, MINUTE
 from backlane.provider.calling import Account
 from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 from backlane.service.hints import Inbox, keep_notices
+from backlane.service.intent import intent
 from backlane.service.learn import hinted_for
 from backlane.service.ports import Ports
+from backlane.service.situate import situate
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.signing import SECRET, event, signed
@@ -113,13 +116,19 @@ async def test_events_in_any_order_and_number_end_in_one_state(untold: Place, or
 async def test_an_event_before_the_create_returned_is_parked_then_done_with(hooked: Place) -> None:
     ana = await hooked.caller()
     fault(hooked, "early_webhook")
-    fault(hooked, "slow", call="create", when="after", seconds=0.5)
+    fault(hooked, "slow", call="create", when="after", seconds=1.5)
     job = await submitted(hooked, ana)
+    while not any(row["state"] == "parked" for row in rows(hooked)):
+        await asyncio.sleep(0.01)
+    (attempt,) = await hooked.service.store.read(lambda tx: tx.attempts(job.id))
+    assert attempt.state == "sending"
     (row,) = await settled(hooked, 1)
     view = await seen(hooked, ana, job.id, lambda view: view["status"] == "completed")
-    assert row["state"] == "applied"
-    assert row["attempt_id"] in (None, view["attempts"][0]["id"])
-    assert creates(hooked) == 1
+    assert (row["state"], row["attempt_id"]) == ("applied", attempt.id)
+    assert "attempt.adopted" not in [one["type"] for one in await events_of(hooked, ana, job.id)]
+    # One for the event, whose metadata is kept with it, and one that saw the end.
+    assert (creates(hooked), calls(hooked, "retrieve")) == (1, 2)
+    assert view["attempts"][0]["id"] == attempt.id
     verified(hooked)
 
 
@@ -188,6 +197,25 @@ async def test_a_second_purchase_is_canceled_booked_and_reported(untold: Place, 
     assert [row["code"] for row in raised] == ["second_purchase"]
     assert untold.simulator.world.stats()["runs"]["cancelled"] == 1
     verified(untold)
+
+
+async def test_a_second_purchase_counts_as_none_of_the_jobs_own(place: Place) -> None:
+    ana, ports, store = await place.caller(), place.service.ports, place.service.store
+    job = await submitted(place, ana, "plain")
+    now = ports.clock.now()
+    lost = replace(
+        intent(ports, job, 1, AttemptReason.FIRST, now), state=AttemptState.UNKNOWN, unknown_at=now
+    )
+    stray = replace(intent(ports, job, 2, AttemptReason.REBUY, now), stray=True, accepted_at=now, look_at=now)
+    for attempt in (lost, replace(stray, state=AttemptState.ACCEPTED)):
+        await store.write(lambda tx, attempt=attempt: tx.insert_attempt(attempt))
+    situation = (await store.read(lambda tx: situate(tx, ports, job))).situation
+    assert (situation.attempt and situation.attempt.id, situation.rebought, situation.accepted) == (
+        lost.id,
+        False,
+        0,
+    )
+    assert [one.id for one in situation.strays] == [stray.id]
 
 
 async def test_an_event_stored_by_a_killed_api_is_worked_off_after_the_restart(tmp_path: Path) -> None:

@@ -84,6 +84,20 @@ async def test_a_restore_between_turns_asks_before_the_next_is_bought(helping: P
     await other.service.drain(grace=5)
 
 
+async def test_other_jobs_go_on_while_a_tool_runs(helping: Place, ledger: Ledger) -> None:
+    ana = await helping.caller()
+    calls(helping, ("hold", {"name": "x"}))
+    held = await submitted(helping, ana, "helped")
+    await asyncio.wait_for(ledger.entered.wait(), 20)
+    others = [await submitted(helping, ana, "toolless") for _ in range(3)]
+    for job in others:
+        assert (await finished(helping, ana, job))["status"] == "completed"
+    assert (await read_job(helping.service.ports, ana, held.id))["phase"] == "tool"
+    ledger.held.set()
+    assert (await finished(helping, ana, held))["status"] == "completed"
+    verified(helping)
+
+
 async def test_an_incident_of_the_account_holds_the_next_turn(helping: Place, ledger: Ledger) -> None:
     ana = await helping.caller()
     calls(helping, ("hold", {"name": "x"}))

@@ -177,6 +177,51 @@ def damage(rows: dict[str, Any]) -> None:
     rows["broken_artifacts"].append("art_x")
 
 
+def mark_as_real(rows: dict[str, Any]) -> None:
+    rows["cost_lines"][0]["simulated"] = False
+
+
+def hold_the_lane(rows: dict[str, Any], code: str, *, probe: int | None = None) -> None:
+    """As if the lane had been held before everything was sent."""
+    held = {"code": code, "account": "default", "lane": "background"}
+    first = rows["events"][0]
+    line = {
+        "type": "lane.held",
+        "job_id": None,
+        "seq": None,
+        "feed_seq": 0,
+        "at": 0,
+        "data": json.dumps(held),
+    }
+    rows["events"].insert(0, {**first, **line})
+    for row in rows["events"]:
+        if row["type"] == "attempt.sent" and probe is not None:
+            told(row, probe=probe)
+
+
+def send_on_a_held_lane(rows: dict[str, Any]) -> None:
+    hold_the_lane(rows, "provider_trouble")
+
+
+def try_a_held_lane_in_a_herd(rows: dict[str, Any]) -> None:
+    hold_the_lane(rows, "provider_trouble", probe=1)
+
+
+def try_a_lane_that_a_person_holds(rows: dict[str, Any]) -> None:
+    hold_the_lane(rows, "held_by_person", probe=1)
+
+
+def buy_another_window(rows: dict[str, Any]) -> None:
+    rows["attempts"][0]["window"] = "8h"
+
+
+def price_without_the_window(rows: dict[str, Any]) -> None:
+    done = job_in(rows, "completed")
+    done["window"] = "2h"
+    for row in rows["attempts"]:
+        row["window"] = "2h" if row["job_id"] == done["id"] else row["window"]
+
+
 def a_webhook(rows: dict[str, Any], number: int, *statuses: int) -> dict[str, Any]:
     """A delivery of the provider about the completed job's run, and the row it left."""
     done = next(row for row in rows["attempts"] if row["state"] == "completed")["provider_response_id"]
@@ -286,6 +331,8 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("I06", skip_the_table), ("I06", row_without_event), ("I07", wake_the_dead), ("I07", late_result),
     ("I08", lose_event), ("I08", alter_event), ("I08", alter_actor), ("I08", follower_saw_double),
     ("I17", forget_cost), ("I17", settle_twice), ("I21", two_writers), ("I22", forget_job), ("I22", forget_review),
+    ("L1", mark_as_real), ("L2", send_on_a_held_lane), ("L2", try_a_held_lane_in_a_herd),
+    ("L2", try_a_lane_that_a_person_holds), ("L3", buy_another_window), ("L3", price_without_the_window),
     ("I29", damage), ("I19", event_twice), ("I19", taken_and_lost), ("I19", refused_and_stored), ("I19", ended_and_due),
     ("I20", believed), ("I20", adopted_by_hearsay),
     ("T1", answer_twice), ("T1", leave_unanswered), ("T1", answer_nothing), ("T1", run_a_tool_again),

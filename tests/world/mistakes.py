@@ -15,7 +15,7 @@ from backlane.core.outcome import Refused, Unknown, When
 from backlane.core.situation import Send, Wait
 from backlane.core.storage import Transaction
 from backlane.provider.calling import Calls
-from backlane.service import access, conclude, keep, purchase, settle, situate
+from backlane.service import access, conclude, cost, incident, keep, purchase, settle, situate
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 from backlane.store import queries
@@ -280,6 +280,21 @@ def give_up_a_silent_sender_too_soon() -> list[Undo]:
     return swap(before, refused)
 
 
+def everybody_tries_a_held_lane() -> list[Undo]:
+    """Who waits for a held lane comes back at its next try, and all of them are sent."""
+    return swap(incident.passage, lambda tx, ports, job, now: incident.Passage(True))
+
+
+def price_a_simulated_run_as_a_real_one() -> list[Undo]:
+    """The mark of the account is forgotten where money is booked."""
+    before = cost._book
+
+    def unmarked(tx: Any, ports: Ports, job: Job, attempt: Any, amount: Any, basis: str) -> list[Event]:
+        return before(tx, ports, replace(job, simulated=False), attempt, amount, basis)
+
+    return swap(before, unmarked)
+
+
 def sync_less() -> list[Undo]:
     """NORMAL instead of FULL: the last commits may not be on the platter."""
     return []
@@ -307,6 +322,8 @@ MISTAKES: dict[str, Callable[[], list[Undo]]] = {
         complete_without_the_review,
         late_news_reopens_a_job,
         follow_no_ended_job,
+        everybody_tries_a_held_lane,
+        price_a_simulated_run_as_a_real_one,
     )
 }
 

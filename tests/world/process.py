@@ -13,6 +13,7 @@ from backlane.engine.embedded import Embedded
 from backlane.engine.pump import Pump
 from backlane.errors import StoreBusy
 from backlane.outbound.folder import ArtifactFolder
+from backlane.provider.accounts import AccountBook
 from backlane.provider.calling import Account
 from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
@@ -154,8 +155,10 @@ class Process:
     def _provider(self) -> _Provider:
         world = self.world
         pace = Pace(world.machine_now, self.chance.random)
+        account = Account("sk-simulated-0123456789", "http://simulator/v1", simulated=True)
+        self.accounts = AccountBook({"default": account})
         provider = _Provider(
-            {"default": Account("sk-simulated-0123456789", "http://simulator/v1")},
+            self.accounts.accounts,
             now=world.machine_now,
             pace=pace,
             transport=Wire(self, world.provider),
@@ -175,7 +178,7 @@ class Process:
             chance=self.chance.random,
             price=price,
             worker=ThisWorker(boot_id=f"boot_{self.name}"),
-            simulated=True,
+            accounts=self.accounts,
             notify=self._woken,
             log=lambda line: world.loop.note(f"{self.name}: {line}"),
         )

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import MutableHeaders
 
 from backlane import __version__
-from backlane.api import files, hooks, jobs, outputs, problems, verbs
+from backlane.api import files, hooks, jobs, lanes, outputs, problems, verbs
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
 
@@ -37,6 +37,7 @@ def create_app(
     app.include_router(jobs.router)
     app.include_router(verbs.router)
     app.include_router(outputs.router)
+    app.include_router(lanes.router)
     app.include_router(hooks.router)
     app.include_router(files.router)
     problems.install(app)

@@ -55,6 +55,7 @@ async def get_content(
     found = await show.read_content(context(request).ports, caller, artifact_id, reason)
     tag = f'"{found.sha256}"'
     headers = {
+        **found.headers,
         "ETag": tag,
         "Accept-Ranges": "bytes",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}",

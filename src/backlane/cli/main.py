@@ -8,7 +8,7 @@ import sys
 
 import cyclopts
 
-from backlane.cli import jobs, keys, messages, operate, run_service
+from backlane.cli import jobs, keys, lanes, messages, operate, run_service
 from backlane.cli.printing import say
 from backlane.errors import BacklaneError, Refusal, ServiceError, ServiceUnreachable, SettingsError
 
@@ -37,6 +37,7 @@ for command in (
     app.command(command)
 app.command(jobs.list_jobs, name="jobs")
 app.command(keys.app)
+app.command(lanes.app)
 
 
 def exit_code(error: BacklaneError) -> int:

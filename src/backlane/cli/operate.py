@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from backlane.cli import hooks
+from backlane.cli.account_findings import account_findings
 from backlane.cli.keys import on_database
 from backlane.cli.printing import put, put_json, say
 from backlane.errors import BacklaneError, StoreDamaged
@@ -109,6 +110,10 @@ def _line(level: str, what: str, mend: str = "") -> dict[str, str]:
 
 
 _MENDS = {
+    "provider_trouble": "nothing: a run tries it now and then, and a good one reopens the lane; jobs keep their place",
+    "held_by_person": "backlane lanes release LANE --reason …",
+    "account_retired": "give the workspace to another account in BACKLANE_ACCOUNTS_FILE, then restart",
+    "no_provider_key": "put the account back into BACKLANE_ACCOUNTS_FILE, retired if it shall take no new runs",
     "task_design": "read the failed jobs' partial output and change the job type; a good end clears this",
     "second_purchase": "see the job's attempts and the provider's log: something doubled a create on its way",
     "result_gone": "keep a worker running: results are kept for about ten minutes; this clears by itself",
@@ -126,10 +131,7 @@ async def _findings(built: "Service") -> list[dict[str, str]]:
         await asyncio.to_thread(built.store.database.require_whole)
     except StoreDamaged as error:
         lines.append(_line("blocking", str(error)))
-    if settings.openai_api_key is None:
-        lines.append(
-            _line("blocking", "there is no provider account", "set OPENAI_API_KEY, or use 'backlane dev'")
-        )
+    lines += [_line(*one) for one in await account_findings(built)]
     try:
         names = load_app(settings.app).names()
         told = (
@@ -141,8 +143,6 @@ async def _findings(built: "Service") -> list[dict[str, str]]:
     except BacklaneError as error:
         lines.append(_line("blocking", str(error)))
     lines += await hooks.webhook_findings(built)
-    if settings.simulated:
-        lines.append(_line("info", "the provider account is a simulator: outputs and costs are not real"))
     incidents = await built.store.read(lambda tx: tx.incidents())
     for one in incidents:
         lines.append(

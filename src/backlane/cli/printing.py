@@ -38,7 +38,8 @@ def put_text(text: str) -> None:
 def job_line(job: Mapping[str, Any]) -> str:
     """One job in one line."""
     phase = f"/{job['phase']}" if job["phase"] else ""
-    return f"{job['id']}  {job['status'] + phase:<28} {job['type']:<20} {job['summary'][:60]}"
+    simulated = "simulated  " if job["simulated"] else ""
+    return f"{job['id']}  {job['status'] + phase:<28} {job['type']:<20} {simulated}{job['summary'][:60]}"
 
 
 def job_card(job: Mapping[str, Any]) -> str:
@@ -49,11 +50,16 @@ def job_card(job: Mapping[str, Any]) -> str:
     if job["waiting_on"]:
         lines.append(f"  waiting on   {job['waiting_on']}")
     lines.append(f"  type         {job['type']} ({job['authority']})")
+    if job["window"] != "soonest":
+        lines.append(
+            f"  window       {job['window']}, target {job['timing']['window_target'] or 'not yet known'}"
+        )
     lines.append(f"  summary      {job['summary']}")
     cost = job["cost"]
     if cost["settled"] is not None or cost["unpriced"]:
         unpriced = f", {cost['unpriced']} unpriced" if cost["unpriced"] else ""
-        lines.append(f"  cost         {cost['settled'] or 'unknown'} {cost['currency']}{unpriced}")
+        mark = ", simulated" if job["simulated"] else ""
+        lines.append(f"  cost         {cost['settled'] or 'unknown'} {cost['currency']}{unpriced}{mark}")
     for attempt in job["attempts"]:
         told = attempt["provider_response_id"] or attempt["code"] or ""
         lines.append(f"  attempt {attempt['number']}    {attempt['state']} ({attempt['reason']}) {told}")

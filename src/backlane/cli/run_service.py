@@ -77,7 +77,7 @@ def dev(*, port: int | None = None) -> int:
     settings = _settings("127.0.0.1", port)
     if settings.app is None:
         raise SettingsError("BACKLANE_APP: set it to your job types, such as examples.jobs:app")
-    if settings.openai_api_key is not None:
+    if settings.openai_api_key is not None or settings.accounts_file is not None:
         return asyncio.run(_serve(settings, with_worker=True, fresh_key=True))
     from backlane.simulator.server import running_simulator
 
@@ -96,9 +96,12 @@ def _settings(host: str | None, port: int | None) -> "Settings":
 
 
 def _require_account(settings: "Settings") -> None:
-    if settings.openai_api_key is None:
+    from backlane.wiring import read_accounts
+
+    if not any(account.api_key for account in read_accounts(settings).accounts.values()):
         raise SettingsError(
-            "OPENAI_API_KEY: is missing; set it, or run 'backlane dev' for a simulated provider"
+            "OPENAI_API_KEY: is missing; set it, name accounts in BACKLANE_ACCOUNTS_FILE, "
+            "or run 'backlane dev' for a simulated provider"
         )
 
 

@@ -75,7 +75,7 @@ OPEN_KEYS = frozenset(
         "retry_at", "choice", "provider_response_id", "retried_as", "retry_of", "continues",
         "continued_as", "artifact", "amount",
         "currency", "basis", "type", "check", "useful_until", "state", "inferred", "until", "status",
-        "verdict", "role", "version",
+        "verdict", "role", "version", "account", "probe",
     }
 )  # fmt: skip
 

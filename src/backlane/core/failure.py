@@ -161,6 +161,9 @@ MEANINGS: dict[str, Meaning] = {
     "tool_not_available": _m(
         Cause.TOOL, "The model called a tool that cannot be run.", _ASK_DEVELOPER, again=False, human=True
     ),
+    "account_changed": _m(
+        Cause.INTERNAL, "Its provider account was simulated at its submit and is real now, or vice versa.",
+        _AGAIN, again=True, human=True),
     "tool_misused": _m(
         Cause.TOOL,
         "The model kept calling tools that do not exist, or with arguments that do not fit.",
@@ -236,6 +239,7 @@ _PASSING = RETRIED_RUNS | {
     "attempts_used_up",
     "submission_given_up",
     "type_changed",
+    "account_changed",
 }
 # So many jobs of a type in a row that failed alike are no accident.
 ALIKE = 5

@@ -1,11 +1,10 @@
 """What the core asks of the outside, as Protocols. Time, ids, chance and every I/O come in through these."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from backlane.core.outcome import Answer, CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
 from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Events, Streaming
 
@@ -35,13 +34,16 @@ class CreateCall:
     """One purchase: the provider's own create parameters, with our metadata already in them.
 
     `params` hold what a job type's Request asked for in the provider's words (model, input, …,
-    `text` for an output model); the adapter adds only what its lane needs. Without `background` the run
-    lives as long as the connection that its stream comes by.
+    `text` for an output model); the adapter adds only what its lane needs. `window` is the completion
+    window to buy, `continuation` an opaque word that related runs share in the provider's queue. Without
+    `background` the run lives as long as the connection that its stream comes by.
     """
 
     attempt_id: str
     account: str
     params: Mapping[str, Any]
+    window: str = "soonest"
+    continuation: str | None = None
     background: bool = True
 
 
@@ -77,19 +79,6 @@ class Provider(FileProvider, Protocol):
     def look_wait(self, account: str) -> int:
         """How many milliseconds a look should wait for the shared look budget; 0 takes a place in it."""
         ...
-
-
-class Price(NamedTuple):
-    """What one attempt cost. `amount` is None where no price is known: unpriced, never zero."""
-
-    amount: Decimal | None
-    basis: str
-
-
-class Pricer(Protocol):
-    """Prices a run from its terminal object."""
-
-    def __call__(self, answer: Answer, at: int) -> Price: ...
 
 
 class JobView(Protocol):
@@ -182,6 +171,10 @@ class JobType(Protocol):
     @property
     def live(self) -> bool: ...
     @property
+    def window(self) -> str: ...
+    @property
+    def continuation(self) -> str | None: ...
+    @property
     def useful_for(self) -> int: ...
     @property
     def latency_budget(self) -> int | None: ...
@@ -267,28 +260,6 @@ class Due(NamedTuple):
 
     job_id: str
     lease_no: int
-
-
-class Core(Protocol):
-    """The product as an engine sees it."""
-
-    async def claim(self, n: int) -> Sequence[Due]: ...
-
-    async def advance(self, batch: Sequence[Due]) -> None: ...
-
-    async def next_due(self) -> int | None: ...
-
-
-class Engine(Protocol):
-    """Carries batches of ids of due jobs; owns no state, no time, no status."""
-
-    async def serve(self, advance: Callable[[Sequence[Due]], Awaitable[None]], slots: int) -> None: ...
-
-    async def dispatch(self, batch: Sequence[Due], drop_after: float) -> None: ...
-
-    async def room(self) -> int: ...
-
-    async def close(self, grace: float) -> None: ...
 
 
 class Worker(Protocol):

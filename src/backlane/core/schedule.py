@@ -26,6 +26,7 @@ class Timings:
     retry_max: int = 60 * SECOND
     retry_after_max: int = 15 * MINUTE
     incident_probe: int = 30 * SECOND
+    incident_probe_max: int = 5 * MINUTE
     unloaded_probe: int = 60 * SECOND
     follow_at_most: int = 1 * DAY
     # A run that was reported canceled is looked at once more: it may have completed all the same.
@@ -42,6 +43,7 @@ def look_delay(
     usual: Usual | None = None,
     *,
     hinted: bool = False,
+    window: int | None = None,
 ) -> int:
     """How long to wait before the next look at a run of this age.
 
@@ -50,10 +52,13 @@ def look_delay(
     of the run. Where the provider's events reach us (`hinted`), an end will be told: a look is only for
     events that are lost. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
     the time a zero-retention account keeps a result. `chance` in [0, 1) spreads looks by 10 %.
+    `window` is how long the provider may take for a cheaper run: looks are far apart until that is near.
     """
     spread = 0.95 + 0.1 * chance
     if hinted:
         delay = int(_backstop(age, timings, usual) * spread)
+    elif window is not None:
+        delay = _windowed_delay(age, timings, usual, window, spread)
     elif usual is None:
         delay = int(min(max(timings.look_first, age // 5), timings.look_max) * spread)
     else:
@@ -78,6 +83,21 @@ def _learned_delay(age: int, timings: Timings, usual: Usual, spread: float) -> i
         return int(2 * timings.look_first * spread)
     # Never later than meant: this wait is long, and a tenth of it is longer than an end may be late.
     return max(int((first - age) * (spread - 0.05)), timings.look_first)
+
+
+def _windowed_delay(age: int, timings: Timings, usual: Usual | None, window: int, spread: float) -> int:
+    """Looks at a run that may take its window: as far apart as a result surely lives, closer near the end.
+
+    At first each comes at twice the age of the one before: few enough, and an early end is seen early.
+    """
+    rare, often = timings.retention // 2, timings.look_max
+    near = window - window // 10
+    if age >= near:
+        return int(often * spread)
+    if usual is not None and age >= usual.p05:
+        return int(min(max(_late(age, timings), often), rare) * spread)
+    known = near if usual is None else min(near, usual.p05)
+    return int(min(rare, max(2 * timings.look_first, age), max(known - age, often)) * spread)
 
 
 def _late(age: int, timings: Timings) -> int:

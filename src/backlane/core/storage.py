@@ -10,6 +10,7 @@ from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
 from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
+from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
 from backlane.core.storage_messages import MessageTransaction
 from backlane.core.storage_tools import ToolTransaction
@@ -41,7 +42,13 @@ class Search:
 
 
 class Transaction(
-    FileTransaction, InboxTransaction, LiveTransaction, ToolTransaction, MessageTransaction, Protocol
+    FileTransaction,
+    InboxTransaction,
+    LiveTransaction,
+    ToolTransaction,
+    LaneRecords,
+    MessageTransaction,
+    Protocol,
 ):
     """One transaction. Never call the outside from here."""
 
@@ -168,7 +175,6 @@ class Transaction(
     def incident(self, account: str, lane: str) -> Row | None: ...
     def incidents(self) -> list[Row]: ...
     def raise_incident(self, incident: Mapping[str, Any]) -> bool: ...
-    def probe_incident(self, account: str, lane: str, at: int) -> None: ...
     def clear_incident(self, account: str, lane: str) -> bool: ...
 
     # people

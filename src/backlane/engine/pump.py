@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
-from backlane.core.ports import Clock, Core, Due, Engine
+from backlane.core.engine import Core, Engine
+from backlane.core.ports import Clock, Due
 from backlane.errors import BacklaneError
 
 # Another process may have made a job due without telling us: look at least this often.

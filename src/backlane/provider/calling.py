@@ -21,14 +21,21 @@ _OPENAI_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A provider account. The key is never shown."""
+    """A provider account. Its key and secrets are never shown.
+
+    `retired`: it takes no new runs, and its open ones are still looked at. `background`: whether its server
+    has background mode at all.
+    """
 
     api_key: str = field(repr=False)
     base_url: str | None = None
     organization: str | None = None
     project: str | None = None
     simulated: bool = False
+    region: str | None = None
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    background: bool = True
+    retired: bool = False
 
 
 class EventStream:
@@ -222,16 +229,25 @@ async def _answer(send: Any, path: str, account: Account, given: dict[str, Any])
     return _reply(raw, account)
 
 
+def is_key(text: str) -> bool:
+    """Whether a header can carry this as a key."""
+    return all("!" <= letter <= "~" for letter in text)
+
+
+def is_url(text: str) -> bool:
+    """Whether this can be the address of a provider."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
 def _check(name: str, account: Account) -> None:
     """Raise SettingsError for what no call could ever be made with."""
-    if any(not "!" <= letter <= "~" for letter in account.api_key):
+    if not is_key(account.api_key):
         raise SettingsError(f"OPENAI_API_KEY: the key of account {name!r} has characters that no key has")
-    try:
-        parts = urlsplit(account.base_url or _OPENAI_URL)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_url(account.base_url or _OPENAI_URL):
         raise SettingsError(f"OPENAI_BASE_URL: of account {name!r} must look like https://host/v1")
     for secret in account.webhook_secrets:
         try:

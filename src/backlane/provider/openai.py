@@ -94,7 +94,7 @@ class OpenAIProvider:
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         """Buy a run, once."""
-        content = _encoded(call.params)
+        content = _encoded(call)
         if content is None:
             return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
         reply = await self._calls.call(call.account, "POST", "/responses", content)
@@ -102,7 +102,7 @@ class OpenAIProvider:
 
     async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
         """Buy a run, once, and stream it; a stream that breaks before it names the run tells nothing."""
-        content = _encoded(call.params, stream=True, background=call.background)
+        content = _encoded(call, stream=True)
         if content is None:
             return Refused(When.NEVER, "request_refused", "the request cannot be written as JSON")
         try:
@@ -264,12 +264,15 @@ def _whole(made: Accepted, reply: Reply) -> Accepted | Streaming:
     return Streaming(made, None, only(Ended(outcome, None)))
 
 
-def _encoded(params: Mapping[str, Any], *, stream: bool = False, background: bool = True) -> bytes | None:
+def _encoded(call: CreateCall, *, stream: bool = False) -> bytes | None:
     """The create's body as it goes out; None if it cannot be written as JSON."""
-    ours: dict[str, Any] = {"background": True} if background else {}
+    ours: dict[str, Any] = {"background": True} if call.background else {}
     if stream:
         ours |= {"stream": True, "stream_options": {"include_obfuscation": False}}
-    body = {name: value for name, value in params.items() if name not in _OURS}
+    if call.window != "soonest":
+        options = {"completion_window": call.window, "continuation_id": call.continuation}
+        ours["background_options"] = {name: value for name, value in options.items() if value is not None}
+    body = {name: value for name, value in call.params.items() if name not in _OURS}
     try:
         whole = json.dumps({**body, **ours}, ensure_ascii=False, allow_nan=False)
         return whole.encode()

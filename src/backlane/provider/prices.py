@@ -6,13 +6,15 @@ from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 from backlane.core.outcome import Answer
-from backlane.core.ports import Price
+from backlane.core.price import Price
 
 # USD per million tokens: input, cached input, output. Looked up before the price data.
 OVERRIDES: dict[str, tuple[Decimal, Decimal, Decimal]] = {
     "sim-mini": (Decimal("0.10"), Decimal("0.01"), Decimal("0.50")),
     "sim-pro": (Decimal("2.00"), Decimal("0.20"), Decimal("10.00")),
 }
+# What a completion window costs of the standard price of model tokens (the provider's background guide).
+WINDOW_FACTORS = {"2h": Decimal("0.70"), "8h": Decimal("0.60")}
 _PLACES = Decimal("0.0000000001")
 _TOKENS_AT_MOST = 10**12
 
@@ -52,8 +54,8 @@ def _exact(amount: Decimal) -> Decimal:
     return Decimal(format(amount.quantize(_PLACES).normalize(), "f"))
 
 
-def price(answer: Answer, at: int) -> Price:
-    """What a run cost by the tier its response reports; `at` is milliseconds since 1970 UTC."""
+def price(answer: Answer, at: int, window: str = "soonest") -> Price:
+    """What a run cost by the tier its response reports and its window; `at` is milliseconds since 1970 UTC."""
     if answer.usage is None:
         return Price(None, "unpriced: the provider reported no usage")
     if answer.model is None:
@@ -61,15 +63,24 @@ def price(answer: Answer, at: int) -> Price:
     counts = _counts(answer.usage)
     if counts is None:
         return Price(None, "unpriced: the provider's usage does not add up")
+    tier = answer.service_tier or "default"
+    if window != "soonest" and (window not in WINDOW_FACTORS or tier != "default"):
+        return Price(None, f"unpriced: no price is known for window {window[:10]} in tier {tier[:40]}")
     own = OVERRIDES.get(answer.model)
     if own is None:
-        return _from_data(answer, answer.model[:80], counts, datetime.fromtimestamp(at / 1000, UTC))
+        when = datetime.fromtimestamp(at / 1000, UTC)
+        return _from_data(answer, answer.model[:80], counts, when, window)
     fresh, cached, output = own
     cost = (counts.inputs - counts.cached) * fresh + counts.cached * cached + counts.outputs * output
-    return Price(_exact(cost / 1_000_000), f"override {answer.model} {answer.service_tier or 'default'}")
+    cost *= WINDOW_FACTORS.get(window, 1)
+    return Price(_exact(cost / 1_000_000), f"override {answer.model} {tier}{_told(window)}")
 
 
-def _from_data(answer: Answer, model: str, counts: _Counts, at: datetime) -> Price:
+def _told(window: str) -> str:
+    return f", window {window}: {WINDOW_FACTORS[window]} of the tokens" if window in WINDOW_FACTORS else ""
+
+
+def _from_data(answer: Answer, model: str, counts: _Counts, at: datetime, window: str) -> Price:
     import genai_prices
 
     tier = answer.service_tier or "default"
@@ -95,7 +106,10 @@ def _from_data(answer: Answer, model: str, counts: _Counts, at: datetime) -> Pri
         return Price(None, f"unpriced: no price is known for tier {tier[:40]} of model {model}")
     if searches and getattr(found.model_price, "web_searches_kcount", None) is None:
         return Price(None, f"unpriced: no price is known for web searches of model {model}")
-    return Price(_exact(found.total_price), f"genai-prices {genai_prices.__version__} {model} {tier}")
+    cost: Decimal = found.input_price + found.output_price
+    rest = found.total_price - cost  # what is no model token, such as web searches, has no discount
+    cost = cost * WINDOW_FACTORS.get(window, 1) + rest
+    return Price(_exact(cost), f"genai-prices {genai_prices.__version__} {model} {tier}{_told(window)}")
 
 
 def _knows_tier(variants: Any, tier: str, at: datetime) -> bool:

@@ -7,13 +7,14 @@ from typing import Any
 from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase, Status
+from backlane.core.lane import window_of
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Accepted
 from backlane.core.schedule import look_delay
 from backlane.core.storage import Transaction
 from backlane.core.stream import Streaming
-from backlane.service.alert import release_lane
 from backlane.service.conclude import conclude
+from backlane.service.incident import release_lane
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 
@@ -58,7 +59,7 @@ async def accepted(
         return told
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        release_lane(tx, ports, job)
+        release_lane(tx, ports, (attempt.provider_account, attempt.lane))
         events: list[Event] = []
         job = replace(job, provider_response_id=outcome.response_id, tries=0, due_at=now + delay)
         if outcome.status == "in_progress" and job.status is Status.QUEUED:
@@ -70,7 +71,10 @@ async def accepted(
 
 
 def _first_look(ports: Ports, held: Held, outcome: Accepted) -> int:
-    return look_delay(0, ports.timings, outcome.look_after, ports.chance(), held.usual, hinted=held.hinted)
+    hinted, window = held.hinted, window_of(held.job.window)
+    return look_delay(
+        0, ports.timings, outcome.look_after, ports.chance(), held.usual, hinted=hinted, window=window
+    )
 
 
 def keep_accepted(

@@ -40,6 +40,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "artifacts.read": frozenset(ROLES),
         "files.upload": frozenset({"submitter", "operator", "admin"}),
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
+        "lanes.read": frozenset({"support", "operator", "admin"}),
+        "lanes.control": frozenset({"operator", "admin"}),
     }
 )
 

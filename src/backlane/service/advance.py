@@ -35,6 +35,7 @@ from backlane.service.check import run_checks
 from backlane.service.conclude import conclude
 from backlane.service.fail import drop_planned, failed
 from backlane.service.forget import forget_runs
+from backlane.service.incident import spread, still_held
 from backlane.service.observe import cancel_run, look
 from backlane.service.ports import Ports
 from backlane.service.purchase import mark_unknown, plan, send
@@ -125,6 +126,9 @@ async def _wait(ports: Ports, held: Held, step: Wait) -> None:
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         told: list[Event] = []
+        until = step.until
+        if step.code == "provider_incident" and until is not None:
+            until = still_held(tx, job, min(spread(ports, until), max(job.useful_until, now)), now)
         if step.phase is not None and job.phase is not step.phase:
             command = Command.WAIT if job.status is Status.QUEUED else Command.REQUEUE
             data = {"code": step.code, "until": step.until}
@@ -132,7 +136,7 @@ async def _wait(ports: Ports, held: Held, step: Wait) -> None:
             told.append(event)
             if step.code == "type_not_loaded":
                 type_missing(tx, ports, job)
-        return replace(job, due_at=step.until), told
+        return replace(job, due_at=until), told
 
     await conclude(ports, held, turn)
 

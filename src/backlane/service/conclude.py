@@ -8,6 +8,7 @@ from backlane.core.job import Job
 from backlane.core.storage import Transaction
 from backlane.errors import StoreError
 from backlane.service.alert import judge_end
+from backlane.service.incident import keep_counts
 from backlane.service.ports import Ports
 from backlane.service.situate import Held, situate
 
@@ -34,7 +35,11 @@ async def conclude(
     `due_at` says when to look again.
     """
 
+    counts = ports.health.take(ports.clock.now())
+
     def body(tx: Transaction) -> Held | None:
+        if counts:
+            keep_counts(tx, ports, counts)
         told = list(fact(tx))
         current = tx.job(held.job.id, lock=True)
         assert current is not None, held.job.id
@@ -44,12 +49,19 @@ async def conclude(
                 tx.wake(current.id, ports.clock.now())
             return None
         after, more = turn(tx, current)
+        if hold:
+            # Until it is handed back nobody else may find it due: its lease says when.
+            after = replace(after, due_at=current.due_at)
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
         if saved.status is not current.status:
             judge_end(tx, ports, saved)
         return situate(tx, ports, saved) if hold else None
 
-    result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))
+    try:
+        result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))
+    except StoreError:
+        ports.health.give_back(counts)
+        raise
     if result is None or not hold:
         ports.notify()
     return result

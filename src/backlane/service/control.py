@@ -112,6 +112,7 @@ async def retry(
             user=None,
             account=old.account,
             lane=lane or old.lane,
+            window=old.window if lane in (None, old.lane) else None,
             live=old.live,
             useful_until=useful_until,
             priority=old.priority,

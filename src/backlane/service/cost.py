@@ -11,7 +11,7 @@ from backlane.service.ports import Ports
 
 def book_cost(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
     """Book what the provider's usage says; the event that tells of it, once."""
-    amount, basis = ports.price(answer, attempt.accepted_at or ports.clock.now())
+    amount, basis = ports.price(answer, attempt.accepted_at or ports.clock.now(), attempt.window)
     parts = ", ".join(answer.unpriced) if amount is not None else ""
     return _book(
         tx, ports, job, attempt, amount, f"{basis}; without {parts}" if parts else basis, parts=parts

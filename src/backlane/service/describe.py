@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from backlane.core.job import Job, Phase, Status
+from backlane.core.health import TROUBLE
+from backlane.core.job import Attempt, Job, Phase, Status
+from backlane.core.lane import window_of
+from backlane.core.storage import Row
 
 
 def moment(at: int | None) -> str | None:
@@ -40,8 +43,11 @@ _HEADLINES: dict[tuple[Status, Phase | None], str] = {
 }
 
 
-def headline(job: Job) -> str:
-    """One line that says where the job is."""
+def headline(job: Job, late: bool = False) -> str:
+    """One line that says where the job is; `late`: its run's completion window has passed."""
+    if late and job.phase in (Phase.PROVIDER, Phase.MODEL):
+        told = _HEADLINES[(job.status, job.phase)]
+        return f"{told}, later than its {job.window} window"
     if job.phase is Phase.CANCELING:
         return "Being canceled" if job.ends_as != "expired" else "Expiring: being stopped at the provider"
     if job.status is Status.FAILED and job.failure:
@@ -49,10 +55,34 @@ def headline(job: Job) -> str:
     return _HEADLINES[(job.status, job.phase)]
 
 
-def waiting_on(job: Job, review: dict[str, Any] | None) -> str | None:
-    """Whom or what an open job waits for, and until when; None for one that has ended."""
+def window_target(attempt: Attempt | None) -> int | None:
+    """By when the provider means to end a run, where that has a completion window."""
+    if attempt is None or attempt.accepted_at is None:
+        return None
+    length = window_of(attempt.window)
+    return None if length is None else attempt.accepted_at + length
+
+
+def waiting_on(
+    job: Job,
+    review: dict[str, Any] | None,
+    *,
+    target: int | None = None,
+    late: bool = False,
+    hold: Row | None = None,
+) -> str | None:
+    """Whom or what an open job waits for, and until when; None for one that has ended.
+
+    `target` is by when the provider means to end a run with a completion window, `late` that this has
+    passed, `hold` the incident that holds the job's lane.
+    """
     if job.phase is None:
         return None
+    if target is not None and job.phase in (Phase.PROVIDER, Phase.MODEL):
+        passed = f"its {job.window} target of {moment(target)} has passed; the run goes on"
+        return (
+            f"the provider: {passed}" if late else f"the provider, which means to be done by {moment(target)}"
+        )
     if job.phase in _WAITS:
         return _WAITS[job.phase]
     until = moment(job.wait_until)
@@ -62,12 +92,28 @@ def waiting_on(job: Job, review: dict[str, Any] | None) -> str | None:
     if job.phase is Phase.RETRY:
         return f"the next try, at {until}"
     if job.phase is Phase.INCIDENT:
-        return f"an incident to be mended; next try at {until}" if until else "an incident to be mended"
+        return _incident(job, hold)
     if job.phase is Phase.CAPACITY:
         return f"room under the provider's rate limit, until {until}"
     return f"its start, not before {until}" if until else "a worker"
 
 
+def _incident(job: Job, hold: Row | None) -> str:
+    until = moment(job.wait_until)
+    if hold is None:
+        return f"an incident to be mended; next try at {until}" if until else "an incident to be mended"
+    since = moment(hold["since"])
+    if hold["held_by"] is not None:
+        return f"an operator, who holds the lane since {since}: {hold['message']}"
+    told = _INCIDENTS.get(hold["code"], "an incident to be mended")
+    return f"{told} ({hold['code']}) since {since}; next try at {moment(hold['probe_at'])}"
+
+
+_INCIDENTS = {
+    TROUBLE: "an incident at the provider: too many calls failed; jobs keep their place",
+    "account_retired": "an incident: the provider account is retired and no other takes its place",
+    "no_provider_key": "an incident: the provider account is not in the settings",
+}
 _WAITS = {
     Phase.CANCELING: "the provider, to confirm the stop",
     Phase.SUBMISSION_UNKNOWN: "an operator, to resolve it",
@@ -88,14 +134,20 @@ def _next_steps(job: Job, allowed: Sequence[str]) -> list[str]:
 
 
 def outcome(
-    job: Job, *, cost: str | None, partial: bool, allowed: Sequence[str], review: dict[str, Any] | None
+    job: Job,
+    *,
+    cost: str | None,
+    partial: bool,
+    allowed: Sequence[str],
+    review: dict[str, Any] | None,
+    late: bool = False,
 ) -> dict[str, Any]:
     """The outcome card: the four answers and what now."""
     failure = job.failure or {}
     waits_for_person = job.status is Status.NEEDS_REVIEW
     retryable = bool(failure.get("retryable", job.status in (Status.CANCELED, Status.EXPIRED)))
     return {
-        "headline": headline(job),
+        "headline": headline(job, late),
         "cause": failure.get("cause"),
         "retryable": retryable,
         "partial_output": partial,

@@ -10,6 +10,7 @@ from backlane.core.job import Attempt, AttemptState
 from backlane.core.outcome import Answer, Approval, Citation, CitedFile, ToolCall
 from backlane.core.storage import Transaction
 from backlane.service.cost import book_cost
+from backlane.service.incident import LOOK, release_lane
 from backlane.service.learn import learn
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
@@ -43,6 +44,7 @@ def keep_end(tx: Transaction, ports: Ports, held: Held, attempt: Attempt, answer
     )
     if not moved:
         return told
+    release_lane(tx, ports, (attempt.provider_account, attempt.lane), by=LOOK)
     # Whoever decides next must find the answer, even if this worker no longer may.
     tx.keep_answer(attempt.id, held.job.id, body_of(answer))
     data: dict[str, Any] = {

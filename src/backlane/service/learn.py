@@ -2,6 +2,7 @@
 
 from backlane.core.duration import Usual, usual, with_end
 from backlane.core.job import Attempt, AttemptState, Job
+from backlane.core.lane import kind_of
 from backlane.core.schedule import MINUTE
 from backlane.core.storage import Transaction
 
@@ -20,7 +21,7 @@ def learn(tx: Transaction, job: Job, attempt: Attempt, now: int) -> None:
         # It ended just before that was told, not halfway between two looks far apart.
         before = max(before, min(heard, now))
     duration = (before + now) // 2 - attempt.accepted_at
-    kind = (job.workspace, job.type, attempt.model or "", attempt.lane)
+    kind = (job.workspace, job.type, attempt.model or "", kind_of(attempt.lane, attempt.window))
     sample = tx.durations(*kind)
     tx.keep_durations(*kind, sample=with_end(sample, duration), now=now)
 
@@ -37,4 +38,5 @@ def usual_for(tx: Transaction, job: Job, attempt: Attempt | None) -> Usual | Non
     """What is known of runs like this one, while it is out."""
     if attempt is None or attempt.state not in (AttemptState.SENDING, AttemptState.ACCEPTED):
         return None
-    return usual(tx.durations(job.workspace, job.type, attempt.model or "", attempt.lane))
+    kind = kind_of(attempt.lane, attempt.window)
+    return usual(tx.durations(job.workspace, job.type, attempt.model or "", kind))

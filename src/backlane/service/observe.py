@@ -8,6 +8,7 @@ from typing import assert_never
 from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase, Status
+from backlane.core.lane import window_of
 from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.outcome import (
     Answer,
@@ -23,11 +24,12 @@ from backlane.core.outcome import (
 )
 from backlane.core.schedule import cancel_delay, look_delay
 from backlane.core.storage import Transaction
-from backlane.service.alert import hold_lane, release_lane, result_gone
+from backlane.service.alert import result_gone
 from backlane.service.conclude import conclude
 from backlane.service.cost import book_unpriced
 from backlane.service.fail import fail
 from backlane.service.forget import forget_runs
+from backlane.service.incident import LOOK, hold_lane, release_lane, spread
 from backlane.service.keep import keep_end
 from backlane.service.late import settle_late
 from backlane.service.live_text import with_streamed
@@ -44,7 +46,8 @@ async def look(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     if wait > 0:
         return await look_again(ports, held, attempt, now + wait, None)
     assert attempt.provider_response_id is not None
-    outcome = await asked(ports, ports.provider.look(attempt.provider_account, attempt.provider_response_id))
+    call = ports.provider.look(attempt.provider_account, attempt.provider_response_id)
+    outcome = await asked(ports, attempt, call)
     ports.point("looked")
     return await follow(ports, held, attempt, outcome)
 
@@ -52,20 +55,22 @@ async def look(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
 async def cancel_run(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Ask the provider to stop the run, and follow what became of it."""
     assert attempt.provider_response_id is not None
-    outcome = await asked(
-        ports, ports.provider.cancel(attempt.provider_account, attempt.provider_response_id)
-    )
+    call = ports.provider.cancel(attempt.provider_account, attempt.provider_response_id)
+    outcome = await asked(ports, attempt, call)
     ports.point("cancel_sent")
     return await follow(ports, held, attempt, outcome, canceled=True)
 
 
-async def asked(ports: Ports, call: Awaitable[LookOutcome]) -> LookOutcome:
+async def asked(ports: Ports, attempt: Attempt, call: Awaitable[LookOutcome]) -> LookOutcome:
     """What a look or a cancel answers, within the time that one call may take."""
+    asked_at = ports.clock.now()
     try:
         async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
-            return await call
+            outcome = await call
     except TimeoutError:
-        return Unknown("timeout", "the provider did not answer in time")
+        outcome = Unknown("timeout", "the provider did not answer in time")
+    ports.health.note(attempt.provider_account, attempt.lane, outcome, asked_at, ports.clock.now())
+    return outcome
 
 
 async def follow(
@@ -111,8 +116,9 @@ def _delay(ports: Ports, held: Held, attempt: Attempt, hint: int | None, cancele
     if canceled or held.job.phase is Phase.CANCELING or held.job.status in TERMINAL:
         since = now - (attempt.cancel_sent_at or now)
         return max(cancel_delay(since, ports.timings), hint or 0)
-    age = now - (attempt.accepted_at or now)
-    return look_delay(age, ports.timings, hint, ports.chance(), held.usual, hinted=held.hinted)
+    age, window = now - (attempt.accepted_at or now), window_of(attempt.window)
+    hinted, usual = held.hinted, held.usual
+    return look_delay(age, ports.timings, hint, ports.chance(), usual, hinted=hinted, window=window)
 
 
 def _due(job: Job, at: int) -> int:
@@ -137,7 +143,7 @@ async def _pending(
             looks=attempt.looks + 1,
             **changes,
         )
-        release_lane(tx, ports, job)
+        release_lane(tx, ports, (attempt.provider_account, attempt.lane), by=LOOK)
         told: list[Event] = []
         if _is_stray(held, attempt):
             return replace(job, due_at=now), told
@@ -165,7 +171,10 @@ async def look_again(
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         at = until
         if incident is not None and job.status not in TERMINAL:
-            at = hold_lane(tx, ports, job, incident.code, incident.message)
+            place = attempt.provider_account, attempt.lane
+            hold_lane(tx, ports, place, incident.code, incident.message, found_by=LOOK)
+            # A look buys nothing: it needs no turn of its own to find out whether the incident is over.
+            at = spread(ports, now + ports.timings.incident_probe)
         changes = {"cancel_sent_at": attempt.cancel_sent_at or now} if canceled else {}
         tx.move_attempt(attempt.id, [AttemptState.ACCEPTED], look_at=at, **changes)
         if job.phase is Phase.CANCELING and job.cancel_asked_at is not None:

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from backlane.core.accounts import Accounts
 from backlane.core.artifacts import ArtifactStore
-from backlane.core.ports import Chance, Clock, Ids, Pricer, Provider, Types, Worker
+from backlane.core.ports import Chance, Clock, Ids, Provider, Types, Worker
+from backlane.core.price import Pricer
 from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
+from backlane.service.health import Health
 from backlane.service.open_streams import OpenStreams
 
 
@@ -22,7 +25,6 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
-    `background` says whether the provider account has background mode.
     `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
     events; `log` takes one line for operators; `streams` are the live streams this worker reads;
     `point` marks named places where a test may stop the process.
@@ -37,9 +39,7 @@ class Ports:
     chance: Chance
     price: Pricer
     worker: Worker
-    provider_account: str = "default"
-    simulated: bool = False
-    background: bool = True
+    accounts: Accounts
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
     upload_at_most: int = 50_000_000
@@ -47,6 +47,7 @@ class Ports:
     files_inline_at_most: int = 1_000_000
     provider_file_lifetime: int = 7 * DAY
     timings: Timings = field(default_factory=Timings)
+    health: Health = field(default_factory=Health)
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
     notify: Callable[[], None] = _quiet
     noticed: Callable[[], None] = _quiet

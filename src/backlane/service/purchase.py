@@ -20,13 +20,15 @@ from backlane.core.storage import Transaction
 from backlane.core.stream import Streaming
 from backlane.errors import InvalidRequest
 from backlane.service.accept import accepted, streaming
-from backlane.service.alert import hold_lane
 from backlane.service.attach import attached
 from backlane.service.bring import CannotAttach, NotYet, forget_copies
 from backlane.service.conclude import conclude
+from backlane.service.continuation import continuation_of
 from backlane.service.fail import failed
+from backlane.service.incident import Passage, hold_lane, passage, still_held
 from backlane.service.intent import intent
 from backlane.service.live_text import voided
+from backlane.service.placing import is_misplaced, placed_anew
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 from backlane.service.take_turns import forgotten, keep_turn, turned
@@ -57,6 +59,8 @@ async def plan(ports: Ports, held: Held, reason: AttemptReason) -> Held | None:
 
 async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Commit `sending`, then call create, then keep its outcome."""
+    if is_misplaced(ports, held.job, attempt):
+        return await placed_anew(ports, held, attempt)
     try:
         params = await turned(ports, held, attempt, await _build(ports, held))
         files = await attached(ports, held, params)
@@ -69,22 +73,33 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
     if attempt.interactive and not ports.streams.has_room(attempt.id):
         return await put_off(ports, held, ports.clock.now() + _NO_ROOM, Phase.CAPACITY, "streams_full")
-    sending = await _commit_sending(ports, held, attempt, params.get("model"))
+    sending, way = await _commit_sending(ports, held, attempt, params.get("model"))
     if sending is None:
         return None
+    if not way.open:
+        return await put_off(ports, sending, way.until, Phase.INCIDENT, way.code, lane_held=True)
     ports.point("sending")
     params["metadata"] = {
         **(params.get("metadata") or {}),
         "backlane_job": held.job.id,
         "backlane_attempt": attempt.id,
     }
-    call = CreateCall(attempt.id, attempt.provider_account, params, background=not attempt.interactive)
+    call = CreateCall(
+        attempt.id,
+        attempt.provider_account,
+        params,
+        window=attempt.window,
+        continuation=continuation_of(held.job, held.type),
+        background=not attempt.interactive,
+    )
+    sent_at = ports.clock.now()
     try:
         async with asyncio.timeout(ports.timings.call_timeout * 1.5 / 1000):
             buy = ports.provider.open_stream if held.job.live else ports.provider.create
             outcome = await buy(call)
     except TimeoutError:
         outcome = Unknown("timeout", "the provider did not answer in time")
+    ports.health.note(attempt.provider_account, attempt.lane, outcome, sent_at, ports.clock.now())
     ports.point("answered")
     return await keep_create(ports, sending, attempt, outcome)
 
@@ -94,9 +109,10 @@ async def _await_files(ports: Ports, held: Held, files: NotYet) -> Held | None:
     if files.refusal is None:
         return await put_off(ports, held, files.until, files.phase, files.code)
     code, message, now = files.code, files.refusal.message, ports.clock.now()
+    place = held.job.provider_account, held.job.lane
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        return _waiting(job, now, hold_lane(tx, ports, job, code, message), files.phase, code)
+        return _waiting(job, now, hold_lane(tx, ports, place, code, message), files.phase, code)
 
     return await conclude(ports, held, turn)
 
@@ -125,10 +141,18 @@ async def _build(ports: Ports, held: Held) -> dict[str, Any]:
         raise _CannotBuild("request_not_built", type(error).__name__) from error
 
 
-async def _commit_sending(ports: Ports, held: Held, attempt: Attempt, model: str | None) -> Held | None:
+async def _commit_sending(
+    ports: Ports, held: Held, attempt: Attempt, model: str | None
+) -> tuple[Held | None, Passage]:
+    """Commit that the create is being sent, unless its lane is held."""
     now = ports.clock.now()
+    way = Passage(True)
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        nonlocal way
+        way = passage(tx, ports, job, now)
+        if not way.open:
+            return job, ()
         tx.move_attempt(
             attempt.id,
             [AttemptState.PLANNED],
@@ -138,13 +162,16 @@ async def _commit_sending(ports: Ports, held: Held, attempt: Attempt, model: str
             model=model,
             stream_state="open" if job.live else None,
         )
-        events = [Event("attempt.sent", now, _ACTOR, {"attempt": attempt.id, "number": attempt.number})]
+        data: dict[str, Any] = {"attempt": attempt.id, "number": attempt.number}
+        if way.probe is not None:
+            data["probe"] = way.probe
+        events = [Event("attempt.sent", now, _ACTOR, data)]
         if job.phase is not Phase.PROVIDER:
             job, changed = lifecycle.apply(job, Command.SEND, now, phase=Phase.PROVIDER, actor=_ACTOR)
             events.append(changed)
         return job, events
 
-    return await conclude(ports, held, turn, hold=True)
+    return await conclude(ports, held, turn, hold=True), way
 
 
 async def keep_create(
@@ -186,7 +213,8 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
         if file_gone:
             forget_copies(tx, job)
         if outcome.when is When.INCIDENT:
-            until = hold_lane(tx, ports, job, outcome.code, outcome.message)
+            place = attempt.provider_account, attempt.lane
+            until = hold_lane(tx, ports, place, outcome.code, outcome.message)
         return _waiting(job, now, until, phase, outcome.code)
 
     if outcome.when is When.INCIDENT:
@@ -231,12 +259,16 @@ def _waiting(job: Job, now: int, until: int, phase: Phase, code: str) -> tuple[J
     return replace(job, wait_until=until, tries=job.tries + 1, due_at=until), [told]
 
 
-async def put_off(ports: Ports, held: Held, until: int, phase: Phase, code: str) -> Held | None:
-    """Wait for capacity before a planned attempt is sent."""
+async def put_off(
+    ports: Ports, held: Held, until: int, phase: Phase, code: str, *, lane_held: bool = False
+) -> Held | None:
+    """Wait for capacity, or for a held lane, before a planned attempt is sent."""
     now = ports.clock.now()
 
-    def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         at = min(until, max(job.useful_until, now))
+        if lane_held:
+            at = still_held(tx, job, at, now)
         told: list[Event] = []
         if job.phase is not phase:
             job, waiting = lifecycle.apply(

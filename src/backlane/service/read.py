@@ -11,6 +11,7 @@ from typing import Any
 from backlane.core.duration import Usual
 from backlane.core.event import Change
 from backlane.core.job import Job
+from backlane.core.lane import kind_of
 from backlane.core.schedule import MINUTE
 from backlane.core.storage import Row, Search, Transaction
 from backlane.errors import InvalidRequest
@@ -41,14 +42,14 @@ class Estimates:
 
     async def usual_for(self, job: Job) -> Usual | None:
         """What is usual for jobs like this one; None where too few were seen."""
-        kind, now = (job.workspace, job.type, job.lane), self._ports.clock.now()
+        kind, now = (job.workspace, job.type, kind_of(job.lane, job.window)), self._ports.clock.now()
         found, at = self._known.get(kind, (None, now - MINUTE))
         if 0 <= now - at < MINUTE:
             return found
         durations = await self._ports.store.read(lambda tx: usual_of(tx, [job]))
         if len(self._known) >= _KINDS_AT_MOST:
             self._known.clear()
-        self._known[kind] = durations.get((job.type, job.lane)), now
+        self._known[kind] = durations.get(kind[1:]), now
         return self._known[kind][0]
 
 
@@ -56,7 +57,7 @@ def fresh_view(ports: Ports, caller: Caller, job: Job, seq: int, usual: Usual | 
     """The Job as it was just made, with its first `seq` events and nothing else around it: no need to read it."""
     changes = [Change(job.created_at, job.status, job.phase)]
     newest = {job.id: (seq, job.created_at)}
-    durations = {(job.type, job.lane): usual}
+    durations = {(job.type, kind_of(job.lane, job.window)): usual}
     none: dict[str, list[Row]] = {job.id: []}
     around = Around({job.id: []}, none, none, none, {job.id: changes}, newest, durations)
     return job_view(ports, caller, job, around)

@@ -15,9 +15,9 @@ from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.outcome import Answer
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
-from backlane.service.alert import hold_lane
 from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
+from backlane.service.incident import hold_lane
 from backlane.service.keep import answer_of, keep_end
 from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
@@ -237,7 +237,8 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
 
     def then(tx: Transaction, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
         if answer.status == "failed" and code in QUOTA_CODES:
-            until = hold_lane(tx, ports, job, code, answer.message or "")
+            place = attempt.provider_account, attempt.lane
+            until = hold_lane(tx, ports, place, code, answer.message or "")
             return _again(job, now, until, Phase.INCIDENT, code)
         if answer.status == "failed" and again:
             return _again(job, now, now + delay, Phase.RETRY, code)

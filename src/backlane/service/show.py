@@ -86,20 +86,20 @@ async def list_artifacts(ports: Ports, caller: Caller, job_id: str) -> list[dict
         return job, [*tx.files_of([job_id])[job_id], *tx.artifacts(job_id)]
 
     job, rows = await ports.store.read(body)
-    return [artifact_view(row, closed_for(caller, job)) for row in rows]
+    return [artifact_view(row, closed_for(caller, job), job.simulated) for row in rows]
 
 
 async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[str, Any]:
     """One artifact's metadata. Raises NotFound."""
 
-    def body(tx: Transaction) -> tuple[bool, Row]:
+    def body(tx: Transaction) -> dict[str, Any]:
         row = tx.artifact(artifact_id)
         if row is None:
-            return False, upload_artifact(own_upload(tx, caller, artifact_id))
-        return closed_for(caller, visible(tx, caller, tx.job(row["job_id"]))), row
+            return artifact_view(upload_artifact(own_upload(tx, caller, artifact_id)), False)
+        job = visible(tx, caller, tx.job(row["job_id"]))
+        return artifact_view(row, closed_for(caller, job), job.simulated)
 
-    closed, row = await ports.store.read(body)
-    return artifact_view(row, closed)
+    return await ports.store.read(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +116,22 @@ class Content:
 async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Content:
     """An artifact's bytes, if the release gate and the caller's role allow it."""
 
-    def body(tx: Transaction) -> tuple[bool, Row]:
+    def body(tx: Transaction) -> tuple[bool, Row, bool]:
         row = tx.artifact(artifact_id)
         if row is None:
             row = own_upload(tx, caller, artifact_id)
             require_reason(caller, row, reason)
-            return row["submitted_by"] != caller.name, row
+            return row["submitted_by"] != caller.name, row, False
         job = visible(tx, caller, tx.job(row["job_id"]))
         if row["kind"] != "input":
             open_content(caller, job, reason)
-        return job.gate != "none" or caller.role == "support", row
+        return job.gate != "none" or caller.role == "support", row, job.simulated
 
-    audited, row = await ports.store.read(body)
+    audited, row, simulated = await ports.store.read(body)
     if audited:
         await ports.store.write(lambda tx: note_read(tx, ports, caller, "content.read", artifact_id, reason))
-    return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row))
+    headers = {"Backlane-Simulated": "true"} if simulated else {}
+    return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row), headers)
 
 
 async def _bytes(ports: Ports, row: Row) -> bytes:

@@ -11,6 +11,7 @@ from backlane.core.ports import JobType
 from backlane.core.situation import Situation
 from backlane.core.step import is_followed
 from backlane.core.storage import Transaction
+from backlane.service.incident import holds_of
 from backlane.service.learn import hinted_for, usual_for
 from backlane.service.ports import Ports
 
@@ -52,7 +53,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
     # Only an interactive job is spoken to while it is open; whatever else was said came with its first turn.
     spoken = len(tx.waiting_messages(job.id)) if is_open and job.lane == "interactive" else 0
     buys = is_open and (newest is None or newest.state not in _NO_PURCHASE or bool(calls) or spoken > 0)
-    incident = tx.incident(job.provider_account, job.lane) if buys else None
+    holds = holds_of(tx, job) if buys else []
     situation = Situation(
         job=job,
         attempt=newest,
@@ -71,7 +72,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         calls=len(calls),
         messages=spoken,
         calls_open=calls.count("called"),
-        incident_until=None if incident is None else incident["probe_at"],
+        incident_until=max((row["probe_at"] for row in holds), default=None),
         stream_room=newest is not None and ports.streams.has_room(newest.id),
         stream_held=newest is not None and ports.streams.holds(newest.id),
     )

@@ -12,12 +12,13 @@ from backlane.core import lifecycle
 from backlane.core.authority import gate_for
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase, Status
-from backlane.core.lane import Lane, chosen, verdicts
+from backlane.core.lane import Lane
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
 from backlane.errors import IdempotencyConflict, InvalidRequest, NotAvailable, RoleRequired
 from backlane.service.access import Caller
+from backlane.service.choose_lane import Choice, Wanted, choose
 from backlane.service.link import files_of, link_files
 from backlane.service.outputs import sha256_hex
 from backlane.service.ports import Ports
@@ -138,14 +139,10 @@ def prepare(
     inputs = job_type.read_inputs(submission.inputs)
     now = ports.clock.now()
     times = _times(job_type, submission, now)
-    rebuys = job_type.if_unknown == "rebuy"
-    rows = verdicts(job_type.lanes, submission.lane, background=ports.background, rebuys=rebuys)
-    lane = chosen(rows, job_type.lanes)
-    if lane is None:
-        reasons = "; ".join(f"{row['lane']}: {row['reason']}" for row in rows)
-        raise NotAvailable(f"No lane can take this job: {reasons}.", lane_reasons=rows)
+    wanted = Wanted(submission.lane, submission.window, _live(job_type, submission))
+    choice = choose(ports, caller, job_type, inputs, wanted, times)
     stored = json.dumps(submission.inputs, ensure_ascii=False)
-    job = _job(ports, caller, submission, job_type, now, lane=lane, rows=rows)
+    job = _job(ports, caller, submission, job_type, now, choice=choice)
     gate = _gate(job_type, inputs, submission, lineage)
     job = replace(
         job,
@@ -156,18 +153,14 @@ def prepare(
         retry_of=lineage.retry_of.id if lineage and not lineage.continues else None,
         continues=lineage.retry_of.id if lineage and lineage.continues else None,
     )
-    data = {"type": job.type, "lane": lane, "retry_of": job.retry_of}
+    data = {"type": job.type, "lane": job.lane, "retry_of": job.retry_of}
     if job.continues is not None:
         data["continues"] = job.continues
     job, submitted = lifecycle.apply(
         job, Command.SUBMIT, now, phase=Phase.READY, actor=caller.name, data=data
     )
-    chosen_lane = Event("lane.chosen", now, "backlane", {"lane": lane, "reason": _reason(rows, lane)})
+    chosen_lane = Event("lane.chosen", now, "backlane", {"lane": job.lane, "reason": choice.reason})
     return job, stored, [submitted, chosen_lane]
-
-
-def _reason(rows: list[dict[str, str]], lane: str) -> str:
-    return next(row["reason"] for row in rows if row["lane"] == lane)
 
 
 def _gate(job_type: JobType, inputs: Any, submission: Submission, lineage: Lineage | None) -> Gate:
@@ -201,12 +194,8 @@ def _times(job_type: JobType, submission: Submission, now: int) -> dict[str, int
 
 
 def _live(job_type: JobType, submission: Submission) -> bool:
-    """Whether the job's text is streamed. Raises InvalidRequest where the provider would not stream it."""
-    live = job_type.live if submission.live is None else submission.live
-    if live and submission.window not in (None, "soonest"):
-        told = f"the provider streams no run of the window {submission.window}; leave one of the two out"
-        raise InvalidRequest([("/live", told)])
-    return live
+    """Whether the job's text is streamed."""
+    return job_type.live if submission.live is None else submission.live
 
 
 def lowest_cost(asked: str | None, declared: str | None) -> str | None:
@@ -231,16 +220,11 @@ def _job(
     job_type: JobType,
     now: int,
     *,
-    lane: str,
-    rows: list[dict[str, str]],
+    choice: Choice,
 ) -> Job:
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
         raise RoleRequired("Only service keys and admins may submit for another user.")
-    # Text of the interactive lane always comes as it is written.
-    live = _live(job_type, submission) or lane == Lane.INTERACTIVE
-    if submission.window not in (None, "soonest"):
-        raise NotAvailable(f"The window {submission.window} is not available in this version.")
     return Job(
         **_FRESH,
         id=ports.ids.new("job"),
@@ -251,18 +235,20 @@ def _job(
         type=job_type.name,
         type_version=job_type.version,
         authority=job_type.authority,
-        simulated=ports.simulated,
         phase_since=now,
         due_at=now,
         useful_until=now,
         created_at=now,
-        lane=lane,
-        live=live,
-        provider_account=ports.provider_account,
+        lane=choice.lane,
+        window=choice.window,
+        provider_account=choice.account.name,
+        simulated=choice.account.simulated,
+        # Text of the interactive lane always comes as it is written.
+        live=_live(job_type, submission) or choice.lane == Lane.INTERACTIVE,
         priority=submission.priority,
         max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
         metadata=dict(submission.metadata or {}),
-        lane_reasons=rows,
+        lane_reasons=choice.rows,
     )
 
 
@@ -270,7 +256,7 @@ def _job(
 _FRESH: dict[str, Any] = {
     "status": Status.QUEUED, "phase": Phase.READY, "gate": Gate.NONE, "review_state": "not_required",
     "version": 1, "lease_no": 0, "lease_state": "free", "leases_lost": 0, "tries": 0,
-    "provider": "openai", "window": "soonest", "held": False, "summary": "", "inputs_digest": "",
+    "provider": "openai", "held": False, "summary": "", "inputs_digest": "",
     **dict.fromkeys(
         (
             "provider_response_id", "wait_until", "deadline", "ends_as", "cancel_asked_at", "failure", "started_at",

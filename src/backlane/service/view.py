@@ -1,17 +1,19 @@
 """The Job of the public contract, built from its row and everything around it, as one caller may see it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from backlane.core import lifecycle
 from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
-from backlane.core.job import Attempt, Job
+from backlane.core.job import Attempt, Job, Phase, newest_of
+from backlane.core.lane import kind_of
 from backlane.core.storage import Row, Transaction
 from backlane.service.access import Caller, closed_for, relation
-from backlane.service.describe import headline, moment, outcome, waiting_on
+from backlane.service.describe import headline, moment, outcome, waiting_on, window_target
+from backlane.service.incident import holds_of
 from backlane.service.ports import Ports
 from backlane.service.situate import in_doubt
 
@@ -27,6 +29,7 @@ class Around:
     changes: dict[str, list[Change]]
     newest: dict[str, tuple[int, int]]
     durations: dict[tuple[str, str], Usual | None]
+    holds: dict[str, Row] = field(default_factory=dict[str, Row])
 
 
 def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
@@ -41,7 +44,19 @@ def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
         tx.changes(ids),
         tx.newest_events(ids),
         usual_of(tx, jobs),
+        _holds(tx, jobs),
     )
+
+
+def _holds(tx: Transaction, jobs: Sequence[Job]) -> dict[str, Row]:
+    """What holds the lanes of the jobs that wait for one; a person's hold before an incident."""
+    found: dict[str, Row] = {}
+    for job in jobs:
+        if job.phase is Phase.INCIDENT:
+            rows = sorted(holds_of(tx, job), key=lambda row: row["held_by"] is None)
+            if rows:
+                found[job.id] = rows[0]
+    return found
 
 
 def usual_of(tx: Transaction, jobs: Sequence[Job]) -> dict[tuple[str, str], Usual | None]:
@@ -72,6 +87,7 @@ def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, 
         "reason": attempt.reason,
         "state": attempt.state,
         "lane": attempt.lane,
+        "window": attempt.window,
         "provider_account": attempt.provider_account,
         "provider_response_id": attempt.provider_response_id,
         "planned_at": moment(attempt.planned_at),
@@ -84,7 +100,7 @@ def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, 
     }
 
 
-def artifact_view(row: Row, closed: bool) -> dict[str, Any]:
+def artifact_view(row: Row, closed: bool, simulated: bool = False) -> dict[str, Any]:
     """An artifact's metadata; a closed one shows that it exists, not how large or what it holds."""
     hidden = closed and row["kind"] != "input"
     # A model names the files it writes, and the tools it calls.
@@ -98,11 +114,12 @@ def artifact_view(row: Row, closed: bool) -> dict[str, Any]:
         "media_type": "application/octet-stream" if nameless else row["media_type"],
         "bytes": None if hidden else row["bytes"],
         "sha256": None if hidden else row["sha256"],
+        "simulated": simulated,
         "created_at": moment(row["created_at"]),
     }
 
 
-def _cost(costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _cost(job: Job, costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[str, Any]:
     priced = [Decimal(line["amount"]) for line in costs if line["amount"] is not None]
     return {
         "currency": "USD",
@@ -112,10 +129,13 @@ def _cost(costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[str, Any]:
         "unpriced": in_doubt(tuple(attempts), list(costs))
         + sum(bool(line["unpriced_parts"]) for line in costs),
         "basis": "; ".join(sorted({line["basis"] for line in costs})) or None,
+        "simulated": job.simulated,
     }
 
 
-def _timing(job: Job, changes: Sequence[Change], job_type_budget: int | None, now: int) -> dict[str, Any]:
+def _timing(
+    job: Job, changes: Sequence[Change], job_type_budget: int | None, now: int, *, target: int | None
+) -> dict[str, Any]:
     ended = job.finished_at
     return {
         "created_at": moment(job.created_at),
@@ -124,6 +144,8 @@ def _timing(job: Job, changes: Sequence[Change], job_type_budget: int | None, no
         "useful_until": moment(job.useful_until),
         "deadline": moment(job.deadline),
         "late": job.deadline is not None and (ended or now) > job.deadline,
+        "window_target": moment(target),
+        "past_window": target is not None and (ended or now) > target,
         "latency_budget_seconds": _seconds(job_type_budget),
         **timing(changes, now if ended is None else ended),
     }
@@ -163,28 +185,33 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         job, relation(caller, job), job_type.who_may_cancel if job_type else "requester"
     )
     attempts, costs = around.attempts[job.id], around.costs[job.id]
-    cost = _cost(costs, attempts)
+    cost = _cost(job, costs, attempts)
     seq, last_event_at = around.newest.get(job.id, (0, job.created_at))
     partial = any(row["kind"] == "partial" for row in around.artifacts[job.id])
+    target = window_target(newest_of(attempts))
+    late = target is not None and job.finished_at is None and now > target
+    budget = job_type.latency_budget if job_type else None
     return {
         **_identity(job),
         "phase_since": moment(job.phase_since),
-        "waiting_on": waiting_on(job, review),
+        "waiting_on": waiting_on(job, review, target=target, late=late, hold=around.holds.get(job.id)),
         "attempts": [_attempt(one, costs, closed) for one in attempts],
         "progress": {
             "percent": None,
-            "text": headline(job),
+            "text": headline(job, late),
             "last_event_at": moment(last_event_at),
             "seq": seq,
-            "usually": _usually(around.durations.get((job.type, job.lane))),
+            "usually": _usually(around.durations.get((job.type, kind_of(job.lane, job.window)))),
         },
-        "outcome": outcome(job, cost=cost["settled"], partial=partial, allowed=allowed, review=review),
+        "outcome": outcome(
+            job, cost=cost["settled"], partial=partial, allowed=allowed, review=review, late=late
+        ),
         "failure": job.failure,
         "review": _review(review, job),
-        "artifacts": [artifact_view(row, closed) for row in around.artifacts[job.id]],
+        "artifacts": [artifact_view(row, closed, job.simulated) for row in around.artifacts[job.id]],
         "actions": [],
         "cost": cost,
-        "timing": _timing(job, around.changes[job.id], job_type.latency_budget if job_type else None, now),
+        "timing": _timing(job, around.changes[job.id], budget, now, target=target),
         "archived_at": moment(job.archived_at),
         "allowed": allowed,
     }

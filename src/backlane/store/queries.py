@@ -275,12 +275,6 @@ INCIDENT = select(lanes).where(
 )
 # Every open incident.
 INCIDENTS = select(lanes).order_by(lanes.c.since)
-# When an incident is probed next.
-PROBE_INCIDENT = (
-    update(lanes)
-    .where(lanes.c.provider_account == bindparam("account"), lanes.c.lane == bindparam("lane_name"))
-    .values(probe_at=bindparam("at"))
-)
 # An incident is over.
 CLEAR_INCIDENT = delete(lanes).where(
     lanes.c.provider_account == bindparam("account"), lanes.c.lane == bindparam("lane_name")

@@ -254,6 +254,21 @@ lanes = Table(
     Column("message", Text, nullable=False),
     when_column("since", required=True),
     when_column("probe_at", required=True),
+    Column(
+        "probes",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="runs that were sent to see whether it is over",
+    ),
+    Column(
+        "found_by",
+        String(10),
+        nullable=False,
+        server_default="create",
+        comment="create or look: a good call of this kind ends it",
+    ),
+    Column("held_by", String(200), comment="the person who holds the lane"),
     PrimaryKeyConstraint("provider_account", "lane"),
     comment="Open incidents: what a person must mend at a provider account or in the loaded job types.",
 )

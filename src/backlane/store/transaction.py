@@ -17,6 +17,7 @@ from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import job_of
 from backlane.store.records_files import FileRecords
 from backlane.store.records_hooks import InboxRecords
+from backlane.store.records_lanes import LaneRecords
 from backlane.store.records_live import LiveRecords
 from backlane.store.records_messages import MessageRecords
 from backlane.store.records_tools import ToolRecords
@@ -26,7 +27,7 @@ from backlane.store.tables import answers, artifacts, cost_lines, durations, ide
 T = TypeVar("T")
 
 
-class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, MessageRecords):
+class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, LaneRecords, MessageRecords):
     """One open transaction, as the services use it."""
 
     def _insert(self, table: Any, row: Mapping[str, Any]) -> None:
@@ -129,9 +130,6 @@ class Records(FileRecords, InboxRecords, LiveRecords, ToolRecords, MessageRecord
 
     def raise_incident(self, incident: Mapping[str, Any]) -> bool:
         return self._insert_once(lanes, incident)
-
-    def probe_incident(self, account: str, lane: str, at: int) -> None:
-        self._changed(queries.PROBE_INCIDENT, account=account, lane_name=lane, at=at)
 
     def clear_incident(self, account: str, lane: str) -> bool:
         return self._changed(queries.CLEAR_INCIDENT, account=account, lane_name=lane)

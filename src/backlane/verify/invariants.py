@@ -12,6 +12,7 @@ from backlane.store.chain import GENESIS, canonical, link, sha256
 from backlane.verify.evidence import Evidence, Report, Row
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
+from backlane.verify.invariants_lanes import LANE_INVARIANTS
 from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
@@ -268,10 +269,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
-    **TOOL_INVARIANTS,
-    **STEER_INVARIANTS,
-    **FILE_INVARIANTS,
-    **STREAM_INVARIANTS,
+    **(TOOL_INVARIANTS | STEER_INVARIANTS | FILE_INVARIANTS | STREAM_INVARIANTS | LANE_INVARIANTS),
 }
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {

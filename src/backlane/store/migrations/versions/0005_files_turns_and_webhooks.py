@@ -205,12 +205,7 @@ def _turns() -> None:
         sa.Column("job_id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False, comment="tools, message or changes"),
         sa.Column("previous_attempt", sa.String(length=64), nullable=True, comment="the turn it answers"),
-        sa.Column(
-            "previous_response_id",
-            sa.String(length=200),
-            nullable=True,
-            comment="the run the provider is asked to go on from",
-        ),
+        _word("previous_response_id", 200, "the run the provider is asked to go on from", null=True),
         sa.Column(
             "prior",
             sa.Text(),

@@ -1,0 +1,211 @@
+"""Several provider accounts: each workspace's money and runs stay with its own, whatever changes in the settings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from backlane.service.read import read_job
+from backlane.simulator.server import Running, running_simulator
+from backlane.verify.collect import collect
+from backlane.verify.invariants import check
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
+from tests.story.acts import events_of, finished, script, seen, submitted, verified
+from tests.values import small_app
+
+
+@pytest.fixture
+def other() -> Iterator[Running]:
+    """A second provider."""
+    with running_simulator(seed=4, speed=20.0) as running:
+        yield running
+
+
+class Service:
+    """A service with an accounts file that can be changed and read again by a restart."""
+
+    def __init__(self, folder: Path, simulator: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.simulator = folder, simulator
+        self.file = folder / "accounts.toml"
+        monkeypatch.setenv("A_KEY", "sk-canary-first-account")
+        monkeypatch.setenv("B_KEY", "sk-canary-second-account")
+
+    async def start(self, text: str, **changes: Any) -> Place:
+        """Start with this file; end it with `place.service.drain()`."""
+        self.file.write_text(text)
+        given = {"openai_api_key": None, "openai_base_url": None, "accounts_file": str(self.file)}
+        settings = settings_for(self.folder, self.simulator, **{**given, **changes})
+        service = build(settings, types=small_app(), log=lambda line: None)
+        await service.start_worker()
+        return Place(service, self.simulator, settings)
+
+
+@pytest.fixture
+def service(tmp_path: Path, simulator: Running, monkeypatch: pytest.MonkeyPatch) -> Service:
+    return Service(tmp_path, simulator, monkeypatch)
+
+
+def account(name: str, provider: Running, key: str = "A_KEY", **more: Any) -> str:
+    fields = {"key": f"env:{key}", "base_url": provider.base_url, "simulated": True, **more}
+    lines = [
+        f"{field} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
+        for field, value in fields.items()
+    ]
+    return "\n".join([f"[accounts.{name}]", *lines, ""])
+
+
+async def test_each_workspace_buys_at_its_own_account(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    place = await service.start(
+        account("one", simulator, workspaces=["main"]) + account("two", other, "B_KEY", workspaces=["side"])
+    )
+    ana, bob = await place.caller("ana"), await place.caller("bob", workspace="side")
+    views = [await finished(place, who, await submitted(place, who)) for who in (ana, bob)]
+    assert [view["provider_account"] for view in views] == ["one", "two"]
+    for view, provider in zip(views, (simulator, other), strict=True):
+        assert view["status"] == "completed"
+        bought = [line for line in provider.world.log if line["call"] == "create"]
+        assert [line["metadata"]["backlane_job"] for line in bought] == [view["id"]]
+    nobody = await place.caller("eve", workspace="third")
+    with pytest.raises(Exception, match="no provider account"):
+        await submitted(place, nobody)
+    await place.service.drain()
+
+
+async def test_a_simulated_account_is_said_wherever_money_or_output_is_shown(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    """The second account pretends to be a real one: only what the settings say counts."""
+    place = await service.start(
+        account("toy", simulator, workspaces=["main"])
+        + account("real", other, simulated=False, workspaces=["side"])
+    )
+    marks = {"main": True, "side": False}
+    for workspace, mark in marks.items():
+        who = await place.caller(workspace=workspace)
+        view = await finished(place, who, await submitted(place, who))
+        assert view["simulated"] is view["cost"]["simulated"] is mark
+        assert {row["simulated"] for row in view["artifacts"]} == {mark}
+        lines = await place.service.store.read(lambda tx, view=view: tx.cost_lines(view["id"]))
+        assert [line["simulated"] for line in lines] == [mark]
+        headers = {"Authorization": f"Bearer {await place.key(workspace=workspace)}"}
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=place.app()), base_url="http://x", headers=headers
+        ) as http:
+            content = await http.get(f"/v1/artifacts/{view['artifacts'][0]['id']}/content")
+        assert content.headers.get("backlane-simulated") == ("true" if mark else None)
+    assert check(collect(place.service.store.database)).ok
+    await place.service.drain()
+
+
+async def test_a_new_key_behind_a_reference_loses_no_open_run(
+    service: Service, simulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await service.start(account("one", simulator))
+    ana = await place.caller()
+    script(place, {"running_seconds": 500})
+    job = await submitted(place, ana)
+    await seen(place, ana, job.id, lambda view: view["status"] == "running")
+    await place.service.drain()
+    monkeypatch.setenv("A_KEY", "sk-canary-the-rotated-one")
+    place = await service.start(account("one", simulator))
+    simulator.advance(600)
+    view = await finished(place, ana, job)
+    assert (view["status"], len(view["attempts"])) == ("completed", 1)
+    assert simulator.world.stats()["creates"] == 1
+    verified(place)
+    await place.service.drain()
+
+
+async def test_a_retired_account_is_followed_and_buys_nothing_more(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    place = await service.start(account("old", simulator, workspaces=["main"]))
+    ana = await place.caller()
+    script(place, {"running_seconds": 500})
+    open_run = await submitted(place, ana)
+    await seen(place, ana, open_run.id, lambda view: view["status"] == "running")
+    simulator.faults({"fault": "quota", "times": None})
+    waiting = await submitted(place, ana)
+    await seen(place, ana, waiting.id, lambda view: view["phase"] == "incident")
+    await place.service.drain()
+    old = account("old", simulator, retired=True, workspaces=["main"])
+    place = await service.start(old + account("new", other, "B_KEY", workspaces=["main"]))
+    before = simulator.world.stats()["creates"]
+    simulator.advance(600)
+    followed = await finished(place, ana, open_run)
+    assert (followed["status"], followed["provider_account"]) == ("completed", "old")
+    # Nothing of the retired account was asked for again, and what waited for it was bought at the new one.
+    moved = await finished(place, ana, waiting)
+    assert (moved["status"], moved["provider_account"]) == ("completed", "new")
+    assert [one["provider_account"] for one in moved["attempts"]] == ["old", "new"]
+    changes = [event for event in await events_of(place, ana, waiting.id) if event["type"] == "lane.changed"]
+    assert [(event["data"]["code"], event["data"]["account"]) for event in changes] == [
+        ("account_retired", "new")
+    ]
+    fresh = await finished(place, ana, await submitted(place, ana))
+    assert fresh["provider_account"] == "new"
+    assert simulator.world.stats()["creates"] == before
+    assert other.world.stats()["creates"] == 2
+    await place.service.drain()
+
+
+async def test_an_account_that_went_away_holds_its_jobs_with_one_alert_until_it_is_back(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    first = account("one", simulator, workspaces=["main"])
+    place = await service.start(first)
+    ana = await place.caller()
+    script(place, {"running_seconds": 500})
+    running = await submitted(place, ana)
+    await seen(place, ana, running.id, lambda view: view["status"] == "running")
+    await place.service.drain()
+    place = await service.start(account("two", other, "B_KEY", workspaces=["side"]))
+    view = await seen(place, ana, running.id, lambda view: view["attempts"][0]["state"] == "accepted")
+    assert view["status"] == "running"
+    for _ in range(200):
+        raised = await place.service.store.read(lambda tx: tx.incidents())
+        if raised:
+            break
+        await place.service.ports.clock.sleep(10)
+    assert [(row["provider_account"], row["code"]) for row in raised] == [("one", "no_provider_key")]
+    await place.service.drain()
+    place = await service.start(first)
+    simulator.advance(600)
+    view = await finished(place, ana, running)
+    assert (view["status"], len(view["attempts"])) == ("completed", 1)
+    assert await place.service.store.read(lambda tx: tx.incidents()) == []
+    verified(place)
+    await place.service.drain()
+
+
+async def test_a_simulated_job_never_turns_into_a_real_purchase(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    place = await service.start(account("one", simulator))
+    ana = await place.caller()
+    simulator.faults({"fault": "quota", "times": None})
+    job = await submitted(place, ana)
+    await seen(place, ana, job.id, lambda view: view["phase"] == "incident")
+    await place.service.drain()
+    place = await service.start(account("one", other, simulated=False))
+    view = await finished(place, ana, job)
+    assert (view["status"], view["failure"]["code"]) == ("failed", "account_changed")
+    assert other.world.stats()["creates"] == 0
+    assert (await read_job(place.service.ports, ana, job.id))["simulated"] is True
+    await place.service.drain()
+
+
+async def test_a_server_without_background_mode_is_refused_with_the_reason(
+    service: Service, simulator: Running
+) -> None:
+    place = await service.start(account("plain", simulator, background=False))
+    ana = await place.caller()
+    with pytest.raises(Exception, match="the provider account has no background mode"):
+        await submitted(place, ana)
+    assert simulator.world.stats()["creates"] == 0
+    await place.service.drain()
