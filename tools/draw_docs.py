@@ -61,6 +61,7 @@ def lifecycle() -> Iterator[str]:
     for verb, rule in VERBS.items():
         statuses = ", ".join(f"`{status}`" for status in Status if status in rule.statuses)
         only = "".join(f" (phase `{phase}`)" for phase in sorted(rule.phases or ()))
+        only += f" (open ones in the lane `{rule.lane}`)" if rule.lane else ""
         never = ", ".join(f"`{phase}`" for phase in sorted(rule.not_phases)) or "—"
         yield f"| {verb} | {', '.join(sorted(rule.who))} | {statuses}{only} | {never} | {_only_if(rule)} |"
     yield (

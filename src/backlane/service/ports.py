@@ -25,7 +25,6 @@ def _quiet() -> None:
 class Ports:
     """The outside, by argument.
 
-    `background` says whether the provider account has background mode.
     `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
     events; `log` takes one line for operators; `streams` are the live streams this worker reads;
     `point` marks named places where a test may stop the process.

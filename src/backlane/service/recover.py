@@ -41,9 +41,8 @@ async def recover(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     if wait > 0:
         return await _look_again(ports, held, attempt, ports.clock.now() + wait)
     assert attempt.provider_response_id is not None
-    outcome = await asked(
-        ports, attempt, ports.provider.look(attempt.provider_account, attempt.provider_response_id)
-    )
+    call = ports.provider.look(attempt.provider_account, attempt.provider_response_id)
+    outcome = await asked(ports, attempt, call)
     ports.point("recovered")
     match outcome:
         case Finished(answer) if answer.status == "canceled":

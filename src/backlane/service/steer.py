@@ -40,9 +40,8 @@ async def _last_look(ports: Ports, attempt: Attempt) -> LookOutcome:
     """What the provider knows of the run now. It is not waited for: a later look books what it cost."""
     if attempt.provider_response_id is None or ports.provider.look_wait(attempt.provider_account) > 0:
         return Unknown("not_asked", "there was no room for a look")
-    return await asked(
-        ports, attempt, ports.provider.look(attempt.provider_account, attempt.provider_response_id)
-    )
+    call = ports.provider.look(attempt.provider_account, attempt.provider_response_id)
+    return await asked(ports, attempt, call)
 
 
 async def _stop(ports: Ports, held: Held, attempt: Attempt, answer: Answer | None) -> Held | None:

@@ -222,8 +222,6 @@ def _job(
     user = submission.user
     if user is not None and user != caller.name and caller.kind != "service" and caller.role != "admin":
         raise RoleRequired("Only service keys and admins may submit for another user.")
-    # Text of the interactive lane always comes as it is written.
-    live = _live(job_type, submission) or choice.lane == Lane.INTERACTIVE
     return Job(
         **_FRESH,
         id=ports.ids.new("job"),
@@ -242,7 +240,8 @@ def _job(
         window=choice.window,
         provider_account=choice.account.name,
         simulated=choice.account.simulated,
-        live=live,
+        # Text of the interactive lane always comes as it is written.
+        live=_live(job_type, submission) or choice.lane == Lane.INTERACTIVE,
         priority=submission.priority,
         max_cost=lowest_cost(submission.max_cost, job_type.max_cost),
         metadata=dict(submission.metadata or {}),
