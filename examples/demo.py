@@ -12,6 +12,7 @@ from backlane.outbound.folder import ArtifactFolder
 from backlane.store.database import Database
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
+from examples.demo_people import drafts, refund
 from examples.demo_provider import files_in, live_through_a_restart, with_tools
 from examples.stage import ROOT, Failed, Stage, fresh_stage, until
 
@@ -238,6 +239,9 @@ def main() -> int:
         provider_faults(stage, ana)
         unknown_create(stage, ana, olga)
         people_in_control(stage, ana)
+        rita = stage.client("rita", "reviewer")
+        drafts(stage, ana, rita)
+        refund(stage, ana, rita)
         files_in(stage, ana)
         with_tools(stage, ana)
         live_through_a_restart(stage, ana)

@@ -43,7 +43,8 @@ class Stage:
             "BACKLANE_APP": "examples.jobs:app",
             "BACKLANE_SIMULATED": "1",
             "BACKLANE_UNKNOWN_WAIT": "1",
-            "PYTHONPATH": str(ROOT),
+            "EXAMPLE_PAYMENTS": f"{folder}/payments.jsonl",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
 
     def open(self) -> None:
@@ -106,6 +107,11 @@ class Stage:
         print(f"  {'✓' if ok else '✗'} {name}{': ' + told if told else ''}", flush=True)
         if not ok:
             raise Failed(name)
+
+    def payments(self) -> list[dict[str, Any]]:
+        """The refunds that were really made, by the outside world's own list."""
+        path = self.folder / "payments.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def refused(self, ask: Callable[[], Any]) -> str | None:
         """Why the service refuses what is asked; None if it does not."""

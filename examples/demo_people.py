@@ -1,0 +1,72 @@
+"""The demo's acts of people: drafts approved, rejected and edited; an action approved and carried out exactly once."""
+
+import json
+from typing import Any
+
+from backlane import Client
+from examples.stage import ROOT, Stage, until
+
+
+def _decide(reviewer: Client, job: dict[str, Any], decision: str, **more: Any) -> dict[str, Any]:
+    """Decide on exactly what the reviewer is shown now."""
+    review = reviewer.request("GET", f"/v1/reviews/{job['review']['id']}")
+    body = {"decision": decision, "payload_hash": review["payload_hash"], **more}
+    return reviewer.request("POST", f"/v1/reviews/{review['id']}/decisions", body=body)
+
+
+def _draft(ana: Client, title: str) -> dict[str, Any]:
+    text = (ROOT / "examples" / "texts" / "meeting.md").read_text()
+    return dict(ana.wait(ana.submit("reply-draft", {"title": title, "text": text}).id).data)
+
+
+def drafts(stage: Stage, ana: Client, rita: Client) -> None:
+    """Three drafts: one approved, one rejected, one edited."""
+    print("A reviewer approves a draft, rejects one, edits one", flush=True)
+    approved, rejected, edited = (_draft(ana, title) for title in ("One", "Two", "Three"))
+    _decide(rita, approved, "approve", notes="fine as it is")
+    done = ana.get(approved["id"])
+    stage.check("an approval releases what was shown", done.status == "completed" and bool(done.text))
+    _decide(rita, rejected, "reject", reason_code="tone", notes="not like this", tell_requester=True)
+    ended = ana.get(rejected["id"])
+    stage.check(
+        "a rejected draft ends failed and stays closed",
+        ended.status == "failed" and ended.data["failure"]["cause"] == "review" and not ended.text,
+    )
+    _decide(rita, edited, "approve", edits="Dear neighbours, the meeting is on Monday.")
+    shown = ana.get(edited["id"])
+    closed = [row for row in shown.data["artifacts"] if row["kind"] == "result" and row["sha256"] is None]
+    stage.check(
+        "an edit releases the edited version only",
+        shown.text == "Dear neighbours, the meeting is on Monday." and len(closed) == 1,
+    )
+    own = stage.refused(lambda: _decide(ana, _draft(ana, "Four"), "approve"))
+    stage.check("nobody approves their own work", own is not None, own or "")
+
+
+def refund(stage: Stage, ana: Client, rita: Client) -> None:
+    """The model proposes a refund; a person approves its bytes; the worker is killed around it; it happens once."""
+    print("A refund is proposed, approved, and made once although the worker is killed", flush=True)
+    call = {"name": "issue_refund", "arguments": {"order": "A-17", "amount": "12.50"}}
+    stage.simulator("script", [{"match": {"input_contains": "came broken"}, "then": {"tool_calls": [call]}}])
+    text = "Order A-17 came broken. I want my 12.50 back."
+    job = ana.wait(ana.submit("refund", {"title": "Broken", "text": text}).id)
+    stage.check(
+        "the action waits for a person", job.data["phase"] == "action", job.data["outcome"]["headline"]
+    )
+    stage.check(
+        "nothing has happened yet", stage.payments() == [] and not job.data["outcome"]["anything_sent"]
+    )
+    _decide(rita, dict(job.data), "approve")
+    until("the refund", stage.payments)
+    stage.kill_service()
+    stage.start_service()
+    ended = ana.wait(job.id, until="terminal")
+    made = stage.payments()
+    [action] = ended.data["actions"]
+    stage.check(
+        "it was made exactly once, under one key",
+        ended.status == "completed" and len(made) == 1 and made[0]["key"] == action["key"],
+        json.dumps(action["receipt"]),
+    )
+    records = [row for row in ended.data["artifacts"] if row["kind"] == "record"]
+    stage.check("what was made is on record", action["state"] == "succeeded" and len(records) == 1)
