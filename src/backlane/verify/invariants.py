@@ -252,7 +252,7 @@ def artifacts_hash(evidence: Evidence) -> Finding:
         yield f"{artifact_id} does not hash to its record"
 
 
-INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
+_OWN: dict[str, Callable[[Evidence], Finding]] = {
     "I01": intent_before_create,
     "I02": one_create_per_attempt,
     "I03": doubtful_never_resent,
@@ -268,11 +268,10 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
-    **TOOL_INVARIANTS,
-    **FILE_INVARIANTS,
-    **STREAM_INVARIANTS,
-    **LANE_INVARIANTS,
 }
+_ROOMS = (_OWN, TOOL_INVARIANTS, FILE_INVARIANTS, STREAM_INVARIANTS, LANE_INVARIANTS)
+INVARIANTS = {name: invariant for room in _ROOMS for name, invariant in room.items()}
+assert len(INVARIANTS) == sum(map(len, _ROOMS)), "two invariants have one name"
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {
     "I01": ("provider_log", "needs the provider's truth log"),
