@@ -1,10 +1,24 @@
 """What the checker judges from: rows as they lie in the database, and histories where somebody kept them."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Row = Mapping[str, Any]
+
+
+def rows_by(rows: Iterable[Row], name: str) -> dict[Any, list[Row]]:
+    """Rows by one of their columns, in their order."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[name], []).append(row)
+    return found
+
+
+def data_of(event: Row) -> dict[str, Any]:
+    """What an event says."""
+    return json.loads(event["data"] or "{}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

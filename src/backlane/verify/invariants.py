@@ -1,99 +1,23 @@
-"""The invariants I01 to I08, I16, I17, I21, I22 and I29, and those beside; every later feature joins them."""
+"""The invariants I04 to I08, I16, I17, I21, I22 and I29, and those beside; every later feature joins them."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from backlane.core.job import RESTORED, Gate, Status
+from backlane.core.job import Gate, Status
 from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.store.chain import GENESIS, canonical, link, sha256
-from backlane.verify.evidence import Evidence, Report, Row
+from backlane.verify.evidence import Evidence, Report, data_of, rows_by
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
+from backlane.verify.invariants_purchases import PURCHASE_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
 
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
-_SLACK = 50  # milliseconds between two clocks of one machine
-
-
-def _by(rows: Iterable[Row], name: str) -> dict[Any, list[Row]]:
-    found: dict[Any, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row[name], []).append(row)
-    return found
-
-
-def _data(event: Row) -> dict[str, Any]:
-    return json.loads(event["data"] or "{}")
-
-
-def _creates(evidence: Evidence) -> list[tuple[str, Row]]:
-    """The creates the provider saw that carry our attempt id."""
-    found: list[tuple[str, Row]] = []
-    for line in evidence.provider_log or ():
-        metadata: dict[str, str] = line.get("metadata") or {}
-        if line["call"] == "create" and "backlane_attempt" in metadata:
-            found.append((metadata["backlane_attempt"], line))
-    return found
-
-
-def intent_before_create(evidence: Evidence) -> Finding:
-    """I01: every create the provider saw has an intent, committed before its first byte."""
-    attempts = {row["id"]: row for row in evidence.attempts}
-    for attempt_id, line in _creates(evidence):
-        row = attempts.get(attempt_id)
-        forgotten = row is None or row["code"] == RESTORED
-        if forgotten and evidence.restored_at is not None and line["at"] * 1000 <= evidence.restored_at:
-            continue  # bought after the backup was made; its row went with what was replaced
-        if row is None:
-            yield f"the provider saw a create for {attempt_id}, which has no row"
-        elif row["sent_at"] is None or row["sent_at"] > line["at"] * 1000 + _SLACK:
-            yield f"{attempt_id} was sent before its intent was committed"
-
-
-def one_create_per_attempt(evidence: Evidence) -> Finding:
-    """I02: at most one create per attempt; a further one needs an attempt that names its reason."""
-    found_later = {row["provider_response_id"] for row in evidence.attempts if row["stray"]}
-    named = [attempt for attempt, line in _creates(evidence) if line.get("response_id") not in found_later]
-    for attempt_id, count in Counter(named).items():
-        if count > 1:
-            yield f"{attempt_id} was sent {count} times"
-    for job_id, rows in _by(evidence.attempts, "job_id").items():
-        numbers = [row["number"] for row in sorted(rows, key=lambda row: row["number"])]
-        if numbers != list(range(1, len(rows) + 1)):
-            yield f"{job_id} has attempts numbered {numbers}"
-        for row in rows:
-            if (row["reason"] == "first") != (row["number"] == 1):
-                yield f"{row['id']} is number {row['number']} with reason {row['reason']}"
-
-
-def doubtful_never_resent(evidence: Evidence) -> Finding:
-    """I03: what may have been sent is sent again by nobody but a person, or once by declared choice."""
-    for job_id, rows in _by(evidence.attempts, "job_id").items():
-        # What somebody doubled on the way, and what was found of it, was nobody's purchase.
-        ours = [row for row in rows if not row["stray"]]
-        ordered = sorted(ours, key=lambda row: row["number"])
-        for before, after in pairwise(ordered):
-            in_doubt = before["state"] in ("sending", "unknown")
-            if in_doubt and after["reason"] not in ("person", "rebuy"):
-                yield f"{job_id}: {after['id']} ({after['reason']}) follows {before['id']}, which is {before['state']}"
-        if sum(row["reason"] == "rebuy" for row in ours) > 1:
-            yield f"{job_id} was bought again by itself more than once"
-    sent = Counter(
-        _data(event).get("attempt") for event in evidence.events if event["type"] == "attempt.sent"
-    )
-    for attempt_id, count in sent.items():
-        if count > 1:
-            yield f"{attempt_id} was marked as sent {count} times"
-    states = {row["id"]: row["state"] for row in evidence.attempts}
-    for attempt_id, line in _creates(evidence):
-        if states.get(attempt_id) in ("refused", "not_sent") and line.get("outcome") == "accepted":
-            yield f"{attempt_id} was bought and is called {states[attempt_id]}"
 
 
 def accepted_jobs_exist(evidence: Evidence) -> Finding:
@@ -133,11 +57,11 @@ for _row in TABLE.values():
 
 def changes_follow_the_table(evidence: Evidence) -> Finding:
     """I06: every change of status is in the table and has its event; the row is where its events left it."""
-    events = _by(evidence.events, "job_id")
+    events = rows_by(evidence.events, "job_id")
     for job in evidence.jobs:
         place: dict[str, Any] | None = None
         for event in sorted(events.get(job["id"], []), key=lambda row: row["seq"]):
-            data = _data(event)
+            data = data_of(event)
             if "after" not in data:
                 continue
             before, after = data["before"], data["after"]
@@ -153,12 +77,12 @@ def changes_follow_the_table(evidence: Evidence) -> Finding:
 
 def ended_stays_ended(evidence: Evidence) -> Finding:
     """I07: a terminal status never changes; only late facts are added."""
-    events = _by(evidence.events, "job_id")
+    events = rows_by(evidence.events, "job_id")
     terminal = {str(status) for status in TERMINAL}
     for job in evidence.jobs:
         ended = False
         for event in sorted(events.get(job["id"], []), key=lambda row: row["seq"]):
-            data = _data(event)
+            data = data_of(event)
             after = data.get("after")
             if after and ended:
                 yield f"{job['id']} changed after its end: #{event['seq']} {event['type']}"
@@ -170,7 +94,7 @@ def ended_stays_ended(evidence: Evidence) -> Finding:
 
 def events_are_whole(evidence: Evidence) -> Finding:
     """I08: events are numbered 1 to n without gaps, chained, and followers saw each once and in order."""
-    for job_id, rows in _by((row for row in evidence.events if row["job_id"]), "job_id").items():
+    for job_id, rows in rows_by((row for row in evidence.events if row["job_id"]), "job_id").items():
         ordered = sorted(rows, key=lambda row: row["seq"])
         if [row["seq"] for row in ordered] != list(range(1, len(ordered) + 1)):
             yield f"{job_id} has gaps or doubles in its event numbers"
@@ -197,7 +121,7 @@ def cost_settled_once(evidence: Evidence) -> Finding:
         if row["state"] in _RUN_ENDED and bought and lines[row["id"]] != 1:
             yield f"{row['id']} ended {row['state']} with {lines[row['id']]} cost lines"
     told = Counter(
-        _data(event).get("attempt") for event in evidence.events if event["type"] == "cost.settled"
+        data_of(event).get("attempt") for event in evidence.events if event["type"] == "cost.settled"
     )
     for attempt_id, count in told.items():
         if count > 1:
@@ -206,10 +130,10 @@ def cost_settled_once(evidence: Evidence) -> Finding:
 
 def stale_writes_refused(evidence: Evidence) -> Finding:
     """I21: each write that changed a job made a version of its own; two writers of one version would show."""
-    changes = _by((event for event in evidence.events if "version" in _data(event)), "job_id")
+    changes = rows_by((event for event in evidence.events if "version" in data_of(event)), "job_id")
     for job in evidence.jobs:
         ordered = sorted(changes.get(job["id"], []), key=lambda row: row["seq"])
-        versions: list[int] = [_data(event)["version"] for event in ordered]
+        versions: list[int] = [data_of(event)["version"] for event in ordered]
         if versions != sorted(set(versions)) or (versions and versions[-1] > job["version"]):
             yield f"{job['id']} was changed at versions {versions}, its row is at {job['version']}"
     gone = {row["job_id"] for row in evidence.attempts if row["state"] == "gone"}
@@ -253,9 +177,6 @@ def artifacts_hash(evidence: Evidence) -> Finding:
 
 
 _OWN: dict[str, Callable[[Evidence], Finding]] = {
-    "I01": intent_before_create,
-    "I02": one_create_per_attempt,
-    "I03": doubtful_never_resent,
     "I04": accepted_jobs_exist,
     "I05": one_job_per_key,
     "I06": changes_follow_the_table,
@@ -269,7 +190,7 @@ _OWN: dict[str, Callable[[Evidence], Finding]] = {
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
 }
-_ROOMS = (_OWN, TOOL_INVARIANTS, FILE_INVARIANTS, STREAM_INVARIANTS, LANE_INVARIANTS)
+_ROOMS = (PURCHASE_INVARIANTS, _OWN, TOOL_INVARIANTS, FILE_INVARIANTS, STREAM_INVARIANTS, LANE_INVARIANTS)
 INVARIANTS = {name: invariant for room in _ROOMS for name, invariant in room.items()}
 assert len(INVARIANTS) == sum(map(len, _ROOMS)), "two invariants have one name"
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
