@@ -137,11 +137,11 @@ def goes_on_from_a_strange_run(rows: Rows) -> None:
 
 
 SPOILS: list[tuple[str, Callable[[Rows], None]]] = [
-    ("S1", bought_in_the_background), ("S1", stream_taken_up), ("S1", bought_again_unasked),
-    ("S1", lost_and_called_failed), ("S2", word_not_taken_up), ("S2", word_passed_over),
-    ("S2", word_taken_up_elsewhere), ("S2", word_left_out), ("S2", word_said_twice), ("S2", word_untold),
-    ("S2", word_to_nobody), ("S3", continues_nothing), ("S3", continues_another_type),
-    ("S3", continues_an_open_job), ("S3", gate_left_open), ("S3", goes_on_from_a_strange_run),
+    ("M1", bought_in_the_background), ("M1", stream_taken_up), ("M1", bought_again_unasked),
+    ("M1", lost_and_called_failed), ("M2", word_not_taken_up), ("M2", word_passed_over),
+    ("M2", word_taken_up_elsewhere), ("M2", word_left_out), ("M2", word_said_twice), ("M2", word_untold),
+    ("M2", word_to_nobody), ("M3", continues_nothing), ("M3", continues_another_type),
+    ("M3", continues_an_open_job), ("M3", gate_left_open), ("M3", goes_on_from_a_strange_run),
 ]  # fmt: skip
 
 

@@ -77,8 +77,8 @@ def lose_the_cursor(rows: Rows) -> None:
 
 
 SPOILS: list[tuple[str, Callable[[Rows], None]]] = [
-    ("L1", alter_a_piece), ("L1", forget_the_reset), ("L1", another_result), ("L1", no_last_word),
-    ("L2", say_more_after_the_end), ("L2", stream_what_is_not_live), ("L3", go_back), ("L3", lose_the_cursor),
+    ("S1", alter_a_piece), ("S1", forget_the_reset), ("S1", another_result), ("S1", no_last_word),
+    ("S2", say_more_after_the_end), ("S2", stream_what_is_not_live), ("S3", go_back), ("S3", lose_the_cursor),
 ]  # fmt: skip
 
 

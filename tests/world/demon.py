@@ -15,6 +15,8 @@ class Demon:
     def __init__(self, world: "SimulatedWorld", chance: random.Random) -> None:
         self._world = world
         self._chance = chance
+        # Of its own, so that it changes no other draw.
+        self._own = random.Random(f"{world.seed}:vanishing")
 
     async def live(self) -> None:
         """Until the storm is over."""
@@ -26,11 +28,14 @@ class Demon:
             (weather.power_cut_every, self._cut),
             (weather.outage_every, self._outage),
         ]
-        await asyncio.gather(*(self._act(every, act) for every, act in acts if every is not None))
+        doings = [self._act(every, act, self._chance) for every, act in acts if every is not None]
+        if weather.vanish_every is not None:
+            doings.append(self._act(weather.vanish_every, self._vanish, self._own))
+        await asyncio.gather(*doings)
 
-    async def _act(self, every: float, act: Callable[[], None]) -> None:
+    async def _act(self, every: float, act: Callable[[], None], chance: random.Random) -> None:
         while True:
-            await asyncio.sleep(self._chance.expovariate(1 / every))
+            await asyncio.sleep(chance.expovariate(1 / every))
             if not self._world.storming:
                 return
             await self._world.loop.turn(act.__name__)
@@ -66,6 +71,14 @@ class Demon:
         self._world.cut_power(self._chance)
         for name in self._world.processes:
             self._again(name)
+
+    def _vanish(self) -> None:
+        """Somebody deletes a file at the provider by hand."""
+        alive = [file for file in self._world.provider.world.files if not file.deleted]
+        if alive:
+            file = self._own.choice(alive)
+            file.deleted = True
+            self._world.witness.vanished.append(file.id)
 
     def _outage(self) -> None:
         self._world.outage_until = self._world.loop.time() + self._chance.uniform(5, 120)

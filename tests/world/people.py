@@ -27,6 +27,7 @@ class Requester:
     world: "SimulatedWorld"
     caller: Caller
     chance: random.Random
+    named: str = ""
     jobs: list[str] = field(default_factory=list[str])
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
 
@@ -41,16 +42,20 @@ class Requester:
             try:
                 if given < jobs and self.chance.random() < 0.5:
                     given += 1
-                    await self._submit(process, f"{self.caller.name}-{given}")
+                    await self._submit(process, f"{self.named or self.caller.name}-{given}")
                 else:
                     await self._look_after(process)
             except (ProcessDied, BacklaneError):
                 continue
 
     async def _submit(self, process: Process, key: str) -> None:
-        body = {"type": self.chance.choice(_TYPES), "inputs": {"text": self.chance.choice(_TEXTS)}}
+        body = await self.body(process)
         self.asked.append((key, body))
         await self._ask(process, key, body)
+
+    async def body(self, process: Process) -> dict[str, Any]:
+        """What is asked for next."""
+        return {"type": self.chance.choice(_TYPES), "inputs": {"text": self.chance.choice(_TEXTS)}}
 
     async def _ask(self, process: Process, key: str, body: dict[str, Any]) -> None:
         digest = body_hash(body)
@@ -75,7 +80,7 @@ class Requester:
         if draw < 0.25 and self.asked:
             key, body = self.chance.choice(self.asked)
             if self.chance.random() < 0.2:
-                body = {**body, "inputs": {"text": "another body under the same key"}}
+                body = {**body, "inputs": {**body["inputs"], "text": "another body under the same key"}}
             await self._ask(process, key, body)
         elif draw < 0.45 and self.jobs:
             await process.ask(control.cancel(process.ports, self.caller, self.chance.choice(self.jobs), "no"))

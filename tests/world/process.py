@@ -4,25 +4,32 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from backlane.core.outcome import Accepted, CreateOutcome
 from backlane.core.ports import CreateCall, Due
+from backlane.core.schedule import Timings
 from backlane.core.storage import Transaction
+from backlane.core.stream import Streaming
 from backlane.engine.embedded import Embedded
+from backlane.engine.hints import HintLoop
 from backlane.engine.pump import Pump
-from backlane.errors import StoreBusy
-from backlane.outbound.folder import ArtifactFolder
+from backlane.errors import BacklaneError, StoreBusy
+from backlane.outbound.folder import ArtifactFolder, HalfFile
 from backlane.provider.accounts import AccountBook
 from backlane.provider.calling import Account
 from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 from backlane.provider.prices import price
 from backlane.service.carry import Carrier
+from backlane.service.forget_files import forget_files
+from backlane.service.hints import Inbox
+from backlane.service.open_streams import OpenStreams
 from backlane.service.ports import Ports
 from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
 from backlane.wiring import ThisWorker
+from tests.signing import OTHER, SECRET
 from tests.world.provider import Wire
 from tests.world.streaming import Conversation
 
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
 
 T = TypeVar("T")
+_SELDOM = 20_000  # between looks at what nobody told of, milliseconds
 
 
 class ProcessDied(Exception):
@@ -85,6 +93,14 @@ class _Artifacts(ArtifactFolder):
         await self._process.turn("get")
         return await super().get(sha256)
 
+    async def draft(self) -> HalfFile:
+        await self._process.turn("draft")
+        return await super().draft()
+
+    async def open(self, sha256: str) -> BinaryIO:
+        await self._process.turn("open")
+        return await super().open(sha256)
+
 
 class _Provider(OpenAIProvider):
     """The adapter, with a note of every purchase this process came to know of."""
@@ -93,10 +109,20 @@ class _Provider(OpenAIProvider):
 
     async def create(self, call: CreateCall) -> CreateOutcome:
         outcome = await super().create(call)
-        if isinstance(outcome, Accepted) and self.process.alive:
-            self.process.learned[call.attempt_id] = outcome.response_id
-            self._late_hand()
+        if isinstance(outcome, Accepted):
+            self._learned(call, outcome)
         return outcome
+
+    async def open_stream(self, call: CreateCall) -> CreateOutcome | Streaming:
+        outcome = await super().open_stream(call)
+        if isinstance(outcome, Accepted | Streaming):
+            self._learned(call, outcome.accepted if isinstance(outcome, Streaming) else outcome)
+        return outcome
+
+    def _learned(self, call: CreateCall, accepted: Accepted) -> None:
+        if self.process.alive:
+            self.process.learned[call.attempt_id] = accepted.response_id
+            self._late_hand()
 
     def _late_hand(self) -> None:
         """The machine may stop between an answer's arrival and the hand that writes it down."""
@@ -141,21 +167,50 @@ class Process:
         self.database = Database(f"sqlite:///{world.folder}/backlane.db", inline=True)
         world.connected(self.database)
         self.provider = self._provider()
+        self.door = self.provider.door()
         self.ports = self._ports()
         self.pump: Pump | None = None
+        self.hints: HintLoop | None = None
         if worker:
-            engine = _Engine(self._woken)
-            engine.process = self
-            carrier = Carrier(self.ports)
-            self.pump = Pump(
-                carrier, engine, self.ports.clock, slots=16, log=self.ports.log, idle_at_most=20_000
-            )
-            world.loop.create_task(self.pump.run())
+            self._work()
+
+    def _work(self) -> None:
+        """A worker: its pump, and what is done beside it where that is needed."""
+        ports, doors = self.ports, self.world.weather.doors
+        engine = _Engine(self._woken)
+        engine.process = self
+        self.pump = Pump(Carrier(ports), engine, ports.clock, slots=16, log=ports.log, idle_at_most=_SELDOM)
+        self._begin(self.pump.run())
+        if "hooks" in doors:
+            self.hints = HintLoop(Inbox(ports), ports.clock, log=ports.log, idle_at_most=_SELDOM)
+            self._begin(self.hints.run())
+        if "files" in doors:
+            self._begin(self._tidy())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work without an end: if it ends in a living process, something broke it."""
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            if self.alive and not task.cancelled() and not self.world.loop.ending:
+                self.world.violation("I22", f"{self.name} stopped working: {task.exception()!r}")
+
+        self.world.loop.create_task(work).add_done_callback(ended)
+
+    async def _tidy(self) -> None:
+        """Copies at the provider that no job needs are deleted, as by any worker."""
+        while True:
+            try:
+                await forget_files(self.ports)
+            except (BacklaneError, OSError) as error:
+                self.ports.log(f"files at the provider are deleted later: {error}")
+            await self.ports.clock.sleep(_SELDOM)
 
     def _provider(self) -> _Provider:
         world = self.world
         pace = Pace(world.machine_now, self.chance.random)
-        account = Account("sk-simulated-0123456789", "http://simulator/v1", simulated=True)
+        account = Account(
+            "sk-simulated-0123456789", "http://simulator/v1", simulated=True, webhook_secrets=(OTHER, SECRET)
+        )
         self.accounts = AccountBook({"default": account})
         provider = _Provider(
             self.accounts.accounts,
@@ -179,7 +234,12 @@ class Process:
             price=price,
             worker=ThisWorker(boot_id=f"boot_{self.name}"),
             accounts=self.accounts,
+            file_inline_at_most=200,
+            files_inline_at_most=300,
+            timings=Timings(delta_wait=world.weather.gathering),
+            streams=OpenStreams(8),
             notify=self._woken,
+            noticed=self._noticed,
             log=lambda line: world.loop.note(f"{self.name}: {line}"),
         )
 
@@ -192,6 +252,15 @@ class Process:
         self.pump.wake()
         if self.chance.random() < self.world.weather_now("wake_doubled"):
             self.world.loop.call_later(self.chance.uniform(0, 5), self.pump.wake)
+
+    def _noticed(self) -> None:
+        """The same for events of the provider that nobody knew what to do with."""
+        if (
+            self.hints is not None
+            and self.alive
+            and self.hand.random() >= self.world.weather_now("wake_lost")
+        ):
+            self.hints.wake()
 
     async def turn(self, what: str) -> None:
         """A port call: a place where others may come first, or where this process ends."""

@@ -11,10 +11,13 @@ import httpx2
 from backlane.simulator.app import create_simulator
 from backlane.simulator.faults import read_fault
 from backlane.simulator.world import World as ProviderWorld
+from tests.signing import SECRET
+from tests.world.kinds import CLUMSY
 from tests.world.streaming import Conversation, Pieces, asks_for_a_stream
 from tests.world.turns import Turns
 from tests.world.weather import Weather
 
+WEBHOOK_URL = "http://backlane/v1/providers/openai/webhooks"
 START = 1_795_000_000_000  # the provider's virtual clock begins at the same moment
 
 
@@ -31,12 +34,22 @@ class SimulatedProvider:
             cancel_ended=weather.cancel_ended,
             queued_seconds=(0.1, 20.0),
             running_seconds=(1.0, 240.0),
+            webhook_url=WEBHOOK_URL if "hooks" in weather.doors else None,
+            webhook_secret=SECRET,
+            **weather.switches,
         )
         self.world: ProviderWorld = self._app.state.world
+        clumsy = {
+            "tool_calls": [{"name": "measure", "arguments": '{"word": 1}'}, {"name": "fly", "arguments": ""}]
+        }
+        self.world.script(
+            {"match": {"instructions_contains": CLUMSY}, "then": clumsy, "times": weather.misuses}
+        )
         self.world.pause = self._pause
         self._told = 0.0
         self._serving: set[asyncio.Task[Any]] = set()
         self.chance = random.Random(f"{seed}:network")
+        self.doubling = random.Random(f"{seed}:doubling")
 
     def blow(self, faults: list[dict[str, Any]]) -> None:
         """Put these faults in the air."""
@@ -133,7 +146,12 @@ class Wire(httpx2.AsyncBaseTransport):
         create = request.method == "POST" and request.url.path == "/v1/responses"
         attempt = _named(body) if create else None
         if attempt is not None:
-            process.world.create_arrives(attempt)
+            process.world.witness.create_arrives(attempt)
+            if provider.doubling.random() < process.world.weather_now("create_doubled"):
+                process.world.witness.create_doubles(attempt)
+                provider.serve(request, body)
+        elif request.url.path.startswith("/v1/files"):
+            process.world.witness.file_call(request, body)
         if asks_for_a_stream(request, body):
             return await self._streamed(request, body)
         serving = provider.serve(request, body)
@@ -160,7 +178,7 @@ class Wire(httpx2.AsyncBaseTransport):
             return provider.chance.random() < process.world.weather_now("stream_cut")
 
         told = [(name.decode(), value.decode()) for name, value in head["headers"]]
-        stream = Pieces(process, conversation, cuts)
+        stream = Pieces(process, conversation, cuts, request.extensions.get("timeout", {}).get("read"))
         return httpx2.Response(head["status"], headers=told, stream=stream, request=request)
 
 

@@ -65,14 +65,17 @@ class Conversation:
 class Pieces(httpx2.AsyncByteStream):
     """The body of a streamed reply below the SDK: each piece is a turn, and the network may end between two."""
 
-    def __init__(self, process: Any, conversation: Conversation, cuts: Callable[[], bool]) -> None:
+    def __init__(
+        self, process: Any, conversation: Conversation, cuts: Callable[[], bool], silence: float | None
+    ) -> None:
+        self._silence = silence
         self._process = process
         self._conversation = conversation
         self._cuts = cuts
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces as they come."""
-        while (piece := await self._conversation.pieces.get()) is not None:
+        while (piece := await self._next()) is not None:
             await self._process.turn("from the stream")
             if self._cuts():
                 self._conversation.leave()
@@ -80,6 +83,15 @@ class Pieces(httpx2.AsyncByteStream):
             yield piece
         if not self._conversation.whole:
             raise httpx2.ReadError("the provider hung up")
+
+    async def _next(self) -> bytes | None:
+        """The next piece, unless none comes for too long."""
+        try:
+            async with asyncio.timeout(self._silence):
+                return await self._conversation.pieces.get()
+        except TimeoutError:
+            self._conversation.leave()
+            raise httpx2.ReadTimeout("nothing came") from None
 
     async def aclose(self) -> None:
         """The caller lets go."""

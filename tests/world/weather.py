@@ -4,6 +4,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.world.winds import DOORS, winds
+
 # Faults of the provider's wire: how they may look, given the seed's chance.
 _CREATE: list[dict[str, Any]] = [
     {"fault": "lose_create_reply"},
@@ -85,6 +87,14 @@ class Weather:
     cancel_ended: str = "refuse"
     late_hand: float = 0.0
     stream_cut: float = 0.0
+    doors: tuple[str, ...] = ()
+    visits: int = 0
+    gathering: int = 100
+    door_down: float = 0.0
+    create_doubled: float = 0.0
+    vanish_every: float | None = None
+    misuses: int | None = None
+    switches: dict[str, Any] = field(default_factory=dict[str, Any])
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
@@ -106,12 +116,15 @@ def draw(seed: int) -> Weather:
     picked += [one for one in _RUNS if chance.random() < 0.2]
     picked += [one for one in _READS if chance.random() < 0.25]
     wire = [{**one, "rate": chance.uniform(0.02, 0.3), "times": None} for one in picked]
+    opened = _opened(random.Random(f"{seed}:doors"))
+    wire += opened.pop("wire")
     return Weather(
         storm=storm,
         workers=chance.randint(1, 3),
         faces=chance.randint(1, 2),
         requesters=chance.randint(2, 4),
-        jobs=chance.randint(8, 24),
+        # Fewer than there were before other doors opened.
+        jobs=chance.randint(8, 24) * 2 // 3,
         crash_every=sometimes(0.7, 10, 120),
         stop_every=sometimes(0.5, 20, 200),
         jump_every=sometimes(0.3, 60, 400),
@@ -131,4 +144,27 @@ def draw(seed: int) -> Weather:
         late_hand=late.uniform(0.2, 0.8) if late.random() < 0.4 else 0.0,
         stream_cut=streams.uniform(0.0, 0.1) if streams.random() < 0.5 else 0.0,
         wire=wire,
+        **opened,
     )
+
+
+def _opened(chance: random.Random) -> dict[str, Any]:
+    """Which of the newer doors are open, who comes through them, and what goes wrong there."""
+    doors = tuple(door for door in DOORS if chance.random() < 0.6)
+    own = random.Random(chance.random())
+    hooks, files = "hooks" in doors, "files" in doors
+    return {
+        "doors": doors,
+        "visits": own.randint(3, 8) if set(doors) - {"hooks"} else 0,
+        "gathering": own.choice([100, 2_000]),
+        "door_down": own.uniform(0.0, 0.5) if hooks and own.random() < 0.4 else 0.0,
+        "create_doubled": own.uniform(0.0, 0.2) if hooks and own.random() < 0.3 else 0.0,
+        "vanish_every": own.uniform(30, 200) if files and own.random() < 0.4 else None,
+        "misuses": own.choice([1, 3, 8, None]),
+        "switches": {
+            "early_errors": own.choice(["status", "status", "flat", "nested"]),
+            "cancelled_stream": own.choice(["failed", "cancelled", "nothing"]),
+            "stream_seconds": own.choice([300.0, 300.0, 60.0, None]),
+        },
+        "wire": winds(doors, own),
+    }

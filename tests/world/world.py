@@ -15,22 +15,27 @@ from backlane.outbound.folder import ArtifactFolder
 from backlane.service.access import Caller
 from backlane.store.database import Database
 from backlane.store.tables import attempts, jobs
+from backlane.store.tables_wire import inbox
 from backlane.store.transaction import SqlStore
 from backlane.store.upgrade import upgrade
 from backlane.verify.collect import collect
 from backlane.verify.evidence import Report
 from backlane.verify.invariants import check
-from tests.values import small_app
 from tests.world.care import Caretaker
+from tests.world.courier import Courier
 from tests.world.demon import Demon
+from tests.world.kinds import world_app
+from tests.world.oracle import judged, unneeded_files
 from tests.world.people import Operator, Requester
 from tests.world.process import Process
 from tests.world.provider import START, SimulatedProvider
 from tests.world.turns import Stuck, Turns
+from tests.world.visitors import Visitor
 from tests.world.weather import Weather, draw
+from tests.world.witness import Witness
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-_TYPES = small_app()
+_TYPES = world_app()
 _SETTLE_WITHIN = 30 * 3600.0
 _COMMITS_AT_MOST = 30_000  # far above any honest run: more is somebody turning in circles
 
@@ -43,7 +48,7 @@ class CountingIds:
 
     def new(self, kind: str) -> str:
         self._made += 1
-        return f"{kind}_{self._made:08d}"
+        return f"{kind}_{self._made:026d}"
 
 
 @dataclass(slots=True)
@@ -87,6 +92,9 @@ class SimulatedWorld:
         self.folder = root / "disk-0"
         self.artifacts = root / "artifacts"
         self.callers = self._begin()
+        self.witness = Witness(self)
+        self.courier = Courier(self)
+        self.provider.world.deliver = self.courier.deliver
 
     # what the others ask of the world
 
@@ -113,14 +121,6 @@ class SimulatedWorld:
         alive = [process for process in self.processes.values() if process.alive]
         return chance.choice(alive) if alive else None
 
-    def create_arrives(self, attempt: str) -> None:
-        """The provider sees a create's first byte: its intent must be on disk, and it must be the only one."""
-        self.counts["creates"] += 1
-        with self._looker.connect() as connection:
-            row = connection.execute(select(attempts.c.state).where(attempts.c.id == attempt)).first()
-        if row is None or row[0] == "planned":
-            self.violation("I01", f"{attempt} arrived at the provider before its intent was committed")
-
     def connected(self, database: Database) -> None:
         """A process opened the database: nothing may reach the file but through its log."""
 
@@ -144,13 +144,11 @@ class SimulatedWorld:
         """A process died: what it had just learned and not yet written down is excused."""
         if not process.learned:
             return
-        kept = self._kept_ids()
+        kept = self.kept_ids()
         for attempt, response in process.learned.items():
             if kept.get(attempt) == response:
                 self._must_keep[attempt] = response
         process.learned.clear()
-
-    # its life
 
     def _begin(self) -> list[Caller]:
         """An empty database with two workspaces; who has a key to them."""
@@ -171,7 +169,8 @@ class SimulatedWorld:
         log = self.folder / "backlane.db-wal"
         return log.stat().st_size if log.exists() else 0
 
-    def _kept_ids(self) -> dict[str, str | None]:
+    def kept_ids(self) -> dict[str, str | None]:
+        """The provider's id of each attempt, as stored."""
         with self._looker.connect() as connection:
             rows = connection.execute(select(attempts.c.id, attempts.c.provider_response_id)).all()
         return {row[0]: row[1] for row in rows}
@@ -197,10 +196,17 @@ class SimulatedWorld:
             people.append(loop.create_task(requester.live(weather.jobs // weather.requesters + 1)))
             people.append(loop.create_task(requester.follow()))
         for number in (2, 3):
-            chance = random.Random(f"{self.seed}:operator-{number}")
-            operators.append(Operator(self, self.callers[number], chance))
+            caller, chance = self.callers[number], random.Random(f"{self.seed}:operator-{number}")
+            operators.append(Operator(self, caller, chance))
             people.append(loop.create_task(operators[-1].live()))
-            people.append(loop.create_task(Caretaker(self, self.callers[number], chance).live()))
+            people.append(loop.create_task(Caretaker(self, caller, chance).live()))
+        for number in range(2 if weather.visits else 0):
+            name, chance = f"visitor-{number}", random.Random(f"{self.seed}:visitor-{number}")
+            visitor = Visitor(self, self.callers[number], chance, name)
+            people.append(loop.create_task(visitor.live((weather.visits + number) // 2)))
+            people.append(loop.create_task(visitor.follow()))
+        if "hooks" in weather.doors:
+            people.append(loop.create_task(self.courier.live()))
         demon = loop.create_task(Demon(self, self._chance).live())
         await asyncio.sleep(weather.storm)
         self.storming = False
@@ -234,11 +240,17 @@ class SimulatedWorld:
                 .join(jobs, jobs.c.id == attempts.c.job_id)
                 .where(attempts.c.state.in_(("sending", "accepted")))
             ).all()
+            told = connection.execute(
+                select(inbox.c.webhook_id, inbox.c.note).where(inbox.c.state.in_(("new", "parked")))
+            ).all()
+            files = unneeded_files(connection)
         # Whoever stands still may hold a fact that nobody else knows.
         still = [one.name for one in self.processes.values() if one.alive and one.standing]
         return [
             *(f"{row[0]} {row[1]}/{row[2]} due {row[3]}" for row in rows),
             *(f"{row[0]} {row[1]} of a {row[2]} job" for row in out),
+            *(f"event {row[0]} waits: {row[1]}" for row in told),
+            *files,
             *(f"{name} stands still" for name in still),
         ]
 
@@ -268,7 +280,7 @@ class SimulatedWorld:
         self.folder = image
         self._open_looker()
         # Facts that were kept before must have survived.
-        kept_ids = self._kept_ids()
+        kept_ids = self.kept_ids()
         for attempt, response in self._must_keep.items():
             if kept_ids.get(attempt) != response:
                 self.violation(
@@ -281,7 +293,7 @@ class SimulatedWorld:
         """The shipped checker over all that was stored and seen, and what only the world can know."""
         for process in self.processes.values():
             self.forget_nothing(process)
-        log = [{**line} for line in self.provider.world.log]
+        log = self.witness.log()
         for line in log:
             line["at"] = float("inf")  # the machine's clock jumps; the world itself saw each create arrive
         folder = ArtifactFolder(self.artifacts)
@@ -295,13 +307,13 @@ class SimulatedWorld:
                 now=self.machine_now(),
             )
         )
-        kept = self._kept_ids()
+        kept = self.kept_ids()
         for attempt, response in self._must_keep.items():
             if kept.get(attempt) != response:
                 self.violation("I21", f"{attempt}: the provider id {response} was learned and not kept")
         if self.counts["commits"] > _COMMITS_AT_MOST:
             self.violation("I22", f"{self.counts['commits']} commits: somebody turns in circles")
-        report.violations += self._found
+        report.violations += [*judged(self), *self._found]
         return report
 
     def forget_nothing(self, process: Process) -> None:

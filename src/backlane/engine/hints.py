@@ -15,8 +15,16 @@ IDLE_AT_MOST = 1_000
 class HintLoop:
     """Runs an inbox until it is told to stop."""
 
-    def __init__(self, inbox: Inbox, clock: Clock, *, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        clock: Clock,
+        *,
+        log: Callable[[str], None],
+        idle_at_most: int = IDLE_AT_MOST,
+    ) -> None:
         self.inbox = inbox
+        self._idle_at_most = idle_at_most
         self._clock = clock
         self._log = log
         self._woken = asyncio.Event()
@@ -35,7 +43,7 @@ class HintLoop:
         """Work until `stop`."""
         while not self._stopping:
             self._woken.clear()
-            pause = IDLE_AT_MOST
+            pause = self._idle_at_most
             try:
                 due = await self.inbox.work_off()
                 if due is not None:

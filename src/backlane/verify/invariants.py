@@ -1,91 +1,26 @@
-"""The invariants I01 to I08, I16, I17, I21, I22 and I29, and those beside; every later feature joins them."""
+"""The invariants I04 to I08, I16, I17, I21, I22 and I29, and those beside; every later feature joins them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
-from backlane.core.job import RESTORED, Gate, Status
+from backlane.core.job import Gate, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.store.chain import sha256
 from backlane.verify import invariants_case
-from backlane.verify.evidence import Evidence, Report, Row, by, data_of
+from backlane.verify.evidence import Evidence, Report, by, data_of
 from backlane.verify.invariants_actions import ACTION_INVARIANTS
 from backlane.verify.invariants_events import EVENT_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
+from backlane.verify.invariants_purchases import PURCHASE_INVARIANTS
 from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
 
 Finding = Iterator[str]
 _RUN_ENDED = frozenset({"completed", "failed", "incomplete", "canceled", "gone"})
-_SLACK = 50  # milliseconds between two clocks of one machine
-
-
-def _creates(evidence: Evidence) -> list[tuple[str, Row]]:
-    """The creates the provider saw that carry our attempt id."""
-    found: list[tuple[str, Row]] = []
-    for line in evidence.provider_log or ():
-        metadata: dict[str, str] = line.get("metadata") or {}
-        if line["call"] == "create" and "backlane_attempt" in metadata:
-            found.append((metadata["backlane_attempt"], line))
-    return found
-
-
-def intent_before_create(evidence: Evidence) -> Finding:
-    """I01: every create the provider saw has an intent, committed before its first byte."""
-    attempts = {row["id"]: row for row in evidence.attempts}
-    for attempt_id, line in _creates(evidence):
-        row = attempts.get(attempt_id)
-        forgotten = row is None or row["code"] == RESTORED
-        if forgotten and evidence.restored_at is not None and line["at"] * 1000 <= evidence.restored_at:
-            continue  # bought after the backup was made; its row went with what was replaced
-        if row is None:
-            yield f"the provider saw a create for {attempt_id}, which has no row"
-        elif row["sent_at"] is None or row["sent_at"] > line["at"] * 1000 + _SLACK:
-            yield f"{attempt_id} was sent before its intent was committed"
-
-
-def one_create_per_attempt(evidence: Evidence) -> Finding:
-    """I02: at most one create per attempt; a further one needs an attempt that names its reason."""
-    found_later = {row["provider_response_id"] for row in evidence.attempts if row["stray"]}
-    named = [attempt for attempt, line in _creates(evidence) if line.get("response_id") not in found_later]
-    for attempt_id, count in Counter(named).items():
-        if count > 1:
-            yield f"{attempt_id} was sent {count} times"
-    for job_id, rows in by(evidence.attempts, "job_id").items():
-        numbers = [row["number"] for row in sorted(rows, key=lambda row: row["number"])]
-        if numbers != list(range(1, len(rows) + 1)):
-            yield f"{job_id} has attempts numbered {numbers}"
-        for row in rows:
-            if (row["reason"] == "first") != (row["number"] == 1):
-                yield f"{row['id']} is number {row['number']} with reason {row['reason']}"
-
-
-def doubtful_never_resent(evidence: Evidence) -> Finding:
-    """I03: what may have been sent is sent again by nobody but a person, or once by declared choice."""
-    for job_id, rows in by(evidence.attempts, "job_id").items():
-        # What somebody doubled on the way, and what was found of it, was nobody's purchase.
-        ours = [row for row in rows if not row["stray"]]
-        ordered = sorted(ours, key=lambda row: row["number"])
-        for before, after in pairwise(ordered):
-            in_doubt = before["state"] in ("sending", "unknown")
-            if in_doubt and after["reason"] not in ("person", "rebuy"):
-                yield f"{job_id}: {after['id']} ({after['reason']}) follows {before['id']}, which is {before['state']}"
-        if sum(row["reason"] == "rebuy" for row in ours) > 1:
-            yield f"{job_id} was bought again by itself more than once"
-    sent = Counter(
-        data_of(event).get("attempt") for event in evidence.events if event["type"] == "attempt.sent"
-    )
-    for attempt_id, count in sent.items():
-        if count > 1:
-            yield f"{attempt_id} was marked as sent {count} times"
-    states = {row["id"]: row["state"] for row in evidence.attempts}
-    for attempt_id, line in _creates(evidence):
-        if states.get(attempt_id) in ("refused", "not_sent") and line.get("outcome") == "accepted":
-            yield f"{attempt_id} was bought and is called {states[attempt_id]}"
 
 
 def accepted_jobs_exist(evidence: Evidence) -> Finding:
@@ -179,14 +114,9 @@ def artifacts_hash(evidence: Evidence) -> Finding:
         yield f"{artifact_id} does not hash to its record"
 
 
-INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
-    "I01": intent_before_create,
-    "I02": one_create_per_attempt,
-    "I03": doubtful_never_resent,
+_OWN: dict[str, Callable[[Evidence], Finding]] = {
     "I04": accepted_jobs_exist,
     "I05": one_job_per_key,
-    **EVENT_INVARIANTS,
-    **ACTION_INVARIANTS,
     "I16": gated_jobs_wait,
     "I17": cost_settled_once,
     "I19": events_stored_once,
@@ -194,13 +124,21 @@ INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "I21": stale_writes_refused,
     "I22": nothing_in_limbo,
     "I29": artifacts_hash,
-    **TOOL_INVARIANTS,
-    **STEER_INVARIANTS,
-    **FILE_INVARIANTS,
-    **STREAM_INVARIANTS,
-    **LANE_INVARIANTS,
-    **invariants_case.INVARIANTS,
 }
+_ROOMS = (
+    PURCHASE_INVARIANTS,
+    _OWN,
+    EVENT_INVARIANTS,
+    ACTION_INVARIANTS,
+    TOOL_INVARIANTS,
+    STEER_INVARIANTS,
+    FILE_INVARIANTS,
+    STREAM_INVARIANTS,
+    LANE_INVARIANTS,
+    invariants_case.INVARIANTS,
+)
+INVARIANTS = {name: invariant for room in _ROOMS for name, invariant in room.items()}
+assert len(INVARIANTS) == sum(map(len, _ROOMS)), "two invariants have one name"
 # What cannot be judged without these; the rest of such an invariant is judged from the rows alone.
 _NEEDS: dict[str, tuple[str, str]] = {
     "I01": ("provider_log", "needs the provider's truth log"),

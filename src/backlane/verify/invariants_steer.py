@@ -1,4 +1,4 @@
-"""The invariants of the interactive lane and of what people say, S1 to S3: nothing is rebought, no word is lost."""
+"""The invariants of the interactive lane and of what people say, M1 to M3: nothing is rebought, no word is lost."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ _SLACK = 50  # milliseconds between two clocks of one machine
 
 
 def held_runs_stay_held(evidence: Evidence) -> Finding:
-    """S1: an interactive run is bought in the foreground, its stream taken up by nobody, its loss asked about."""
+    """M1: an interactive run is bought in the foreground, its stream taken up by nobody, its loss asked about."""
     held = {row["id"]: row for row in evidence.attempts if row["lane"] == "interactive"}
     runs = {row["provider_response_id"] for row in held.values()} - {None}
     for line in evidence.provider_log or ():
@@ -36,7 +36,7 @@ def held_runs_stay_held(evidence: Evidence) -> Finding:
 
 
 def words_are_taken_up(evidence: Evidence) -> Finding:
-    """S2: what a person said is in exactly the first turn that was sent after it, or its job ended before one was."""
+    """M2: what a person said is in exactly the first turn that was sent after it, or its job ended before one was."""
     attempts, jobs = ({row["id"]: row for row in rows} for rows in (evidence.attempts, evidence.jobs))
     turns = {row["attempt_id"]: row for row in evidence.turns}
     for message in evidence.messages:
@@ -89,7 +89,7 @@ def _heard(evidence: Evidence) -> Finding:
 
 
 def continued_jobs_ended(evidence: Evidence) -> Finding:
-    """S3: a job continues one like it that has ended, goes on from a run of it, and is gated like it."""
+    """M3: a job continues one like it that has ended, goes on from a run of it, and is gated like it."""
     jobs = {row["id"]: row for row in evidence.jobs}
     turns = {row["attempt_id"]: row for row in evidence.turns}
     runs: dict[str, set[str]] = {}
@@ -113,7 +113,7 @@ def continued_jobs_ended(evidence: Evidence) -> Finding:
 
 
 STEER_INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
-    "S1": held_runs_stay_held,
-    "S2": words_are_taken_up,
-    "S3": continued_jobs_ended,
+    "M1": held_runs_stay_held,
+    "M2": words_are_taken_up,
+    "M3": continued_jobs_ended,
 }

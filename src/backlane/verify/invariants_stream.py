@@ -1,4 +1,4 @@
-"""The invariants of live text, L1 to L3: followers have the answer, nothing follows its end, the cursor rises."""
+"""The invariants of live text, S1 to S3: followers have the answer, nothing follows its end, the cursor rises."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ def _told(evidence: Evidence) -> dict[str, list[Row]]:
 
 
 def followers_have_the_answer(evidence: Evidence) -> Finding:
-    """L1: what was streamed of a live job since the last reset is its final text, byte for byte."""
+    """S1: what was streamed of a live job since the last reset is its final text, byte for byte."""
     live = {job["id"] for job in evidence.jobs if job["live"]}
     completed = {job["id"] for job in evidence.jobs if job["live"] and job["status"] == "completed"}
     results = {row["attempt_id"]: row for row in evidence.artifacts if row["name"] == "result.md"}
@@ -43,7 +43,7 @@ def followers_have_the_answer(evidence: Evidence) -> Finding:
 
 
 def nothing_after_the_end(evidence: Evidence) -> Finding:
-    """L2: after a final text nothing is added but by a reset first; a job that is not live streams nothing."""
+    """S2: after a final text nothing is added but by a reset first; a job that is not live streams nothing."""
     live = {job["id"]: job["live"] for job in evidence.jobs}
     for job_id, told in _told(evidence).items():
         is_final = False
@@ -56,7 +56,7 @@ def nothing_after_the_end(evidence: Evidence) -> Finding:
 
 
 def the_cursor_rises(evidence: Evidence) -> Finding:
-    """L3: a stream is taken up where its text is committed, never further back than before."""
+    """S3: a stream is taken up where its text is committed, never further back than before."""
     asked: dict[str, int] = {}
     for line in evidence.provider_log or ():
         after = str(line.get("starting_after") or "")
@@ -73,8 +73,8 @@ def the_cursor_rises(evidence: Evidence) -> Finding:
 
 
 STREAM_INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
-    "L1": followers_have_the_answer,
-    "L2": nothing_after_the_end,
-    "L3": the_cursor_rises,
+    "S1": followers_have_the_answer,
+    "S2": nothing_after_the_end,
+    "S3": the_cursor_rises,
 }
-STREAM_NEEDS = {"L3": ("provider_log", "needs the provider's truth log")}
+STREAM_NEEDS = {"S3": ("provider_log", "needs the provider's truth log")}

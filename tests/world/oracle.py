@@ -1,0 +1,98 @@
+"""What only the world can judge at its end: it knows what each run wrote, and what the provider still has."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, exists, literal, select
+
+from backlane.simulator.runs import Run
+from backlane.store.tables import attempts, events, jobs
+from backlane.store.tables_wire import inbox, job_files, provider_files, uploads
+
+if TYPE_CHECKING:
+    from tests.world.world import SimulatedWorld
+
+_GIVEN_UP = "given up"
+
+
+def judged(world: "SimulatedWorld") -> Iterator[tuple[str, str]]:
+    """What was seen that must never be seen."""
+    for rule, find in (("S1", _untrue_text), ("I19", _led_nowhere), ("I32", _left_there)):
+        for what in find(world):
+            yield rule, what
+
+
+def written(run: Run) -> str:
+    """The whole text of a run, whatever became of it."""
+    parts = [part for item in run.output if item.get("type") == "message" for part in item["content"]]
+    return "".join(part["text"] for part in parts if part.get("type") == "output_text")
+
+
+def _untrue_text(world: "SimulatedWorld") -> Iterator[str]:
+    """Whatever a follower was given since the last reset is how one of the job's runs begins, at any time."""
+    truths: dict[str, list[str]] = {}
+    for row in _rows(world, select(attempts.c.job_id, attempts.c.provider_response_id)):
+        run = world.provider.world.runs.get(row[1] or "")
+        if run is not None:
+            truths.setdefault(row[0], []).append(written(run))
+    streamed: dict[str, str] = {}
+    told = select(events).where(events.c.type.in_(("output.delta", "output.reset"))).order_by(events.c.seq)
+    for event in _rows(world, told):
+        data = json.loads(event.data)
+        if event.type == "output.reset":
+            streamed[event.job_id] = ""
+            if data["reason"] == "replaced":
+                yield f"{event.job_id} #{event.seq}: what was streamed had to be replaced"
+            continue
+        text = streamed[event.job_id] = streamed.get(event.job_id, "") + data["text"]
+        if not any(truth.startswith(text) for truth in truths.get(event.job_id, [])):
+            yield f"{event.job_id} #{event.seq}: no run of it begins with what was streamed: {text[-60:]!r}"
+
+
+def _led_nowhere(world: "SimulatedWorld") -> Iterator[str]:
+    """An event about a run of ours is never called somebody else's."""
+    ours = {row[0] for row in _rows(world, select(attempts.c.id))}
+    runs = world.provider.world.runs
+    for row in _rows(world, select(inbox).where(inbox.c.state == "foreign")):
+        run = runs.get(row.response_id or "")
+        metadata = {} if run is None else run.body.get("metadata") or {}
+        if metadata.get("backlane_attempt") in ours and not (row.note or "").startswith(_GIVEN_UP):
+            yield f"webhook {row.webhook_id} is about {row.response_id}, which is ours: {row.note!r}"
+
+
+def _left_there(world: "SimulatedWorld") -> Iterator[str]:
+    """At rest nothing of ours is left at the provider."""
+    if not world.settled:
+        return
+    needed = {
+        row[0]
+        for row in _rows(world, select(provider_files.c.filename).where(provider_files.c.state == "ready"))
+    }
+    for file in world.provider.world.files:
+        if not file.deleted and file.purpose == "user_data" and file.filename not in needed:
+            yield f"{file.filename} ({file.id}) is still at the provider"
+
+
+def unneeded_files(connection: Connection) -> list[str]:
+    """Copies at the provider that no open job needs, and that are not seen to yet."""
+    needed = (
+        select(literal(1))
+        .select_from(job_files)
+        .join(uploads, uploads.c.id == job_files.c.upload_id)
+        .join(jobs, jobs.c.id == job_files.c.job_id)
+        .where(
+            uploads.c.sha256 == provider_files.c.sha256,
+            uploads.c.workspace == provider_files.c.workspace,
+            jobs.c.finished_at.is_(None),
+        )
+    )
+    idle = select(provider_files.c.filename, provider_files.c.state).where(
+        provider_files.c.state.not_in(("refused", "deleted")), ~exists(needed.correlate(provider_files))
+    )
+    return [f"file {row[0]} is {row[1]}" for row in connection.execute(idle).all()]
+
+
+def _rows(world: "SimulatedWorld", statement: Any) -> list[Any]:
+    with world.look.connection() as connection:
+        return list(connection.execute(statement).all())
