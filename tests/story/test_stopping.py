@@ -77,5 +77,5 @@ async def test_the_window_ends_a_job_and_stops_its_run(working: Place) -> None:
     view = await finished(working, ana, job)
     assert view["status"] == "expired"
     assert working.simulator.world.stats()["runs"] == {"cancelled": 1}
-    assert view["allowed"] == ["retry", "escalate", "archive"]
+    assert view["allowed"] == ["retry", "message", "escalate", "archive"]
     verified(working)
