@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backlane.errors import InvalidRequest
+from backlane.errors import NotAvailable
 from backlane.service import control
 from backlane.service.read import read_job
 from backlane.simulator.server import Running
@@ -245,7 +245,7 @@ async def test_streams_take_half_of_a_worker_s_room_and_the_rest_are_looked_at(
 
 async def test_live_with_a_window_is_refused_with_the_reason(place: Place) -> None:
     ana = await place.caller()
-    with pytest.raises(InvalidRequest, match="window 2h"):
+    with pytest.raises(NotAvailable, match="window 2h cannot be streamed live"):
         await submitted(place, ana, "plain", live=True, window="2h")
 
 
