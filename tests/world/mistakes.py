@@ -1,7 +1,6 @@
 """Planted mistakes: each is one thing a tired programmer might do. A quiet harness is no evidence."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,28 +22,8 @@ from backlane.store.database import Database
 from backlane.store.records import JobRecords
 from backlane.store.tables import jobs
 from backlane.store.transaction import Records
-
-Undo = Callable[[], None]
-
-
-def swap(before: Any, after: Any) -> list[Undo]:
-    """Put one function in the place of another, wherever the product has it under a name."""
-    undo: list[Undo] = []
-    for name, module in list(sys.modules.items()):
-        if name.startswith("backlane."):
-            for key, value in list(vars(module).items()):
-                if value is before:
-                    setattr(module, key, after)
-                    undo.append(lambda module=module, key=key: setattr(module, key, before))
-    assert undo, before
-    return undo
-
-
-def put(owner: Any, name: str, after: Any) -> list[Undo]:
-    """Put something in the place of one attribute."""
-    before = owner.__dict__[name]
-    setattr(owner, name, after)
-    return [lambda: setattr(owner, name, before)]
+from tests.world.mistakes_wire import WIRE_MISTAKES
+from tests.world.planting import Undo, put, swap
 
 
 def send_before_commit() -> list[Undo]:
@@ -324,8 +303,10 @@ MISTAKES: dict[str, Callable[[], list[Undo]]] = {
         follow_no_ended_job,
         everybody_tries_a_held_lane,
         price_a_simulated_run_as_a_real_one,
+        *(made for several in WIRE_MISTAKES.values() for made in several),
     )
 }
+_DOORS = {made.__name__: door for door, several in WIRE_MISTAKES.items() for made in several}
 
 
 @contextlib.contextmanager
@@ -333,7 +314,8 @@ def planted(name: str | None) -> Generator[dict[str, Any]]:
     """The product with this mistake in it; what the world must be told."""
     undo = MISTAKES[name]() if name else []
     try:
-        yield {"unsafe_sync": True} if name == "sync_less" else {}
+        door = {"door": _DOORS[name]} if name in _DOORS else {}
+        yield {"unsafe_sync": True} if name == "sync_less" else door
     finally:
         for one in reversed(undo):
             one()
