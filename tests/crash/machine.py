@@ -17,20 +17,25 @@ from backlane.core.storage import Search
 from backlane.outbound.folder import ArtifactFolder
 from backlane.service import control
 from backlane.service.read import read_job
+from backlane.simulator.deliveries import Endpoint
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
 from tests.conftest import Place
+from tests.signing import SECRET
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"unknown_wait": 0.2, "look_first": 0.02, "call_timeout": 5.0, "cancel_wait": 0.5}
 LARGE, LONG = "LARGE", "LONG"
-# What each cycle is given to do: every point is on the way of one of these.
+# What each cycle is given to do: every point is on the way of some of these.
 WORK = [
     ("digest", "Otters float."),
     ("plain", f"{LARGE} otters."),
     ("checked", "Kelp."),
     ("plain", f"{LONG} sleep."),
 ]
+LIVE = [("told", "Otters float on their backs while they rest, and comb their pups for hours.")]
+TOOLS = [("helped", "Order AB-1234 was late. Nobody wrote back.")]
+FILES = [("papers", "Read it.")]
 
 
 @dataclass
@@ -67,6 +72,14 @@ class Machine:
             stdout=subprocess.PIPE,
         )
         self.port = (await self._told())["port"]
+
+    def hear(self) -> None:
+        """From now on the provider tells this machine of every end, signed."""
+        url = f"http://127.0.0.1:{self.port}/v1/providers/openai/webhooks"
+        world = self.place.simulator.world
+        world.switches.webhook_retry_seconds = 0.2
+        world.webhooks.endpoints["machine"] = Endpoint("machine", "machine", url, SECRET, 0.0, 0.0)
+        self.settings["openai_webhook_secret"] = SECRET
 
     async def end(self) -> None:
         """Let go of the parent and everybody it forked."""
@@ -115,6 +128,16 @@ class Machine:
             ).scalar_one()
         )
 
+    def unfinished(self) -> int:
+        """Open jobs, and what belongs to no job: files left at the provider, events not worked off."""
+        asked = """
+            SELECT (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running'))
+                + (SELECT count(*) FROM provider_files WHERE state NOT IN ('refused', 'deleted'))
+                + (SELECT count(*) FROM inbox WHERE state IN ('new', 'parked'))
+        """
+        database = self.place.service.store.database
+        return database.read_now(lambda connection: connection.exec_driver_sql(asked).scalar_one())
+
     def settled_asking(self) -> bool:
         """Whether every submit was answered."""
         return all(task.done() for task in self._asking)
@@ -126,13 +149,15 @@ class Machine:
             self._asking.append(asyncio.create_task(self._submit(f"key-{self._given}", type_name, text)))
 
     async def _submit(self, key: str, type_name: str, text: str) -> None:
-        body = {"type": type_name, "inputs": {"text": text}}
+        inputs: dict[str, Any] = {"text": text}
         headers = {"Authorization": f"Bearer {self.key}", "Idempotency-Key": key}
         url = f"http://127.0.0.1:{self.port}/v1/jobs"
         async with httpx2.AsyncClient(headers=headers, timeout=10) as http:
+            if type_name == "papers":
+                inputs["attachments"] = [await self._file(http, f"{key}: the gate at the river is green.")]
             while True:
                 try:
-                    answer = await http.post(url, json=body)
+                    answer = await http.post(url, json={"type": type_name, "inputs": inputs})
                 except httpx2.TransportError:
                     self.submits.append({"key": key, "body_hash": "b", "job": None, "outcome": "info"})
                     await asyncio.sleep(0.01)
@@ -141,15 +166,35 @@ class Machine:
                 job = answer.json()["id"]
                 self.submits.append({"key": key, "body_hash": "b", "job": job, "outcome": "ok"})
                 if LONG in text:
-                    await self._cancel(http, f"{url}/{job}/cancel")
+                    await self._cancel(http, job)
                 return
 
-    async def _cancel(self, http: httpx2.AsyncClient, url: str) -> None:
+    async def _file(self, http: httpx2.AsyncClient, text: str) -> str:
+        """Send a file in, again until it is taken; its id."""
+        headers = {"Content-Type": "text/plain"}
         while True:
-            await asyncio.sleep(0.1)
             try:
-                await http.post(url, json={})
+                url = f"http://127.0.0.1:{self.port}/v1/files"
+                answer = await http.post(url, content=text.encode(), headers=headers)
             except httpx2.TransportError:
+                await asyncio.sleep(0.01)
+                continue
+            assert answer.status_code == 201, answer.text
+            return answer.json()["id"]
+
+    async def _cancel(self, http: httpx2.AsyncClient, job: str) -> None:
+        """Cancel a job once its run is under way, or after a while all the same."""
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            if any(
+                line["metadata"].get("backlane_job") == job for line in list(self.place.simulator.world.log)
+            ):
+                break
+        while True:
+            try:
+                await http.post(f"http://127.0.0.1:{self.port}/v1/jobs/{job}/cancel", json={})
+            except httpx2.TransportError:
+                await asyncio.sleep(0.1)
                 continue
             return
 
@@ -160,11 +205,13 @@ class Machine:
         self._asking.clear()
         for _ in range(3000):
             await self._resolve()
-            if self.open_jobs() == 0 and not await self._unknown():
+            if self.unfinished() == 0 and not await self._unknown():
                 break
             await asyncio.sleep(0.02)
         else:
-            raise AssertionError(f"{self.open_jobs()} jobs did not come to an end")
+            raise AssertionError(
+                f"{self.open_jobs()} jobs, {self.unfinished()} things did not come to an end"
+            )
         os.kill(pid, signal.SIGKILL)
         await self._order(do="wait", pid=pid)
 

@@ -20,7 +20,7 @@ import uvicorn
 from backlane.settings import load_settings
 from backlane.wiring import build, web
 from tests.story.worker_process import killer
-from tests.values import small_app
+from tests.world.kinds import world_app
 
 
 async def serve(listening: socket.socket, order: dict[str, Any]) -> None:
@@ -32,9 +32,10 @@ async def serve(listening: socket.socket, order: dict[str, Any]) -> None:
         simulated=True,
         openai_api_key="sk-test-canary-5f2d",
         openai_base_url=f"{order['provider']}/v1",
+        file_inline_at_most=0,
         **order["settings"],
     )
-    service = build(settings, types=small_app(), point=killer(order["armed"]), log=lambda line: None)
+    service = build(settings, types=world_app(pace=0.01), point=killer(order["armed"]), log=lambda line: None)
     if order["lock"]:
         await service.start_worker()
         pumping = None

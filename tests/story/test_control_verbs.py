@@ -17,7 +17,7 @@ from backlane.service.ports import Ports
 from backlane.service.read import list_jobs, read_job
 from backlane.service.show_review import read_review
 from tests.conftest import Place
-from tests.story.acts import events_of, fault, finished, script, submitted, verified
+from tests.story.acts import events_of, fault, finished, script, seen, submitted, verified
 
 Verb = Callable[[Ports, Caller, str], Awaitable[Any]]
 
@@ -186,6 +186,7 @@ async def test_archiving_hides_an_ended_job_from_default_lists_and_does_nothing_
     who, ports = await people(working), working.service.ports
     script(working, {"running_seconds": 100}, times=1)
     running = await submitted(working, who["ana"])
+    await seen(working, who["ana"], running.id, lambda view: view["status"] == "running")
     await refused(ports, archive, running.id, who, ana=NotAllowed, olga=NotAllowed, sue=RoleRequired)
     await refused(ports, unarchive, running.id, who, ana=NotAllowed)
     await control.cancel(ports, who["ana"], running.id, None)

@@ -92,6 +92,7 @@ class Replica:
         self.ports = Ports(
             store=self.store, artifacts=given.artifacts, provider=given.provider, types=given.types,
             clock=given.clock, ids=given.ids, chance=given.chance, price=given.price, worker=given.worker,
+            accounts=given.accounts,
         )  # fmt: skip
         self.followers = Followers(self.ports, look_every=0.05)
         self.store.on_commit = self.followers.tell

@@ -122,7 +122,7 @@ async def test_an_mcp_approval_is_refused_with_the_reason_and_the_job_goes_on(he
     asked, sent = bodies(helping)
     [answer] = sent["input"]
     assert (answer["type"], answer["approve"]) == ("mcp_approval_response", False)
-    assert "Nobody can approve" in answer["reason"]
+    assert "may not act on the outside world" in answer["reason"]
     assert sent["previous_response_id"] == view["attempts"][0]["provider_response_id"]
     assert asked["tools"] == sent["tools"]
     told = [one for one in await events_of(helping, ana, view["id"]) if one["type"].startswith("tool.")]

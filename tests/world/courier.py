@@ -5,7 +5,7 @@ import random
 from typing import TYPE_CHECKING
 
 from backlane.errors import BacklaneError
-from backlane.service.hints import keep_notices
+from backlane.service import hints
 from tests.world.process import Process, ProcessDied
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def _taken(process: Process, headers: dict[str, str], body: bytes) -> int:
     if not found:
         return 400
     try:
-        await keep_notices(process.ports, found)
+        await hints.keep_notices(process.ports, found)
     except BacklaneError:
         return 503
     return 204

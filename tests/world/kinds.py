@@ -34,16 +34,16 @@ def _ask(inputs: Note, instructions: str = "Answer.", **more: Any) -> Request:
     return Request(model="gpt-6-luna", instructions=instructions, input=inputs.text, **more)
 
 
-def world_app() -> App:
-    """An app with a type for everything that is asked of the provider."""
+def world_app(pace: float = 1.0) -> App:
+    """An app with a type for everything that is asked of the provider; `pace` is how long tools take."""
     app = small_app()
-    _add_live(app)
-    _add_tools(app)
+    _add_live(app, pace)
+    _add_tools(app, pace)
     _add_papers(app)
     return app
 
 
-def _add_live(app: App) -> None:
+def _add_live(app: App, pace: float) -> None:
     @app.job("told", authority="read_only", live=True)
     def told(inputs: Note) -> Request:
         return _ask(inputs)
@@ -60,10 +60,10 @@ def _add_live(app: App) -> None:
     def told_helped(inputs: Note) -> Request:
         return _ask(inputs)
 
-    _give_tools(told_helped)
+    _give_tools(told_helped, pace)
 
 
-def _add_tools(app: App) -> None:
+def _add_tools(app: App, pace: float) -> None:
     @app.job("helped", authority="read_only")
     def helped(inputs: Note) -> Request:
         return _ask(inputs)
@@ -77,7 +77,7 @@ def _add_tools(app: App) -> None:
         return _ask(inputs, CLUMSY)
 
     for job in (helped, helped_draft, clumsy):
-        _give_tools(job)
+        _give_tools(job, pace)
     for name, tool in _HOSTED.items():
         _add_hosted(app, name, tool)
 
@@ -88,7 +88,7 @@ def _add_hosted(app: App, name: str, tool: dict[str, Any]) -> None:
         return _ask(inputs, tools=[tool])
 
 
-def _give_tools(job: Any) -> None:
+def _give_tools(job: Any, pace: float) -> None:
     """Three functions: one at once, one that takes its time, one that may be too slow or fail."""
 
     @job.tool
@@ -99,7 +99,7 @@ def _give_tools(job: Any) -> None:
     @job.tool
     async def find_order(order_id: str) -> dict[str, str]:
         """What became of an order."""
-        await asyncio.sleep(3)
+        await asyncio.sleep(3 * pace)
         return {"order": order_id, "state": "sent"}
 
     @job.tool(timeout="10s")
@@ -107,7 +107,7 @@ def _give_tools(job: Any) -> None:
         """Wait, as far as there is time."""
         if seconds == 13:
             raise ToolFailed("nobody waits so long on a Friday")
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds * pace)
         return "that took a while"
 
 

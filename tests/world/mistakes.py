@@ -23,6 +23,7 @@ from backlane.store.records import JobRecords
 from backlane.store.tables import jobs
 from backlane.store.transaction import Records
 from tests.world.mistakes_case import MISTAKES_OF_CASES
+from tests.world.mistakes_wire import WIRE_MISTAKES
 from tests.world.planting import Undo, put, swap
 
 
@@ -304,8 +305,10 @@ MISTAKES: dict[str, Callable[[], list[Undo]]] = {
         everybody_tries_a_held_lane,
         price_a_simulated_run_as_a_real_one,
         *MISTAKES_OF_CASES,
+        *(made for several in WIRE_MISTAKES.values() for made in several),
     )
 }
+_DOORS = {made.__name__: door for door, several in WIRE_MISTAKES.items() for made in several}
 
 
 @contextlib.contextmanager
@@ -313,7 +316,8 @@ def planted(name: str | None) -> Generator[dict[str, Any]]:
     """The product with this mistake in it; what the world must be told."""
     undo = MISTAKES[name]() if name else []
     try:
-        yield {"unsafe_sync": True} if name == "sync_less" else {}
+        door = {"door": _DOORS[name]} if name in _DOORS else {}
+        yield {"unsafe_sync": True} if name == "sync_less" else door
     finally:
         for one in reversed(undo):
             one()

@@ -33,7 +33,8 @@ class Visitor(Requester):
 
     async def body(self, process: Process) -> dict[str, Any]:
         """What is asked for next; its files are sent in first."""
-        door = self.chance.choice([door for door in self.world.weather.doors if door in KINDS])
+        doors = [door for door in self.world.weather.doors if door in KINDS]
+        door = "live" if "live" in doors and self.chance.random() < 0.4 else self.chance.choice(doors)
         kind = self.chance.choice(KINDS[door])
         if door != "files":
             more = {"live": True} if "live" in self.world.weather.doors and self.chance.random() < 0.2 else {}

@@ -98,8 +98,8 @@ class Weather:
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-def draw(seed: int) -> Weather:
-    """The weather of a seed."""
+def draw(seed: int, door: str | None = None) -> Weather:
+    """The weather of a seed; with a door, one in which most of the work goes through it."""
     chance = random.Random(f"{seed}:weather")
 
     def sometimes(odds: float, low: float, high: float) -> float | None:
@@ -116,7 +116,7 @@ def draw(seed: int) -> Weather:
     picked += [one for one in _RUNS if chance.random() < 0.2]
     picked += [one for one in _READS if chance.random() < 0.25]
     wire = [{**one, "rate": chance.uniform(0.02, 0.3), "times": None} for one in picked]
-    opened = _opened(random.Random(f"{seed}:doors"))
+    opened = _opened(random.Random(f"{seed}:doors"), door)
     wire += opened.pop("wire")
     return Weather(
         storm=storm,
@@ -124,7 +124,7 @@ def draw(seed: int) -> Weather:
         faces=chance.randint(1, 2),
         requesters=chance.randint(2, 4),
         # Fewer than there were before other doors opened.
-        jobs=chance.randint(8, 24) * 2 // 3,
+        jobs=chance.randint(8, 24) * (2 if door in (None, "hooks") else 0) // 3,
         crash_every=sometimes(0.7, 10, 120),
         stop_every=sometimes(0.5, 20, 200),
         jump_every=sometimes(0.3, 60, 400),
@@ -148,14 +148,15 @@ def draw(seed: int) -> Weather:
     )
 
 
-def _opened(chance: random.Random) -> dict[str, Any]:
+def _opened(chance: random.Random, only: str | None) -> dict[str, Any]:
     """Which of the newer doors are open, who comes through them, and what goes wrong there."""
     doors = tuple(door for door in DOORS if chance.random() < 0.6)
+    doors = doors if only is None else (only,)
     own = random.Random(chance.random())
     hooks, files = "hooks" in doors, "files" in doors
     return {
         "doors": doors,
-        "visits": own.randint(3, 8) if set(doors) - {"hooks"} else 0,
+        "visits": own.randint(3, 8) + (5 if only else 0) if set(doors) - {"hooks"} else 0,
         "gathering": own.choice([100, 2_000]),
         "door_down": own.uniform(0.0, 0.5) if hooks and own.random() < 0.4 else 0.0,
         "create_doubled": own.uniform(0.0, 0.2) if hooks and own.random() < 0.3 else 0.0,

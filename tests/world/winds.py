@@ -86,9 +86,9 @@ def winds(doors: tuple[str, ...], chance: random.Random) -> list[_Fault]:
     # Every door's are drawn, so that opening one changes nothing behind another.
     picked = {
         door: [
-            {**one, "rate": chance.uniform(0.05, 0.5), "times": None}
+            {**one, "rate": chance.uniform(0.1, 0.7), "times": None}
             for one in faults
-            if chance.random() < 0.25
+            if chance.random() < 0.3
         ]
         for door, faults in behind.items()
     }

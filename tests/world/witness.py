@@ -8,7 +8,7 @@ import httpx2
 from sqlalchemy import select
 
 from backlane.store.tables import attempts, jobs
-from backlane.store.tables_wire import provider_files
+from backlane.store.tables_wire import inbox, provider_files
 
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
@@ -96,6 +96,11 @@ class Witness:
             if row is not None and row[0] in ("queued", "running") and row[1] == run.id:
                 self._world.violation("I32", f"{file_id} is deleted while {run.id} reads it for {job}")
 
+    def _given_up(self) -> set[str]:
+        late = select(inbox.c.response_id).where(inbox.c.note.startswith("given up"))
+        with self._world.look.connection() as connection:
+            return {row[0] for row in connection.execute(late).all()}
+
     def _row(self, statement: Any) -> Any:
         with self._world.look.connection() as connection:
             return connection.execute(statement).first()
@@ -108,6 +113,8 @@ class Witness:
             for line in whole
             if line["call"] == "webhook" and any(status == 204 for status in line["statuses"])
         }
+        # An event may come when its run cannot be read any more.
+        told -= self._given_up()
         known = {found for found in self._world.kept_ids().values() if found is not None}
         times = Counter(_attempt(line) for line in whole)
 

@@ -369,10 +369,10 @@ def _callers(world: SimulatedWorld) -> list[Caller]:
     ]
 
 
-def run(seed: int, *, weather: Weather | None = None, unsafe_sync: bool = False) -> Outcome:
-    """Live through one seed. The same seed gives the same trace."""
+def run(seed: int, *, door: str | None = None, unsafe_sync: bool = False) -> Outcome:
+    """Live through one seed; with a door, most work goes through it. The same seed gives the same trace."""
     root = Path(tempfile.mkdtemp(prefix="backlane-seed-", dir=MEMORY))
-    world = SimulatedWorld(seed, weather or draw(seed), root, unsafe_sync=unsafe_sync)
+    world = SimulatedWorld(seed, draw(seed, door), root, unsafe_sync=unsafe_sync)
     try:
         asyncio.set_event_loop(world.loop)
         try:
