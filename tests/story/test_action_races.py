@@ -89,7 +89,9 @@ async def test_an_approver_who_lost_the_role_approves_nothing_any_more(
     await let_go(acting)
     again = await asked_again(acting, ana, job, review, "approver_gone")
     assert again["payload"] == review["payload"]
-    tamper(acting, f"UPDATE keys SET revoked_at = NULL, role = 'reviewer' WHERE {ritas}")  # for what the checker sees
+    tamper(
+        acting, f"UPDATE keys SET revoked_at = NULL, role = 'reviewer' WHERE {ritas}"
+    )  # for what the checker sees
     await finished_once(acting, ana, job, again, world)
 
 
