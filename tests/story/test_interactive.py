@@ -19,7 +19,7 @@ from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.story.acts import TEXT, contents, creates, fault, finished, script, seen, submitted, verified
 from tests.story.live_acts import events, joined, types_of
-from tests.story.steer_types import SLOW, WORDS, bodies, chatting, steer_app
+from tests.story.steer_types import BROKEN, SLOW, WORDS, bodies, chatting, steer_app
 from tests.story.test_processes import outside, work
 
 __all__ = ["outside"]
@@ -103,7 +103,7 @@ async def test_a_server_without_background_mode_is_used_by_the_interactive_lane_
 
 async def test_a_connection_dropped_in_the_middle_loses_the_run_and_asks(steering: Place) -> None:
     ana, olga = await steering.caller(), await steering.caller("olga", "operator")
-    script(steering, WORDS)
+    script(steering, BROKEN)
     fault(steering, "drop_stream", after=9)
     job = await submitted(steering, ana, "chat")
     view = await finished(steering, ana, job)
@@ -128,7 +128,7 @@ async def test_a_connection_dropped_in_the_middle_loses_the_run_and_asks(steerin
 
 async def test_a_lost_run_is_bought_once_more_where_the_type_says_so(steering: Place) -> None:
     ana = await steering.caller()
-    script(steering, WORDS, times=None)
+    script(steering, BROKEN, times=None)
     fault(steering, "drop_stream", after=9)
     job = await submitted(steering, ana, "chat-rebuy")
     view = await finished(steering, ana, job)

@@ -18,7 +18,7 @@ from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.story.acts import fault, finished, script, submitted
-from tests.story.steer_types import SLOW, WORDS, chatting, steer_app
+from tests.story.steer_types import BROKEN, SLOW, WORDS, chatting, steer_app
 
 Rows = dict[str, Any]
 
@@ -38,11 +38,12 @@ async def evidence_of(place: Place) -> Evidence:
     ana = await place.caller()
     script(place, SLOW)
     job = await chatting(place, ana)
-    script(place, WORDS, times=None)
+    script(place, WORDS, times=2)
     await message(place.service.ports, ana, job.id, "Shorter, please.")
     await finished(place, ana, job)
     new, _ = await message(place.service.ports, ana, job.id, "Why?")
     await finished(place, ana, new)
+    script(place, BROKEN, times=None)
     fault(place, "drop_stream", after=9)
     lost = await finished(place, ana, await submitted(place, ana, "chat-rebuy"))
     assert [one["reason"] for one in lost["attempts"]] == ["first", "rebuy"]
