@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import carrying, followers, footprint, hooks, looking, report, submits
+from benchmarks import acting, carrying, followers, footprint, hooks, looking, report, submits
 from benchmarks.harness import Figure
 
 _FIGURES: dict[str, Callable[[bool, Callable[[str], None]], Figure]] = {
@@ -16,6 +16,7 @@ _FIGURES: dict[str, Callable[[bool, Callable[[str], None]], Figure]] = {
     "footprint": footprint.measure,
     "followers": followers.measure,
     "hooks": hooks.measure,
+    "acting": acting.measure,
 }
 
 
