@@ -12,7 +12,7 @@ from backlane.outbound.folder import ArtifactFolder
 from backlane.store.database import Database
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
-from examples.demo_people import drafts, refund
+from examples.demo_people import drafts, expired, refund
 from examples.demo_provider import files_in, live_through_a_restart, with_tools
 from examples.stage import ROOT, Failed, Stage, fresh_stage, until
 
@@ -196,7 +196,8 @@ def verified(stage: Stage) -> None:
     print("Everything is verified", flush=True)
     database = Database(f"sqlite:///{stage.folder}/backlane.db")
     folder = ArtifactFolder(stage.folder / "artifacts")
-    report = check(collect(database, folder.read, provider_log=stage.simulator("log")))
+    seen = {"provider_log": stage.simulator("log"), "world_log": stage.payments()}
+    report = check(collect(database, folder.read, **seen))
     database.close()
     for line in report.lines():
         print(f"      {line}")
@@ -242,6 +243,7 @@ def main() -> int:
         rita = stage.client("rita", "reviewer")
         drafts(stage, ana, rita)
         refund(stage, ana, rita)
+        expired(stage, ana, olga)
         files_in(stage, ana)
         with_tools(stage, ana)
         live_through_a_restart(stage, ana)

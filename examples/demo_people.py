@@ -1,6 +1,7 @@
-"""The demo's acts of people: drafts approved, rejected and edited; an action approved and carried out exactly once."""
+"""The demo's acts of people: drafts decided, an action carried out exactly once, an expiry turned into a case."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backlane import Client
@@ -58,7 +59,9 @@ def refund(stage: Stage, ana: Client, rita: Client) -> None:
     )
     _decide(rita, dict(job.data), "approve")
     until("the refund", stage.payments)
+    [action] = ana.get(job.id).data["actions"]
     stage.kill_service()
+    stage.check("the kill fell during the dispatch", action["state"] == "dispatching")
     stage.start_service()
     ended = ana.wait(job.id, until="terminal")
     made = stage.payments()
@@ -70,3 +73,27 @@ def refund(stage: Stage, ana: Client, rita: Client) -> None:
     )
     records = [row for row in ended.data["artifacts"] if row["kind"] == "record"]
     stage.check("what was made is on record", action["state"] == "succeeded" and len(records) == 1)
+
+
+def expired(stage: Stage, ana: Client, olga: Client) -> None:
+    """A run is not done in its useful time: it is stopped, and a person looks after what is left."""
+    print("A job is not done in time, and becomes a case", flush=True)
+    late = {"running_seconds": 300, "queued_seconds": 0}
+    stage.simulator("script", [{"match": {"input_contains": "Late"}, "then": late}])
+    until_then = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+    text = (ROOT / "examples" / "texts" / "meeting.md").read_text()
+    job = ana.submit("research-report", {"title": "Late", "text": f"Late. {text}"}, useful_until=until_then)
+    ended = ana.wait(job.id)
+    run = ended.data["provider_response_id"]
+    stage.check(
+        "it expired, and its run was stopped at the provider",
+        ended.status == "expired"
+        and any(line["call"] == "cancel" and line["response_id"] == run for line in stage.simulator("log")),
+        ended.data["outcome"]["headline"],
+    )
+    ana.request("POST", f"/v1/jobs/{job.id}/escalate", body={"reason": "I still need it"})
+    case = olga.request("GET", f"/v1/cases/{ana.get(job.id).data['case']}")
+    kept = olga.request(
+        "PATCH", f"/v1/cases/{case['id']}", body={"owner": "olga", "promise": "tomorrow noon"}
+    )
+    stage.check("it is a case that somebody owns", (kept["owner"], kept["state"]) == ("olga", "open"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -211,6 +212,9 @@ def issue_refund(args: Refund, *, key: str) -> Receipt:
         file.write(json.dumps({"key": key, "order": args.order, "amount": str(args.amount)}) + "\n")
         file.flush()
         os.fsync(file.fileno())
+    time.sleep(
+        float(os.environ.get("EXAMPLE_PAYMENTS_SECONDS", "0"))
+    )  # the payment is made, its answer is late
     return Receipt(system="payments", type="refund", id=f"re-{args.order}")
 
 

@@ -44,6 +44,7 @@ class Stage:
             "BACKLANE_SIMULATED": "1",
             "BACKLANE_UNKNOWN_WAIT": "1",
             "EXAMPLE_PAYMENTS": f"{folder}/payments.jsonl",
+            "EXAMPLE_PAYMENTS_SECONDS": "2",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
 
