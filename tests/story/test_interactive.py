@@ -257,4 +257,6 @@ async def test_a_stopping_worker_that_cannot_wait_loses_the_run_and_it_is_asked_
     await steering.service.ports.streams.stayed(0.01)
     view = await finished(steering, ana, job)
     assert (view["phase"], creates(steering)) == ("submission_unknown", 1)
+    told = joined(await events(steering, ana, job.id))
+    assert told and (await contents(steering, ana, view))["partial"].startswith(told)
     verified(steering)
