@@ -63,8 +63,7 @@ def headline(job: Job, attempt: Attempt | None, *, late: bool = False) -> str:
     if job.status is Status.FAILED and job.failure:
         return f"Failed: {job.failure['message']}"
     if job.phase is Phase.SUBMISSION_UNKNOWN and attempt is not None and attempt.code in _IN_DOUBT:
-        if attempt.code == RESTORED or attempt.provider_response_id is not None:
-            return _IN_DOUBT[attempt.code]
+        return _IN_DOUBT[attempt.code]
     return _HEADLINES[(job.status, job.phase)]
 
 

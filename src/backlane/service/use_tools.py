@@ -127,7 +127,8 @@ async def _answer_all(ports: Ports, held: Held, attempt: Attempt, waiting: Seque
     finally:
         for task in (*tasks, over):
             task.cancel()
-        await asyncio.gather(*tasks, over, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(over, return_exceptions=True)
 
 
 async def _answer(
