@@ -57,7 +57,8 @@ async def get_content(
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
     headers["Content-Length"] = str(last + 1 - first)
     file = await show.open_bytes(around.ports, found)
-    return _Sent(file, first, last, 200 if span is None else 206, headers, found.media_type)
+    status = 200 if span is None else 206
+    return _Sent(file, first, last, status=status, headers=headers, media_type=found.media_type)
 
 
 @router.head("/artifacts/{artifact_id}/content", include_in_schema=False)
@@ -95,7 +96,14 @@ class _Sent(StreamingResponse):
     """A file's bytes from `first` to `last`, some at a time; the file is closed whatever becomes of the caller."""
 
     def __init__(
-        self, file: BinaryIO, first: int, last: int, status: int, headers: dict[str, str], media_type: str
+        self,
+        file: BinaryIO,
+        first: int,
+        last: int,
+        *,
+        status: int,
+        headers: dict[str, str],
+        media_type: str,
     ) -> None:
         self._file = file
         super().__init__(self._pieces(first, last), status, headers, media_type)

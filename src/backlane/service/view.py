@@ -200,10 +200,8 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         in_doubt=effect_in_doubt(actions),
     )
     attempts, costs = around.attempts[job.id], around.costs[job.id]
-    cost = _cost(job, costs, attempts)
+    newest, cost = newest_of(attempts), _cost(job, costs, attempts)
     seq, last_event_at = around.newest.get(job.id, (0, job.created_at))
-    partial = any(row["kind"] == "partial" for row in around.artifacts[job.id])
-    newest = newest_of(attempts)
     target = window_target(newest)
     late = target is not None and job.finished_at is None and now > target
     budget = job_type.latency_budget if job_type else None
@@ -223,7 +221,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
             job,
             newest,
             cost=cost["settled"],
-            partial=partial,
+            partial=any(row["kind"] == "partial" for row in around.artifacts[job.id]),
             allowed=may,
             review=review,
             late=late,
