@@ -16,6 +16,7 @@ from backlane.core.stream import (
     Ended,
     Moved,
     Noted,
+    Opened,
     Streaming,
     Text,
 )
@@ -82,7 +83,11 @@ async def resumed(answer: Answer, after: int | None = 4, **more: Any) -> tuple[l
         provider = adapter(server.url, **more)
         found = [event async for event in provider.resume_stream("default", "resp_1", after)]
         await provider.close()
-        return found, server.requests
+        taken_up = found[:1] == [Opened()]
+        assert taken_up or [event.kind for event in found], (
+            "what cannot be taken up says why, and nothing else"
+        )
+        return found[taken_up:], server.requests
 
 
 async def opened(answer: Answer, **more: Any) -> tuple[Any, list[Any]]:
@@ -262,7 +267,7 @@ REFUSALS = [
 @pytest.mark.parametrize(("status", "kind"), REFUSALS)
 async def test_a_stream_that_cannot_be_taken_up_says_whether_it_ever_can(status: int, kind: Break) -> None:
     found, _ = await resumed(reply(status, {"id": "resp_1"}))
-    assert [event.kind for event in found] == [kind]
+    assert [(event.kind, event.outage) for event in found] == [(kind, status >= 500)]
 
 
 async def test_what_cannot_name_a_run_or_has_no_key_is_not_asked_for() -> None:
@@ -271,7 +276,7 @@ async def test_what_cannot_name_a_run_or_has_no_key_is_not_asked_for() -> None:
         found = [event async for event in provider.resume_stream(account, run, 1)]
         assert [event.kind for event in found] == [Break.REFUSED]
     found = [event async for event in provider.resume_stream("default", "resp_1", 1)]
-    assert [event.kind for event in found] == [Break.UNAVAILABLE]
+    assert [(event.kind, event.outage) for event in found] == [(Break.UNAVAILABLE, True)]
     await provider.close()
 
 

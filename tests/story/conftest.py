@@ -26,6 +26,7 @@ async def helping(tmp_path: Path, simulator: Running, ledger: Ledger) -> AsyncIt
     await service.start_worker()
     yield Place(service, simulator, chosen)
     ledger.held.set()
+    ledger.blocked.set()
     await service.drain(grace=5)
 
 

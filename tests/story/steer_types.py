@@ -72,6 +72,10 @@ def steer_app(app: App | None = None) -> App:
     return app
 
 
+# For a service in a process of its own.
+steered = steer_app()
+
+
 async def talking(place: Place, caller: Caller, job: Job, pieces: int = 1) -> list[dict[str, Any]]:
     """The job's events, once so many pieces of the newest text are there."""
     told: list[dict[str, Any]] = []

@@ -116,6 +116,7 @@ async def test_what_may_have_been_bought_is_asked_about(working: Place, order: d
     fault(working, order.pop("fault"), **order)
     view = await finished(working, ana, await submitted(working, ana))
     assert (view["phase"], view["attempts"][0]["state"]) == ("submission_unknown", "unknown")
+    assert view["outcome"]["headline"] == "Nobody knows whether the provider took the request"
     assert creates(working) == 1
     verified(working)
 

@@ -12,6 +12,7 @@ from backlane.errors import NotAvailable
 from backlane.provider.accounts import AccountBook
 from backlane.provider.calling import Account
 from backlane.service import control
+from backlane.service.open_case import open_case
 from backlane.service.read import read_job
 from backlane.service.submit import Submission, submit
 from backlane.simulator.server import Running
@@ -111,6 +112,10 @@ async def test_a_connection_dropped_in_the_middle_loses_the_run_and_asks(steerin
     [lost] = view["attempts"]
     assert (lost["state"], lost["code"]) == ("unknown", "stream_lost")
     assert view["cost"]["unpriced"] == 1
+    said = "The provider took the request; its stream was lost, and nobody knows how the run ended"
+    assert view["outcome"]["headline"] == view["progress"]["text"] == said
+    case, _ = await open_case(steering.service.ports, olga, job.id, "she waits", None)
+    assert case["failure"] == said
     told = joined(await events(steering, ana, job.id))
     assert told and WORDS["text"].startswith(told)
     assert (await contents(steering, ana, view))["partial"].startswith(told)
@@ -257,4 +262,6 @@ async def test_a_stopping_worker_that_cannot_wait_loses_the_run_and_it_is_asked_
     await steering.service.ports.streams.stayed(0.01)
     view = await finished(steering, ana, job)
     assert (view["phase"], creates(steering)) == ("submission_unknown", 1)
+    told = joined(await events(steering, ana, job.id))
+    assert told and (await contents(steering, ana, view))["partial"].startswith(told)
     verified(steering)

@@ -110,6 +110,8 @@ async def test_what_was_bought_after_the_backup_is_asked_about_and_never_bought_
     assert (view["phase"], view["attempts"][-1]["code"]) == ("submission_unknown", "restored")
     views = [await read_job(third.service.ports, ana, job.id) for job in jobs]
     assert {view["phase"] for view in views} == {"submission_unknown"}
+    said = "A backup was put in place: nobody knows what was bought since it was made"
+    assert {view["outcome"]["headline"] for view in views} == {said}
     assert creates(third) == bought
     await _resolve(third, olga, jobs, fails)
     assert (await finished(third, ana, fails))["status"] == "completed"

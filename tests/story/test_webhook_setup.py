@@ -65,6 +65,38 @@ async def test_an_endpoint_is_registered_and_its_secret_opens_the_door(tmp_path:
             verified(place)
 
 
+async def test_any_account_of_the_file_registers_its_own_endpoint(tmp_path: Path) -> None:
+    at = listening()
+    url = f"http://127.0.0.1:{at.getsockname()[1]}"
+    file = tmp_path / "accounts.toml"
+    with running_simulator(seed=3, speed=20.0) as first, running_simulator(seed=4, speed=20.0) as second:
+        common = 'key = "env:B_KEY"\nsimulated = true\n'
+        accounts = f'[accounts.eu-1]\n{common}base_url = "{second.base_url}"\nworkspaces = ["main"]\n'
+        file.write_text(accounts)
+        chosen = settings_for(tmp_path, first)
+        bare = Place(build(chosen, types=small_app(), log=lambda line: None), first, chosen)
+        changes = {"BACKLANE_ACCOUNTS_FILE": str(file), "B_KEY": "sk-canary-second"}
+        code, out, err = await doctor(bare, "--register-webhook", url, "--account", "eu-1", **changes)
+        assert code == 0, err
+        name, _, secret = out.strip().partition("=")
+        assert (name, secret[:6]) == ("EU_1_WEBHOOK_SECRET", "whsec_")
+        assert '"env:EU_1_WEBHOOK_SECRET" to webhook_secrets of [accounts.eu-1]' in err
+        assert (len(first.world.webhooks.endpoints), len(second.world.webhooks.endpoints)) == (0, 1)
+        code, _, err = await doctor(bare, "--register-webhook", url, "--account", "us", **changes)
+        assert (code, "no account 'us' with a key; known: default, eu-1" in err) == (2, True)
+        await bare.service.drain()
+        file.write_text(accounts + 'webhook_secrets = ["env:EU_1_WEBHOOK_SECRET"]\n')
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("B_KEY", "sk-canary-second")
+            patch.setenv("EU_1_WEBHOOK_SECRET", secret)
+            given = {"accounts_file": str(file), "openai_webhook_secret": None}
+            async with hooked_place(tmp_path, second, at, **given) as place:
+                ana = await place.caller()
+                view = await finished(place, ana, await submitted(place, ana))
+                assert (view["status"], view["provider_account"]) == ("completed", "eu-1")
+                assert calls(place, "retrieve") == 1
+
+
 WRONG = ["http://backlane.example.test", "ftp://x", "https://", "https://me:pw@x/", "x", "https://x:99999", "https://[",
          "http://10.0.0.1/", "https://x/#y", "http://localhost.example.test"]  # fmt: skip
 

@@ -26,6 +26,9 @@ class Ledger:
         self.held = asyncio.Event()
         self.entered = asyncio.Event()
         self.threads: set[int] = set()
+        self.stopped: list[str] = []
+        self.blocked = threading.Event()
+        self.answered = threading.Event()
 
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
@@ -56,7 +59,18 @@ def _add_good_tools(job: Any, ledger: Ledger) -> None:
     async def hold(name: str) -> str:
         ledger.calls.append(("hold", name))
         ledger.entered.set()
-        await ledger.held.wait()
+        try:
+            await ledger.held.wait()
+        except asyncio.CancelledError:
+            ledger.stopped.append(name)
+            raise
+        return name
+
+    @job.tool
+    def block(name: str) -> str:
+        ledger.calls.append(("block", name))
+        ledger.blocked.wait(30)
+        ledger.answered.set()
         return name
 
 

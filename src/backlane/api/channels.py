@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi.sse import format_sse_event
 
+from backlane.api.bell import Bell
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
@@ -25,6 +26,8 @@ LOOK_EVERY = 1.0
 PAGE = 200
 # A channel keeps this much of a job's newest events, characters.
 _KEPT = 256_000
+# Most followers wait at the same place; those who are behind are few, or each at a place of its own.
+_ENDS_AT_MOST = 16
 
 
 def written(event: dict[str, Any]) -> bytes:
@@ -53,7 +56,7 @@ class Channel:
     """The newest events of one job, for everybody who follows it. Before it is opened it knows none."""
 
     def __init__(self) -> None:
-        self.followers = 0
+        self.bells: set[Bell] = set()
         self.is_stale = False
         self.is_read = False
         self.newest: int | None = None
@@ -62,7 +65,8 @@ class Channel:
         self._floor = 0
         self._told: deque[_Told] = deque()
         self._size = 0
-        self._news = asyncio.Event()
+        # What follows a number, written once for all who wait there, for each side of the gate.
+        self._ends: dict[tuple[int, bool], tuple[bytes, int]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -86,8 +90,13 @@ class Channel:
             dropped = self._told.popleft()
             self._floor, self._size = dropped.seq, self._size - dropped.size
         if rows or changed:
-            self._news.set()
-            self._news = asyncio.Event()
+            self._ends.clear()
+            self.ring()
+
+    def ring(self) -> None:
+        """Have everybody who follows look."""
+        for bell in self.bells:
+            bell.ring()
 
     def is_over(self, seq: int) -> bool:
         """Whether the job has ended, and nothing comes after this number."""
@@ -100,16 +109,18 @@ class Channel:
             return None
         if seq >= self.newest:
             return b"", seq
-        closed = closed_for(caller, self._job)
+        place = seq, closed_for(caller, self._job)
+        found = self._ends.get(place) or self._written(*place)
+        if len(self._ends) < _ENDS_AT_MOST:
+            self._ends[place] = found
+        return found
+
+    def _written(self, seq: int, closed: bool) -> tuple[bytes, int]:
+        assert self.newest is not None
         # Nearly always the last few: found from their end.
         missing = min(len(self._told), self.newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
         return b"".join(one.bytes_for(closed) for one in found), found[-1].seq
-
-    @property
-    def news(self) -> asyncio.Event:
-        """Set at the next news; take it before looking at what is here, so that none is missed."""
-        return self._news
 
 
 class Followers:
@@ -128,7 +139,7 @@ class Followers:
         """This process stops: followers are let go in good order, and ask another one or the next."""
         self.is_closing = True
         for channel in self._channels.values():
-            channel.news.set()
+            channel.ring()
 
     def tell(self, job_ids: Iterable[str]) -> None:
         """These jobs have new events."""
@@ -152,20 +163,22 @@ class Followers:
                 del self._waiting[job_id]
 
     @contextlib.contextmanager
-    def channel(self, job_id: str) -> Generator[Channel]:
-        """The job's channel, for as long as the block runs."""
+    def channel(self, job_id: str) -> Generator[tuple[Channel, Bell]]:
+        """The job's channel, and a bell that is rung at its news, for as long as the block runs."""
         channel = self._channels.get(job_id)
         if channel is None:
             channel = self._channels[job_id] = Channel()
             self._refresh(job_id)
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look())
-        channel.followers += 1
+        bell = Bell()
+        channel.bells.add(bell)
         try:
-            yield channel
+            yield channel, bell
         finally:
-            channel.followers -= 1
-            if channel.followers == 0:
+            bell.put_away()
+            channel.bells.discard(bell)
+            if not channel.bells:
                 del self._channels[job_id]
 
     def _refresh(self, job_id: str) -> None:

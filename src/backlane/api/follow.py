@@ -19,15 +19,10 @@ _ALONE = 1.0
 
 async def wait_for_news(woken: asyncio.Event, seconds: float) -> None:
     """Wait until there is news, at most so long, and for the next news from then on."""
-    await wait_for(woken, seconds)
-    woken.clear()
-
-
-async def wait_for(news: asyncio.Event, seconds: float) -> None:
-    """Wait until there is news, at most so long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await news.wait()
+            await woken.wait()
+    woken.clear()
 
 
 async def stream_events(
@@ -40,9 +35,8 @@ async def stream_events(
     """
     loop = asyncio.get_running_loop()
     checked = spoken = loop.time()
-    with followers.channel(job_id) as channel:
+    with followers.channel(job_id) as (channel, bell):
         while True:
-            news = channel.news
             try:
                 if loop.time() - checked > _RECHECK_AFTER:
                     caller, checked = await authenticate(ports, header), loop.time()
@@ -60,7 +54,7 @@ async def stream_events(
             if loop.time() - spoken >= _PING_AFTER:
                 spoken = loop.time()
                 yield b": keep-alive\n\n"
-            await wait_for(news, _PING_AFTER if channel.is_open else _ALONE)
+            await bell.heard(_PING_AFTER if channel.is_open else _ALONE)
 
 
 async def _next(

@@ -37,7 +37,9 @@ async def account_findings(built: "Service") -> list[Finding]:
 
 def _told(info: "AccountInfo", base_url: str | None) -> str:
     facts = [_host(base_url)]
-    facts += [f"region {info.region}"] if info.region else []
+    if info.region:
+        unsure = "" if info.region_enforced else " (as the file says: its server is not the provider's own)"
+        facts.append(f"region {info.region}{unsure}")
     facts += ["retired: takes no new runs"] if info.retired else []
     facts += [] if info.background else ["without background mode"]
     facts += ["a simulator: outputs and costs are not real"] if info.simulated else []

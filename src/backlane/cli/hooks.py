@@ -4,9 +4,11 @@ import json
 import urllib.request
 from typing import TYPE_CHECKING, Any, assert_never
 
+from backlane.cli.choose_account import chosen_account
 from backlane.cli.printing import put, put_json, say
 
 if TYPE_CHECKING:
+    from backlane.settings import Settings
     from backlane.wiring import Service
 
 _REGISTER = "backlane doctor --register-webhook https://…"
@@ -49,23 +51,39 @@ def _refused(url: str) -> int:
         return 0
 
 
-async def register_webhook(built: "Service", url: str, as_json: bool) -> int:
-    """Make the endpoint and print its secret: no other moment shows it."""
+def _place(settings: "Settings", account: str) -> tuple[str, str]:
+    """The variable that an account's secret goes into, and what is to be done with it."""
+    if account == "default" and settings.openai_api_key is not None:
+        return "OPENAI_WEBHOOK_SECRET", "Set it and restart"
+    variable = f"{account.upper().replace('-', '_')}_WEBHOOK_SECRET"
+    return variable, (
+        f'Set it, add "env:{variable}" to webhook_secrets of [accounts.{account}] in BACKLANE_ACCOUNTS_FILE, '
+        "and restart"
+    )
+
+
+async def register_webhook(built: "Service", url: str, account: str | None, as_json: bool) -> int:
+    """Make the endpoint with this account's key and print its secret: no other moment shows it.
+
+    Raises SettingsError for an account that is not there, InvalidRequest for an address in the open.
+    """
     from backlane.core.outcome import NotSent, Refused, Unknown
     from backlane.provider.registration import Registered, public_url
+    from backlane.wiring import read_accounts
 
     address = public_url(url)
-    outcome = await built.provider.register_webhook("default", address)
+    book = read_accounts(built.settings)
+    name = chosen_account(book, account)
+    outcome = await built.provider.register_webhook(name, address)
     match outcome:
         case Registered(endpoint_id, _, secret):
             if as_json:
-                put_json({"endpoint": endpoint_id, "url": address, "secret": secret})
+                put_json({"account": name, "endpoint": endpoint_id, "url": address, "secret": secret})
                 return 0
-            say(
-                f"{endpoint_id} tells {address} of every end; the secret is shown only now. Set it and restart:"
-            )
-            put(f"OPENAI_WEBHOOK_SECRET={secret}")
-            if built.provider.door().is_open:
+            variable, mend = _place(built.settings, name)
+            say(f"{endpoint_id} tells {address} of every end; the secret is shown only now. {mend}:")
+            put(f"{variable}={secret}")
+            if book.accounts[name].webhook_secrets:
                 say("keep the former secret beside it, after a space, until its endpoint is deleted")
             return 0
         case Refused(_, code, message):

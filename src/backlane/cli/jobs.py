@@ -1,15 +1,13 @@
 """Commands about jobs; each talks to a running service through the client."""
 
 import json
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from backlane.cli.files import file_paths, submit_with_files
+from backlane.cli.given import given_inputs
 from backlane.cli.printing import event_line, job_card, job_line, put, put_json, put_text, say
-from backlane.errors import SettingsError
 
 if TYPE_CHECKING:
     from backlane.asking import JobHandle
@@ -24,38 +22,6 @@ def client_here() -> "Client":
     from backlane.client import Client
 
     return Client()
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _inputs(pairs: list[str], source: str | None) -> dict[str, Any]:
-    """The inputs from `--inputs FILE|-` and `--input k=v` (JSON where it parses; a repeated name is a list)."""
-    inputs: dict[str, Any] = {}
-    if source is not None:
-        try:
-            raw = sys.stdin.read() if source == "-" else Path(source).read_text()
-            given: Any = json.loads(raw)
-        except OSError as error:
-            raise SettingsError(f"--inputs {source}: {error.strerror}; name a readable JSON file") from None
-        except ValueError:
-            raise SettingsError(f"--inputs {source}: is not JSON; write one object with the inputs") from None
-        if not isinstance(given, dict):
-            raise SettingsError(f"--inputs {source}: must be one JSON object")
-        inputs = cast(dict[str, Any], given)
-    repeated: dict[str, list[Any]] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise SettingsError(f"--input {pair!r}: must be name=value")
-        repeated.setdefault(name, []).append(_value(value))
-    for name, values in repeated.items():
-        inputs[name] = values[0] if len(values) == 1 else values
-    return inputs
 
 
 def _ended(job: "JobHandle", *, as_json: bool) -> int:
@@ -79,7 +45,9 @@ def submit(
     account: str | None = None,
     max_cost: str | None = None,
     sensitive: Annotated[bool, Parameter(negative=())] = False,
+    lane: Literal["interactive", "background", "batch"] | None = None,
     live: Annotated[bool, Parameter(negative=())] = False,
+    window: Literal["soonest", "2h", "8h"] | None = None,
     idempotency_key: str | None = None,
     wait: Annotated[bool, Parameter(negative=())] = False,
     watch: Annotated[bool, Parameter(negative=())] = False,
@@ -97,19 +65,21 @@ def submit(
     account: your own customer reference.
     max_cost: the most this job may cost, such as 0.50.
     sensitive: have its output reviewed before it is released.
+    lane: how it is to run; else the type's declaration and the work decide.
     live: stream its text; follow it with --watch.
+    window: when it must be done: soonest, or cheaper within 2h or 8h.
     idempotency_key: the same key and body make no second job.
     wait: wait until it ends or needs a review.
     watch: print its events until it ends.
     as_json: print JSON.
     """
     files = file_paths(file or [])
-    given = {"user": user, "account": account, "max_cost": max_cost}
+    given = {"user": user, "account": account, "max_cost": max_cost, "lane": lane, "window": window}
     flags = {"sensitive": sensitive, "live": live}
     options: dict[str, Any] = {name: value for name, value in {**given, **flags}.items() if value}
     with client_here() as client:
         options["idempotency_key"] = idempotency_key
-        job = submit_with_files(client, type, _inputs(input or [], inputs), files, options)
+        job = submit_with_files(client, type, given_inputs(input or [], inputs), files, options)
         if watch:
             return _watch(client, job.id, as_json)
         if wait:

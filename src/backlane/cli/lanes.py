@@ -79,10 +79,17 @@ def _show(page: Any, as_json: bool) -> int:
     return 0
 
 
+def _region(lane: dict[str, Any]) -> str:
+    """Where the data stays, as far as anybody can say."""
+    if not lane["region"]:
+        return ""
+    return f"{lane['region']}" + ("" if lane["region_enforced"] else " (as said)")
+
+
 def lane_line(lane: dict[str, Any]) -> str:
     """One lane in one line."""
     health, incident = lane["health"], lane["incident"]
-    marks = [name for name in ("simulated", "retired") if lane[name]] + [lane["region"] or ""]
+    marks = [name for name in ("simulated", "retired") if lane[name]] + [_region(lane)]
     calls = f"{health['good']} good, {health['bad']} bad in {health['minutes']} min"
     if health["mean_delay_ms"] is not None:
         calls += f", {health['mean_delay_ms']} ms"

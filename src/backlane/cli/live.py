@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from backlane.cli.choose_account import chosen_account
 from backlane.cli.printing import put, put_json
 from backlane.errors import SettingsError
 
@@ -50,11 +51,7 @@ async def _tried(limit: Decimal, account: str | None, model: str) -> "tuple[str,
 
     settings = load_settings()
     book = read_accounts(settings)
-    usable = [name for name, one in book.accounts.items() if one.api_key]
-    name = account or ("default" if "default" in usable else next(iter(usable), ""))
-    if name not in usable:
-        known = ", ".join(usable) or "none; set OPENAI_API_KEY or BACKLANE_ACCOUNTS_FILE"
-        raise SettingsError(f"--account: there is no account {name!r} with a key; known: {known}")
+    name = chosen_account(book, account)
     calls = Calls(book.accounts, call_timeout=int(settings.call_timeout * 1000))
     try:
         found = await Trial(calls, name, model, limit, SystemClock()).run()

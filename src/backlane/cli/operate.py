@@ -53,7 +53,7 @@ def doctor(
     register_webhook: this service's public address; the provider is asked to tell it of every end.
     live: try a provider account with its real key; spends money, at most --max-cost.
     max_cost: with --live: USD, such as 0.50.
-    account: with --live: the account; `default` if left out.
+    account: with --live or --register-webhook: the account; `default` if left out.
     model: with --live: the model, the cheaper the better.
     as_json: print JSON.
     """
@@ -62,7 +62,7 @@ def doctor(
 
     async def work(built: "Service") -> int:
         if register_webhook is not None:
-            return await hooks.register_webhook(built, register_webhook, as_json)
+            return await hooks.register_webhook(built, register_webhook, account, as_json)
         if restored:
             return await _declare_restored(built, as_json)
         lines = await _findings(built)

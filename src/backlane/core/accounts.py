@@ -10,6 +10,8 @@ class AccountInfo:
     """One provider account.
 
     `retired`: it takes no new runs. `background`: its server has background mode, and windows with it.
+    `region`: where its data stays; `region_enforced` is False where that is only said, because its server is
+    not one of the provider's own and nobody here knows where it stands.
     """
 
     name: str
@@ -17,6 +19,7 @@ class AccountInfo:
     background: bool = True
     retired: bool = False
     region: str | None = None
+    region_enforced: bool = True
 
 
 class Accounts(Protocol):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from backlane.core.outcome import NotSent, Refused, Unknown
 from backlane.core.schedule import MINUTE, Timings
+from backlane.core.stream import Broken
 
 # So many failed calls, and so large a share of all, within so many minutes are trouble at the provider.
 BAD_AT_LEAST = 5
@@ -44,6 +45,8 @@ def is_bad(outcome: object) -> bool:
             return code not in _ODD
         case Refused(_, code):
             return code in _OVERLOADED
+        case Broken():
+            return outcome.outage
         case _:
             return False
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from backlane.core.action import ActingType
 from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
 from backlane.core.provider_file import FileProvider
-from backlane.core.stream import Events, Streaming
+from backlane.core.stream import Streaming, TakenUp
 
 
 class Clock(Protocol):
@@ -57,7 +57,7 @@ class Provider(FileProvider, Protocol):
         """Buy a run and stream it. One without a stream is answered as by `create`."""
         ...
 
-    def resume_stream(self, account: str, response_id: str, after: int | None) -> Events:
+    def resume_stream(self, account: str, response_id: str, after: int | None) -> TakenUp:
         """A run's events after this number, all of them without one."""
         ...
 

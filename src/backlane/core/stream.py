@@ -13,6 +13,11 @@ TRIES_IN_VAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream could be taken up; what it says follows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Began:
     """The stream names the run it is about."""
 
@@ -68,15 +73,21 @@ class Break(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The stream is over, the run goes on. `message` is for operators and holds nothing a model wrote."""
+    """The stream is over, the run goes on. `message` is for operators and holds nothing a model wrote.
+
+    `outage`: it could not be taken up because the provider was not reached, or said that it cannot work.
+    """
 
     kind: Break
     message: str = ""
+    outage: bool = False
 
 
 StreamEvent = Began | Moved | Text | Ended | Noted | Broken
 # Closing it lets go of the connection; its last value is `Ended` or `Broken`.
 Events = AsyncGenerator[StreamEvent]
+# The same for a stream that is taken up: `Opened` comes first, unless it could not be.
+TakenUp = AsyncGenerator[Opened | StreamEvent]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from backlane.core.accounts import AccountInfo
 from backlane.errors import SettingsError
 from backlane.provider.calling import Account
+from backlane.provider.regions import GLOBAL, region_of
 
 DEFAULT = "default"
 
@@ -49,12 +50,14 @@ class AccountBook:
 
 
 def _info(name: str, account: Account) -> AccountInfo:
+    own = region_of(account.base_url)
     return AccountInfo(
         name,
         simulated=account.simulated,
         background=account.background,
         retired=account.retired,
-        region=account.region,
+        region=account.region or (own if own != GLOBAL else None),
+        region_enforced=account.region is None or own == account.region,
     )
 
 

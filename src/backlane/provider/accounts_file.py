@@ -12,8 +12,10 @@ from typing import Any, NoReturn, cast
 
 from backlane.errors import SettingsError
 from backlane.provider.calling import Account, is_key, is_url
+from backlane.provider.regions import regional_url
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_REGION = re.compile(r"[a-z][a-z0-9-]{0,31}")
 # Alerts that are about no account stand under this name.
 _TAKEN = "job-types"
 _FIELDS: dict[str, type] = {
@@ -93,6 +95,8 @@ class _Reader:
             for field, value in given.items()
             if field not in ("key", "webhook_secrets", "workspaces")
         }
+        if "region" in given:
+            known["base_url"] = self._regional(table, given["region"], given.get("base_url"))
         key = self._secret(f"{table} key", given["key"])
         self._accounts[name] = Account(key, webhook_secrets=tuple(secrets), **known)
         for workspace in given.get("workspaces", []):
@@ -100,6 +104,14 @@ class _Reader:
                 self._left.setdefault(workspace, name)
             else:
                 self._assign(workspace, name, f"{table} workspaces")
+
+    def _regional(self, table: str, region: str, base_url: str | None) -> str:
+        if not _REGION.fullmatch(region):
+            self._fault(f"{table} region", 'must be a short word such as "eu"')
+        try:
+            return regional_url(region, base_url)
+        except ValueError as error:
+            self._fault(f"{table} {'region' if base_url is None else 'base_url'}", str(error))
 
     def _given(self, workspace: str, name: Any) -> None:
         field = f"[workspaces] {workspace}"

@@ -27,7 +27,7 @@ from backlane.core.outcome import (
 )
 from backlane.core.ports import CreateCall
 from backlane.core.provider_file import DeleteOutcome, FileUpload, FindOutcome, UploadOutcome
-from backlane.core.stream import Break, Broken, Ended, StreamEvent, Streaming
+from backlane.core.stream import Break, Broken, Ended, Opened, StreamEvent, Streaming
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls, EventStream
 from backlane.provider.files import ProviderFiles
@@ -135,8 +135,8 @@ class OpenAIProvider:
 
     async def resume_stream(
         self, account: str, response_id: str, after: int | None
-    ) -> AsyncGenerator[StreamEvent]:
-        """A run's events after a number. What keeps it from being taken up is its one value then."""
+    ) -> AsyncGenerator[Opened | StreamEvent]:
+        """`Opened`, then a run's events after a number. What keeps it from being taken up is its one value then."""
         if not wire.is_run_id(response_id):
             yield Broken(Break.REFUSED, _NO_ID.message)
             return
@@ -147,6 +147,7 @@ class OpenAIProvider:
         if not isinstance(found, EventStream):
             yield not_taken_up(found)
             return
+        yield Opened()
         events = self._read(found, EventReader(response_id))
         try:
             async for event in events:

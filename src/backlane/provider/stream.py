@@ -171,7 +171,8 @@ def not_taken_up(outcome: Reply | object) -> Broken:
             return Broken(Break.NO_STREAM, "an ordinary reply came instead of a stream")
         passing = outcome.status in (408, 409, 429) or outcome.status >= 500
         kind = Break.UNAVAILABLE if passing or outcome.status < 400 else Break.REFUSED
-        return Broken(kind, f"HTTP {outcome.status}")
+        return Broken(kind, f"HTTP {outcome.status}", outage=outcome.status >= 500)
     if isinstance(outcome, Refused):
         return Broken(Break.REFUSED, outcome.code)
-    return Broken(Break.UNAVAILABLE, "the connection could not be made or ended before a reply")
+    lost = "the connection could not be made or ended before a reply"
+    return Broken(Break.UNAVAILABLE, lost, outage=True)

@@ -84,7 +84,7 @@ def _adopted(tx: Transaction, ports: Ports, attempt: Attempt, found: Found) -> s
     )
     told = keep_accepted(tx, attempt.id, found.response_id, found.status, now, look_at=now)
     tx.keep_events(attempt.job_id, told)
-    tx.wake(attempt.job_id, now)
+    _wake(tx, attempt.job_id, now)
     newest = newest_of(tx.attempts(attempt.job_id))
     if newest is None or newest.id == attempt.id:
         return "adopted"
@@ -117,9 +117,21 @@ def _second(tx: Transaction, ports: Ports, attempt: Attempt, found: Found) -> st
     data = {"attempt": stray.id, "number": number, "reason": stray.reason, "code": stray.code}
     data |= {"provider_response_id": found.response_id, "status": found.status}
     tx.keep_events(job.id, [Event("attempt.adopted", now, "provider", data)])
-    tx.wake(job.id, now)
+    _wake(tx, job.id, now)
     _alert(tx, ports, attempt)
     return "a second purchase"
+
+
+def _wake(tx: Transaction, job_id: str, now: int) -> None:
+    """Have the job carried on, unless that would tear off a run that only its holder can read.
+
+    What was found stands on its own row: the holder sees it once its stream has ended.
+    """
+    job, newest = tx.job(job_id), newest_of(tx.attempts(job_id))
+    assert job is not None, job_id
+    held = newest is not None and newest.interactive and newest.state is AttemptState.ACCEPTED
+    if not (held and newest and newest.stream_state == "open" and job.lease_state != "free"):
+        tx.wake(job_id, now)
 
 
 def _alert(tx: Transaction, ports: Ports, attempt: Attempt) -> None:

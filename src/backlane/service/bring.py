@@ -138,6 +138,7 @@ async def _upload(ports: Ports, held: Held, row: Row, copy: Row) -> NotYet | Non
             timeout=_patience(ports, row["bytes"]),
         )
         outcome = await ports.provider.upload_file(upload)
+    ports.health.note(upload.account, held.job.lane, outcome, sent_at, ports.clock.now())
     ports.point("upload_answered")
     return await _keep(ports, held, copy, outcome, sent_at + upload.lifetime * SECOND)
 
@@ -209,8 +210,10 @@ def _refusals(known: list[Row]) -> int:
 
 async def _find(ports: Ports, held: Held, copy: Row) -> NotYet | None:
     """Look for an upload whose reply was lost: adopt it, wait for it, or give it up as lost."""
+    asked_at = ports.clock.now()
     found = await ports.provider.find_file(copy["provider_account"], copy["filename"], copy["sent_at"])
     now = ports.clock.now()
+    ports.health.note(copy["provider_account"], held.job.lane, found, asked_at, now)
     if isinstance(found, Stored):
         await ports.store.write(lambda tx: keep_stored(tx, copy["id"], found, None, now))
         return None

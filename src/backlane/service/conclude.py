@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from backlane.core.event import Event
-from backlane.core.job import Job
+from backlane.core.job import Job, newest_of
 from backlane.core.storage import Transaction
+from backlane.core.stray import is_followed
 from backlane.errors import StoreError
 from backlane.service.alert import judge_end
 from backlane.service.incident import keep_counts
@@ -53,6 +54,8 @@ async def conclude(
         if hold:
             # Until it is handed back nobody else may find it due: its lease says when.
             after = replace(after, due_at=current.due_at)
+        elif _found_beside(tx, held):
+            after = replace(after, due_at=ports.clock.now())
         saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
         if saved.status is not current.status:
             judge_end(tx, ports, saved)
@@ -67,6 +70,16 @@ async def conclude(
     if result is None or not hold:
         ports.notify()
     return result
+
+
+def _found_beside(tx: Transaction, held: Held) -> bool:
+    """Whether a second run of a held job was found while its stream was read: nobody was woken for it then."""
+    if held.attempt is None or not held.attempt.interactive:
+        return False
+    known = {one.id for one in held.attempts if is_followed(one)}
+    rows = tx.attempts(held.job.id)
+    newest = newest_of(rows)
+    return any(is_followed(one) and one.id not in known for one in rows if one is not newest)
 
 
 async def _kept(ports: Ports, held: Held, body: Callable[[Transaction], Held | None]) -> Held | None:

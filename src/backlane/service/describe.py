@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backlane.core.health import TROUBLE
-from backlane.core.job import Attempt, Job, Phase, Status
+from backlane.core.job import RESTORED, STREAM_LOST, Attempt, Job, Phase, Status
 from backlane.core.lane import window_of
 from backlane.core.storage import Row
 
@@ -43,8 +43,18 @@ _HEADLINES: dict[tuple[Status, Phase | None], str] = {
 }
 
 
-def headline(job: Job, late: bool = False) -> str:
-    """One line that says where the job is; `late`: its run's completion window has passed."""
+# What is known of a run although nobody knows how it ended, by its attempt's code.
+_IN_DOUBT = {
+    STREAM_LOST: "The provider took the request; its stream was lost, and nobody knows how the run ended",
+    RESTORED: "A backup was put in place: nobody knows what was bought since it was made",
+}
+
+
+def headline(job: Job, attempt: Attempt | None, *, late: bool = False) -> str:
+    """One line that says where the job is and what is known of it.
+
+    `attempt` is its newest one; `late`: its run's completion window has passed.
+    """
     if late and job.phase in (Phase.PROVIDER, Phase.MODEL):
         told = _HEADLINES[(job.status, job.phase)]
         return f"{told}, later than its {job.window} window"
@@ -52,6 +62,8 @@ def headline(job: Job, late: bool = False) -> str:
         return "Being canceled" if job.ends_as != "expired" else "Expiring: being stopped at the provider"
     if job.status is Status.FAILED and job.failure:
         return f"Failed: {job.failure['message']}"
+    if job.phase is Phase.SUBMISSION_UNKNOWN and attempt is not None and attempt.code in _IN_DOUBT:
+        return _IN_DOUBT[attempt.code]
     return _HEADLINES[(job.status, job.phase)]
 
 
@@ -144,6 +156,7 @@ def _next_steps(job: Job, allowed: Sequence[str]) -> list[str]:
 
 def outcome(
     job: Job,
+    attempt: Attempt | None,
     *,
     cost: str | None,
     partial: bool,
@@ -157,7 +170,7 @@ def outcome(
     waits_for_person = job.status is Status.NEEDS_REVIEW
     retryable = bool(failure.get("retryable", job.status in (Status.CANCELED, Status.EXPIRED)))
     return {
-        "headline": headline(job, late),
+        "headline": headline(job, attempt, late=late),
         "cause": failure.get("cause"),
         "retryable": retryable,
         "partial_output": partial,

@@ -56,6 +56,7 @@ def _identity(ports: Ports, account: str, lane: str) -> dict[str, Any]:
         "known": ports.accounts.get(account) is not None,
         "simulated": info.simulated,
         "region": info.region,
+        "region_enforced": info.region is not None and info.region_enforced,
         "retired": info.retired,
         "windows": [str(one) for one in Window] if windowed else [str(Window.SOONEST)],
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from backlane.core.case import opens_by_itself
 from backlane.core.event import Event
-from backlane.core.job import Job, Phase, Status
+from backlane.core.job import Job, Phase, Status, newest_of
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
 from backlane.service.access import Caller, visible
@@ -56,7 +56,7 @@ def opened(
         "reason": reason,
         "cause": failure.get("cause"),
         "code": failure.get("code"),
-        "failure": headline(job) if told else None,
+        "failure": _headline(tx, job) if told else None,
         "owner": owner,
         "promise": None,
         "promise_by": None,
@@ -71,6 +71,10 @@ def opened(
     return case
 
 
+def _headline(tx: Transaction, job: Job) -> str:
+    return headline(job, newest_of(tx.attempts(job.id)))
+
+
 def follow_up(tx: Transaction, ports: Ports, saved: Job) -> None:
     """What a change of status leads to beside the job: a case that opens by itself; with its end, a flag is taken
     down and what was never sent is taken back."""
@@ -80,4 +84,4 @@ def follow_up(tx: Transaction, ports: Ports, saved: Job) -> None:
     job_type = ports.types.get(saved.type)
     table: Mapping[str, bool] = job_type.cases if job_type else {}
     if opens_by_itself(table, saved.status, saved.phase, saved.failure) and tx.open_case(saved.id) is None:
-        opened(tx, ports, saved, headline(saved), actor="backlane")
+        opened(tx, ports, saved, _headline(tx, saved), actor="backlane")

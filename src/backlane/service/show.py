@@ -1,10 +1,11 @@
 """Reading what a job left: its events, inputs, artifacts and reviews, as a caller may see them."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from backlane.core.event import closed_data
 from backlane.core.job import Gate, Job
@@ -119,18 +120,27 @@ async def read_artifact(ports: Ports, caller: Caller, artifact_id: str) -> dict[
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """An artifact's bytes and how to serve them."""
+class Found:
+    """Where an artifact's bytes lie, `size` of them, and how to serve them; nothing is read yet."""
 
     name: str
     media_type: str
     sha256: str
-    content: bytes
+    size: int
+    row: Row
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Content:
-    """An artifact's bytes, if the release gate and the caller's role allow it."""
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A small artifact, read whole."""
+
+    name: str
+    content: bytes
+
+
+async def find_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Found:
+    """An artifact's bytes, if the release gate and the caller's role allow it; the read is audited where it must."""
 
     def body(tx: Transaction) -> tuple[bool, Row, bool]:
         row = tx.artifact(artifact_id)
@@ -147,7 +157,20 @@ async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: s
     if audited:
         await ports.store.write(lambda tx: note_read(tx, ports, caller, "content.read", artifact_id, reason))
     headers = {"Backlane-Simulated": "true"} if simulated else {}
-    return Content(row["name"], row["media_type"], row["sha256"], await _bytes(ports, row), headers)
+    return Found(row["name"], row["media_type"], row["sha256"], row["bytes"], row, headers)
+
+
+async def open_bytes(ports: Ports, found: Found) -> BinaryIO:
+    """The bytes, to be read piece by piece and closed. Raises StoreError unless they hash to their record."""
+    if found.row["inline"] is not None:
+        return io.BytesIO(await _bytes(ports, found.row))
+    return await ports.artifacts.open(found.sha256)
+
+
+async def read_content(ports: Ports, caller: Caller, artifact_id: str, reason: str | None) -> Content:
+    """A small artifact's bytes, all at once; as `find_content` allows."""
+    found = await find_content(ports, caller, artifact_id, reason)
+    return Content(found.name, await _bytes(ports, found.row))
 
 
 async def _bytes(ports: Ports, row: Row) -> bytes:

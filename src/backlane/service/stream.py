@@ -19,9 +19,12 @@ from backlane.core.stream import (
     Break,
     Broken,
     Ended,
+    Events,
     Moved,
+    Opened,
     Place,
     StreamEvent,
+    TakenUp,
     Text,
     place_of,
 )
@@ -57,7 +60,7 @@ async def follow_live(ports: Ports, held: Held, attempt: Attempt) -> Held | None
         wait = ports.provider.look_wait(account)
         if wait > 0:
             return await look_again(ports, held, attempt, ports.clock.now() + wait, None)
-        events = ports.provider.resume_stream(account, run, attempt.stream_seq)
+        events = _taken_up(ports, attempt, ports.provider.resume_stream(account, run, attempt.stream_seq))
     reader = _Reader(ports, held, attempt, attempt.stream_seq, renewed=ports.clock.now())
     with ports.streams.reading(held.job.id, stays=attempt.interactive) as let_go:
         async with Intake(events, let_go, ports.clock) as intake:
@@ -71,6 +74,20 @@ async def follow_live(ports: Ports, held: Held, attempt: Attempt) -> Held | None
             return await _broken(ports, reader, end)
         case _Stopped(lost):
             return None if lost else await _hand_back(ports, reader)
+
+
+async def _taken_up(ports: Ports, attempt: Attempt, events: TakenUp) -> Events:
+    """The stream's events; whether and how soon it could be taken up counts in the lane's health."""
+    asked_at, noted = ports.clock.now(), False
+    try:
+        async for event in events:
+            if not noted:
+                ports.health.note(attempt.provider_account, attempt.lane, event, asked_at, ports.clock.now())
+            noted = True
+            if not isinstance(event, Opened):
+                yield event
+    finally:
+        await events.aclose()
 
 
 @dataclass(slots=True)

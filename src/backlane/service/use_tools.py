@@ -19,6 +19,7 @@ from backlane.core.storage import Row, Transaction
 from backlane.errors import ToolFailed
 from backlane.service.conclude import conclude
 from backlane.service.fail import fail
+from backlane.service.heed import unwanted
 from backlane.service.keep import answer_of
 from backlane.service.lease import renewed
 from backlane.service.outputs import Output, add_outputs, json_bytes, store_output, unhappy_outputs
@@ -100,7 +101,7 @@ async def _begin(ports: Ports, held: Held) -> Held | None:
 
 
 async def _answer_all(ports: Ports, held: Held, attempt: Attempt, waiting: Sequence[Row]) -> Held | None:
-    """Run them side by side; their answers are kept in their order."""
+    """Run them side by side; their answers are kept in their order. All stop once the job is not wanted any more."""
     assert held.type is not None
     raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
     job = held.job
@@ -108,10 +109,14 @@ async def _answer_all(ports: Ports, held: Held, attempt: Attempt, waiting: Seque
     view = View(job.id, job.type, job.submitted_by, job.user, job.account, inputs, dict(job.metadata))
     room = asyncio.Semaphore(_AT_ONCE)
     tasks = [asyncio.create_task(_answer(ports, held.type, row, view, room)) for row in waiting]
+    over = asyncio.create_task(unwanted(ports, job.id))
     still: Held | None = held
     try:
         for row, task in zip(waiting, tasks, strict=True):
-            told = await task
+            await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                return None
+            told = task.result()
             assert still is not None
             keep = _keep_proposal if isinstance(told, Proposal) else _keep
             still = await keep(ports, still, attempt, row, cast(Any, told))
@@ -120,9 +125,10 @@ async def _answer_all(ports: Ports, held: Held, attempt: Attempt, waiting: Seque
                 return None
         return still
     finally:
-        for task in tasks:
+        for task in (*tasks, over):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(over, return_exceptions=True)
 
 
 async def _answer(

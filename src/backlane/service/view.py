@@ -200,10 +200,9 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         in_doubt=effect_in_doubt(actions),
     )
     attempts, costs = around.attempts[job.id], around.costs[job.id]
-    cost = _cost(job, costs, attempts)
+    newest, cost = newest_of(attempts), _cost(job, costs, attempts)
     seq, last_event_at = around.newest.get(job.id, (0, job.created_at))
-    partial = any(row["kind"] == "partial" for row in around.artifacts[job.id])
-    target = window_target(newest_of(attempts))
+    target = window_target(newest)
     late = target is not None and job.finished_at is None and now > target
     budget = job_type.latency_budget if job_type else None
     return {
@@ -213,15 +212,16 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         "attempts": [_attempt(one, costs, closed) for one in attempts],
         "progress": {
             "percent": None,
-            "text": headline(job, late),
+            "text": headline(job, newest, late=late),
             "last_event_at": moment(last_event_at),
             "seq": seq,
             "usually": _usually(around.durations.get((job.type, kind_of(job.lane, job.window)))),
         },
         "outcome": outcome(
             job,
+            newest,
             cost=cost["settled"],
-            partial=partial,
+            partial=any(row["kind"] == "partial" for row in around.artifacts[job.id]),
             allowed=may,
             review=review,
             late=late,
