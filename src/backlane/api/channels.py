@@ -16,7 +16,7 @@ from fastapi.sse import format_sse_event
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, closed_for
+from backlane.service.access import Caller, hidden_from
 from backlane.service.ports import Ports
 from backlane.service.show import event_view, newest_seqs, read_news
 
@@ -100,7 +100,7 @@ class Channel:
             return None
         if seq >= self.newest:
             return b"", seq
-        closed = closed_for(caller, self._job)
+        closed = hidden_from(caller, self._job)
         # Nearly always the last few: found from their end.
         missing = min(len(self._told), self.newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
