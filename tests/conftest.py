@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from backlane.service.access import Caller, authenticate, make_key
+from backlane.service.access import Caller, authenticate
+from backlane.service.make_key import make_key
 from backlane.settings import Settings, load_settings
 from backlane.simulator.server import Running, running_simulator
 from backlane.store.database import Database

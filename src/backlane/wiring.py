@@ -104,6 +104,11 @@ def _log(line: str) -> None:
     structlog.get_logger("backlane").info(line)
 
 
+def _one_line(log: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, whatever stands in a line: nobody's words begin another, or drive a terminal."""
+    return lambda line: log("".join(char if char.isprintable() else "�" for char in line))
+
+
 def read_accounts(settings: Settings) -> AccountBook:
     """The provider accounts of the environment and of the settings file. Raises SettingsError."""
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
@@ -149,7 +154,7 @@ def build(
     store = SqlStore(database, ids)
     wakers: list[Callable[[], None]] = []
     hinted: list[Callable[[], None]] = []
-    tell = log or _log
+    tell = _one_line(log or _log)
 
     def notify() -> None:
         for wake in wakers:

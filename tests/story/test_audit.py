@@ -97,7 +97,7 @@ async def test_nobody_is_called_like_the_service_itself(working: Place) -> None:
     import pytest
 
     from backlane.errors import InvalidRequest
-    from backlane.service.access import make_key
+    from backlane.service.make_key import make_key
 
     ports = working.service.ports
     for name in ("backlane", "Policy", "command-line"):

@@ -113,7 +113,8 @@ async def replicas(store: SqlStore, place: Place) -> AsyncIterator[tuple[Replica
 
 
 async def a_followed_job(place: Place, replica: Replica) -> tuple[Any, Job]:
-    from backlane.service.access import Caller, make_key
+    from backlane.service.access import Caller
+    from backlane.service.make_key import make_key
 
     ports = replica.ports
     await replica.store.write(

@@ -17,7 +17,7 @@ from backlane.api.bell import Bell
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, closed_for
+from backlane.service.access import Caller, hidden_from
 from backlane.service.ports import Ports
 from backlane.service.show import event_view, newest_seqs, read_news
 
@@ -109,7 +109,7 @@ class Channel:
             return None
         if seq >= self.newest:
             return b"", seq
-        place = seq, closed_for(caller, self._job)
+        place = seq, hidden_from(caller, self._job)
         found = self._ends.get(place) or self._written(*place)
         if len(self._ends) < _ENDS_AT_MOST:
             self._ends[place] = found

@@ -1,7 +1,7 @@
 """What every route is given: the service around it, and the caller behind the credential. Deny by default."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -49,7 +49,8 @@ class Permit(Guard):
         """The caller, if its role has the permission. Raises Unauthenticated or RoleRequired."""
         caller = await authenticate(context(request).ports, request.headers.get("authorization"))
         require(caller, self.permission)
-        return caller
+        reason = request.query_params.get("reason", "").strip()[:500]
+        return replace(caller, reason=reason) if reason else caller
 
 
 def unguarded(app: FastAPI) -> list[str]:

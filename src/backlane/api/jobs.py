@@ -24,7 +24,7 @@ from backlane.core.lifecycle import STATUSES, TERMINAL
 from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
 from backlane.service import read, show
-from backlane.service.access import Caller, closed_for
+from backlane.service.access import Caller, hidden_from
 from backlane.service.link import takes_files
 from backlane.service.submit import FIRST_EVENTS, Submission, body_hash, submit
 
@@ -74,10 +74,11 @@ class ListQuery(Body):
 
 
 class EventQuery(Body):
-    """Where a page of events begins."""
+    """Where a page of events begins, and why support reads what was written."""
 
     after: int = Field(0, ge=0, le=2**31 - 1)
     limit: int = Field(50, ge=1, le=200)
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
 
 
 class ReasonQuery(Body):
@@ -194,7 +195,7 @@ async def get_events(
     after = int(last) if last.isdigit() and len(last) < 10 else asked.after
     header = request.headers.get("authorization", "")
     page, _ = await show.read_events(around.ports, caller, job_id, after, 200)
-    follows = job.gate != "none" and job.finished_at is None and not closed_for(caller, job)
+    follows = job.gate != "none" and job.finished_at is None and not hidden_from(caller, job)
     await show.note_events_read(around.ports, caller, job_id, page, follows=follows)
     events = stream_events(around.ports, around.followers, caller, job_id, after, header=header)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -53,7 +53,7 @@ def create(
     service: it belongs to a service, which decides no reviews.
     as_json: print JSON.
     """
-    from backlane.service.access import make_key
+    from backlane.service.make_key import make_key
 
     async def work(built: "Service") -> int:
         made = await built.store.write(

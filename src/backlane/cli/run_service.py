@@ -210,7 +210,8 @@ async def _first_steps(service: "Service") -> None:
     """A fresh admin key, printed once, and some jobs of another person to look at."""
     import secrets
 
-    from backlane.service.access import Caller, make_key
+    from backlane.service.access import Caller
+    from backlane.service.make_key import make_key
     from backlane.service.seed import seed_jobs
 
     def admin(tx: Any) -> Any:

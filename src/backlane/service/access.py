@@ -1,22 +1,19 @@
 """Who is asking, and what they may see and do. Deny by default; the workspace comes from the key alone."""
 
-import hashlib
 import hmac
-import string
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from backlane.core.credential import key_hash, looks_like_key
 from backlane.core.job import Gate, Job, Status
 from backlane.core.review import is_requester, may_decide
-from backlane.core.schedule import DAY, MINUTE
+from backlane.core.schedule import MINUTE
 from backlane.core.storage import Transaction
 from backlane.errors import (
     AwaitingReview,
-    InvalidRequest,
     NotFound,
     NotReleased,
     RoleRequired,
@@ -25,11 +22,7 @@ from backlane.errors import (
 )
 from backlane.service.ports import Ports
 
-# Who acts without a person: nobody may bear these names, or an actor would not be who it seems.
-NOBODYS_NAMES = frozenset({"backlane", "system", "provider", "policy", "command-line"})
 ROLES = ("submitter", "reviewer", "support", "operator", "admin")
-KEY_LIFETIME = 90 * DAY
-_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 # Every permission a route may ask for, and the roles that have it. A route without one cannot be served.
 PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -67,41 +60,13 @@ class Caller:
     role: str
     key_id: str
     may_decide: bool = True
+    # Why support looks at what it sees only with a reason.
+    reason: str | None = None
 
     @property
     def sees_everything(self) -> bool:
         """Whether every job of the workspace is within sight."""
         return self.role in ("support", "operator", "admin")
-
-
-def _base62(number: int, length: int) -> str:
-    digits = ""
-    for _ in range(length):
-        number, rest = divmod(number, 62)
-        digits = _ALPHABET[rest] + digits
-    return digits
-
-
-def new_key(randomness: bytes) -> str:
-    """A key: `blk_`, 30 random base62 characters and a checksum, so that leaked ones can be found."""
-    body = _base62(int.from_bytes(randomness, "big"), 30)
-    return f"blk_{body}{_base62(zlib.crc32(body.encode()), 6)}"
-
-
-def looks_like_key(key: str) -> bool:
-    """Whether a string has a key's form and checksum."""
-    body, check = key[4:34], key[34:]
-    return (
-        key.startswith("blk_")
-        and len(key) == 40
-        and key.isascii()
-        and _base62(zlib.crc32(body.encode()), 6) == check
-    )
-
-
-def key_hash(key: str) -> str:
-    """What is stored of a key. 178 random bits need no slow hash."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 async def authenticate(ports: Ports, header: str | None) -> Caller:
@@ -178,13 +143,33 @@ def closed_for(caller: Caller, job: Job) -> bool:
     return not whole and (job.submitted_by == caller.name or caller.role == "submitter")
 
 
+def hidden_from(caller: Caller, job: Job) -> bool:
+    """Whether this caller is not shown what the job's run wrote: for the gate, or for want of a reason to look."""
+    return closed_for(caller, job) or (lacks_reason(caller, job.submitted_by) and not caller.reason)
+
+
+def lacks_reason(caller: Caller, submitted_by: str) -> bool:
+    """Whether this caller sees what was written for others only with a reason."""
+    return caller.role == "support" and submitted_by != caller.name
+
+
 def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
     """Whether the gate stands before one artifact: an approved edit releases only the edited version."""
+    return _is_written(job, artifact) and closed_for(caller, job)
+
+
+def hidden_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
+    """Whether this caller is not shown how large one artifact is, and how its writer called it."""
+    return closed_artifact(caller, job, artifact) or (
+        artifact["kind"] != "input" and hidden_from(caller, job) and not closed_for(caller, job)
+    )
+
+
+def _is_written(job: Job, artifact: Mapping[str, Any]) -> bool:
+    """Whether a model or a tool wrote it; what a reviewer wrote in its place is released by their approval."""
     if artifact["kind"] in ("input", "reviewer_notes"):
         return False
-    if released(job) and artifact["edited_by"] is not None:
-        return False
-    return closed_for(caller, job)
+    return not released(job) or artifact["edited_by"] is None
 
 
 def open_content(caller: Caller, job: Job, artifact: Mapping[str, Any], reason: str | None) -> None:
@@ -198,7 +183,7 @@ def open_content(caller: Caller, job: Job, artifact: Mapping[str, Any], reason: 
 
 def require_reason(caller: Caller, submitted_by: str, reason: str | None) -> None:
     """Raises RoleRequired if support reads what somebody else submitted, or got, without saying why."""
-    if caller.role == "support" and submitted_by != caller.name and not reason:
+    if lacks_reason(caller, submitted_by) and not reason:
         raise RoleRequired("Support reads contents only with a reason: add ?reason=…, it is audited.")
 
 
@@ -216,79 +201,3 @@ def note_read(
             "data": {"role": caller.role, "key": caller.key_id, "reason": (reason or "")[:500]},
         }
     )
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key that was just made; the only moment it can be read."""
-
-    id: str
-    key: str
-    workspace: str
-    name: str
-    role: str
-    expires_at: int
-
-
-def _place(tx: Transaction, ports: Ports, name: str) -> dict[str, Any]:
-    """The workspace of this name, made if there is none."""
-    found = tx.workspace(name)
-    if found is not None:
-        return found
-    now = ports.clock.now()
-    place = {"id": ports.ids.new("ws"), "name": name, "created_at": now}
-    tx.insert_workspace(place)
-    line = {"workspace": place["id"], "at": now, "actor": "command-line", "action": "workspace.created"}
-    tx.audit({**line, "subject": place["id"], "data": {"name": name}})
-    return place
-
-
-def make_key(
-    tx: Transaction,
-    ports: Ports,
-    randomness: bytes,
-    *,
-    role: str,
-    workspace: str,
-    name: str,
-    service: bool = False,
-) -> NewKey:
-    """Make a key, and the workspace and person it belongs to if they are new. Raises InvalidRequest."""
-    if role not in ROLES:
-        raise InvalidRequest([("/role", f"must be one of {', '.join(ROLES)}")])
-    for pointer, value in (("/workspace", workspace), ("/name", name)):
-        if not value.strip() or len(value) > 100 or not value.isprintable():
-            raise InvalidRequest([(pointer, "must be 1 to 100 printable characters")])
-    if name.strip().lower() in NOBODYS_NAMES:
-        raise InvalidRequest(
-            [("/name", f"{name!r} is what the service itself is called in events; take another")]
-        )
-    now = ports.clock.now()
-    place = _place(tx, ports, workspace)
-    kind = "service" if service else "person"
-    person = tx.principal(str(place["id"]), name)
-    if person is None:
-        person = {"id": ports.ids.new("prn"), "workspace": place["id"], "name": name, "kind": kind}
-        tx.insert_principal({**person, "may_decide": not service, "created_at": now})
-    elif person["kind"] != kind:
-        raise InvalidRequest(
-            [("/name", f"{name!r} is a {person['kind']} in this workspace; use another name")]
-        )
-    key = new_key(randomness)
-    row: dict[str, Any] = {
-        "id": ports.ids.new("key"),
-        "workspace": place["id"],
-        "principal_id": person["id"],
-        "role": role,
-        "hash": key_hash(key),
-        "hint": key[:8],
-        "created_at": now,
-        "expires_at": now + KEY_LIFETIME,
-        "revoked_at": None,
-        "last_used_at": None,
-    }
-    tx.insert_key(row)
-    line = {"workspace": place["id"], "at": now, "actor": "command-line"}
-    data = {"name": name, "role": role, "kind": kind}
-    tx.audit({**line, "action": "key.created", "subject": row["id"], "data": data})
-    return NewKey(row["id"], key, workspace, name, role, row["expires_at"])

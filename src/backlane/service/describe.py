@@ -1,9 +1,11 @@
 """A job in its users' words: headline, what it waits for, what to do next. Pure; no model text goes in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from backlane.core.failure import meaning
 from backlane.core.health import TROUBLE
 from backlane.core.job import RESTORED, STREAM_LOST, Attempt, Job, Phase, Status
 from backlane.core.lane import window_of
@@ -65,6 +67,13 @@ def headline(job: Job, attempt: Attempt | None, *, late: bool = False) -> str:
     if job.phase is Phase.SUBMISSION_UNKNOWN and attempt is not None and attempt.code in _IN_DOUBT:
         return _IN_DOUBT[attempt.code]
     return _HEADLINES[(job.status, job.phase)]
+
+
+def without_quotes(job: Job) -> Job:
+    """The job whose failure says no more than its code does: the provider's words may quote what its run wrote."""
+    if job.failure is None or job.provider_response_id is None:
+        return job
+    return replace(job, failure={**job.failure, "message": meaning(job.failure["code"]).sentence})
 
 
 def window_target(attempt: Attempt | None) -> int | None:

@@ -11,7 +11,15 @@ from backlane.core.event import closed_data
 from backlane.core.job import Gate, Job
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound, StoreError
-from backlane.service.access import Caller, closed_for, note_read, open_content, require_reason, visible
+from backlane.service.access import (
+    Caller,
+    hidden_from,
+    lacks_reason,
+    note_read,
+    open_content,
+    require_reason,
+    visible,
+)
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.upload import own_upload, upload_artifact
@@ -44,7 +52,7 @@ async def read_events(
         return job, tx.events(job_id, after, limit)
 
     job, rows = await ports.store.read(body)
-    closed = closed_for(caller, job)
+    closed = hidden_from(caller, job)
     return [event_view(row, closed) for row in rows], job.finished_at is not None and len(rows) < limit
 
 
@@ -77,8 +85,8 @@ async def note_events_read(
 
     def body(tx: Transaction) -> None:
         job = visible(tx, caller, tx.job(job_id))
-        if job.gate is not Gate.NONE:
-            note_read(tx, ports, caller, "events.read", job_id, None)
+        if job.gate is not Gate.NONE or lacks_reason(caller, job.submitted_by):
+            note_read(tx, ports, caller, "events.read", job_id, caller.reason)
 
     await ports.store.write(body)
 

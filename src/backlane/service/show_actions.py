@@ -8,7 +8,7 @@ from backlane.core.action import Action, ActionState
 from backlane.core.job import Job, Phase
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound
-from backlane.service.access import Caller, closed_for, decides, visible
+from backlane.service.access import Caller, decides, hidden_from, note_read, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 
@@ -17,7 +17,7 @@ def action_view(
     caller: Caller, job: Job, action: Action, dispatches: Sequence[Row], review: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """An Action of the public contract. What it would do is closed to whom the job's outputs are closed."""
-    closed = closed_for(caller, job)
+    closed = hidden_from(caller, job)
     sent = next((row for row in dispatches if row["action_id"] == action.id), None)
     return {
         "id": action.id,
@@ -60,14 +60,20 @@ def may_undo(caller: Caller, job: Job, review: Mapping[str, Any] | None) -> bool
 
 
 async def read_action(ports: Ports, caller: Caller, action_id: str) -> dict[str, Any]:
-    """One action. Raises NotFound."""
+    """One action. Whoever reads of others' what it would do is in the audit log. Raises NotFound."""
 
-    def body(tx: Transaction) -> dict[str, Any]:
+    def body(tx: Transaction) -> tuple[bool, dict[str, Any]]:
         job, action = find_action(tx, caller, action_id)
         review = None if action.review_id is None else tx.review(action.review_id)
-        return action_view(caller, job, action, tx.dispatches_of([job.id])[job.id], review)
+        audited = job.submitted_by != caller.name and not hidden_from(caller, job)
+        return audited, action_view(caller, job, action, tx.dispatches_of([job.id])[job.id], review)
 
-    return await ports.store.read(body)
+    audited, view = await ports.store.read(body)
+    if audited:
+        await ports.store.write(
+            lambda tx: note_read(tx, ports, caller, "action.read", action_id, caller.reason)
+        )
+    return view
 
 
 def find_action(tx: Transaction, caller: Caller, action_id: str) -> tuple[Job, Action]:

@@ -5,16 +5,19 @@ from typing import Any
 
 from backlane.core.job import Job
 from backlane.core.storage import Row, Transaction
-from backlane.service.access import Caller
+from backlane.service.access import Caller, closed_for
 from backlane.service.annotate import may_read, notes_for
 from backlane.service.change_case import found_case
-from backlane.service.describe import moment
+from backlane.service.describe import headline, moment, without_quotes
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
 
 
 def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, Any]:
     """A Case of the public contract. Why it was opened is for colleagues, like a note."""
+    failure = row["failure"]
+    if failure is not None and job.failure is not None and closed_for(caller, job):
+        failure = headline(without_quotes(job))
     return {
         "id": row["id"],
         "object": "case",
@@ -23,7 +26,7 @@ def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, 
         "retried_as": job.retried_as,
         "state": row["state"],
         "reason": row["reason"] if may_read(caller, job, row["opened_by"]) else None,
-        "failure": row["failure"],
+        "failure": failure,
         "cause": row["cause"],
         "code": row["code"],
         "owner": row["owner"],

@@ -4,17 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backlane.core.job import Job
+from backlane.core.job import Job, Phase
 from backlane.core.review import claimed_by_another
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allows
 from backlane.errors import NotFound
-from backlane.service.access import Caller, closed_for, decides, visible
+from backlane.service.access import Caller, closed_for, decides, note_read, visible
+from backlane.service.annotate import may_read
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
 
 _DECISIONS = ("approve", "reject")
+# Payloads that hold what a model wrote; the others name contents by hash, and reading those is audited by itself.
+_TELLING = frozenset({Phase.ACTION, Phase.EFFECT_UNKNOWN})
 
 
 def review_view(
@@ -40,14 +43,14 @@ def review_view(
         "closed_at": moment(row["closed_at"]),
         "respond_by": moment(row["respond_by"]),
         "claim": {"by": row["claimed_by"], "until": moment(row["claimed_until"])} if live else None,
-        "decisions": [_decision(one, closed) for one in decided],
-        "escalations": [_escalation(one, closed) for one in handed if one["review_id"] == row["id"]],
+        "decisions": [_decision(caller, job, one, closed) for one in decided],
+        "escalations": [_escalation(caller, job, one) for one in handed if one["review_id"] == row["id"]],
         "allowed": _allowed(caller, job, row, now),
     }
 
 
-def _decision(row: Row, closed: bool) -> dict[str, Any]:
-    hidden = closed and not row["for_requester"]
+def _decision(caller: Caller, job: Job, row: Row, closed: bool) -> dict[str, Any]:
+    hidden = not row["for_requester"] and not may_read(caller, job, row["actor"])
     return {
         "id": row["id"],
         "decision": row["decision"],
@@ -62,13 +65,13 @@ def _decision(row: Row, closed: bool) -> dict[str, Any]:
     }
 
 
-def _escalation(row: Row, closed: bool) -> dict[str, Any]:
+def _escalation(caller: Caller, job: Job, row: Row) -> dict[str, Any]:
     return {
         "by": row["actor"],
         "from_role": row["from_role"],
         "to_role": row["to_role"],
         # A colleague's words may quote what is closed.
-        "reason": None if closed else row["reason"],
+        "reason": row["reason"] if may_read(caller, job, row["actor"]) else None,
         "at": moment(row["at"]),
     }
 
@@ -84,16 +87,20 @@ def _allowed(caller: Caller, job: Job, row: Row, now: int) -> list[str]:
 
 
 async def read_review(ports: Ports, caller: Caller, review_id: str) -> dict[str, Any]:
-    """One review. Raises NotFound."""
+    """One review. Whoever reads what an action would do is in the audit log. Raises NotFound."""
 
-    def body(tx: Transaction) -> dict[str, Any]:
+    def body(tx: Transaction) -> tuple[bool, dict[str, Any]]:
         row = tx.review(review_id)
         if row is None or row["workspace"] != caller.workspace:
             raise NotFound
         job = visible(tx, caller, tx.job(row["job_id"]))
-        return review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
+        view = review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
+        return row["kind"] in _TELLING and not closed_for(caller, job), view
 
-    return await ports.store.read(body)
+    audited, view = await ports.store.read(body)
+    if audited:
+        await ports.store.write(lambda tx: note_read(tx, ports, caller, "review.read", review_id, None))
+    return view
 
 
 async def list_reviews(

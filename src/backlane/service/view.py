@@ -10,11 +10,12 @@ from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, Job, Phase, newest_of
 from backlane.core.lane import kind_of
+from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allowed
-from backlane.service.access import Caller, closed_artifact, closed_for, relation
-from backlane.service.describe import headline, moment, outcome, waiting_on, window_target
+from backlane.service.access import Caller, closed_for, hidden_artifact, hidden_from, relation
+from backlane.service.describe import headline, moment, outcome, waiting_on, window_target, without_quotes
 from backlane.service.incident import holds_of
 from backlane.service.ports import Ports
 from backlane.service.show_actions import action_view
@@ -112,7 +113,7 @@ def artifact_view(caller: Caller, job: Job | None, row: Row) -> dict[str, Any]:
 
     `job` is None for a file that was sent in and read by itself: no gate stands before it.
     """
-    hidden = job is not None and closed_artifact(caller, job, row)
+    hidden = job is not None and hidden_artifact(caller, job, row)
     # A model names the files it writes, and the tools it calls.
     nameless = hidden and row["kind"] in ("file", "tool_output")
     return {
@@ -144,7 +145,7 @@ def _cost(job: Job, costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[s
 
 
 def _timing(
-    job: Job, changes: Sequence[Change], job_type_budget: int | None, now: int, *, target: int | None
+    job: Job, changes: Sequence[Change], job_type: JobType | None, now: int, *, target: int | None
 ) -> dict[str, Any]:
     ended = job.finished_at
     return {
@@ -156,7 +157,7 @@ def _timing(
         "late": job.deadline is not None and (ended or now) > job.deadline,
         "window_target": moment(target),
         "past_window": target is not None and (ended or now) > target,
-        "latency_budget_seconds": _seconds(job_type_budget),
+        "latency_budget_seconds": _seconds(job_type.latency_budget if job_type else None),
         **timing(changes, now if ended is None else ended),
     }
 
@@ -189,7 +190,7 @@ def _identity(job: Job) -> dict[str, Any]:
 def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str, Any]:
     """The Job of the public contract, as this caller may see it."""
     now = ports.clock.now()
-    closed = closed_for(caller, job)
+    closed, job = hidden_from(caller, job), without_quotes(job) if closed_for(caller, job) else job
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
     actions = around.actions[job.id]
@@ -204,7 +205,6 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     seq, last_event_at = around.newest.get(job.id, (0, job.created_at))
     target = window_target(newest)
     late = target is not None and job.finished_at is None and now > target
-    budget = job_type.latency_budget if job_type else None
     return {
         **_identity(job),
         "phase_since": moment(job.phase_since),
@@ -232,7 +232,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         "artifacts": [artifact_view(caller, job, row) for row in around.artifacts[job.id]],
         "actions": [action_view(caller, job, one, around.dispatches[job.id], review) for one in actions],
         "cost": cost,
-        "timing": _timing(job, around.changes[job.id], budget, now, target=target),
+        "timing": _timing(job, around.changes[job.id], job_type, now, target=target),
         "archived_at": moment(job.archived_at),
         "allowed": may,
     }

@@ -1,5 +1,6 @@
 """How replies look and how they go wrong on the wire. What was accepted is decided elsewhere."""
 
+import json
 import random
 import socket
 import struct
@@ -64,6 +65,14 @@ _REFUSING: dict[str, tuple[int, str, str | None, str]] = {
         "The resource is being modified by another request. Please retry.",
     ),
 }
+
+
+class _Escaped(JSONResponse):
+    """JSON in ASCII, as the provider sends it: so a lone surrogate of a model's can be sent too."""
+
+    def render(self, content: Any) -> bytes:
+        """The bytes."""
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def takes_effect(fault: Fault | None) -> bool:
@@ -171,7 +180,7 @@ def written(
         return Response(body, status, told, media_type="application/octet-stream")
     if isinstance(body, str):
         return Response(body, status, told, media_type="text/html")
-    return JSONResponse(body, status, told)
+    return _Escaped(body, status, told)
 
 
 def spoiled(fault: Fault, response: Response) -> Response:

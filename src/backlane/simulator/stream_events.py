@@ -92,7 +92,7 @@ def frame(event: Event, pad: str | None = None) -> bytes:
 
 def written_frame(kind: str, body: Mapping[str, Any]) -> bytes:
     """One frame of server-sent events."""
-    told = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    told = json.dumps(body, separators=(",", ":"))
     return f"event: {kind}\ndata: {told}\n\n".encode()
 
 

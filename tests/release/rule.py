@@ -1,0 +1,77 @@
+"""The rule of release, as a table: who may find which things of a job, by what became of its gate.
+
+It states the contract, not the code: everything that is not named here must be found nowhere.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tests.release.kinds import ACTS, Thing
+
+# What a run leaves behind, by how far it came. OUTPUT is everything that a model or a tool wrote.
+_BEGUN = frozenset({Thing.LIVE, Thing.TOOL, Thing.CALL})
+_ANSWER = frozenset({Thing.TEXT, Thing.SOURCE, Thing.NAME, Thing.FILE, Thing.CODE})
+OUTPUT = _BEGUN | _ANSWER | {Thing.PARTIAL, Thing.ACTION, Thing.RECEIPT, Thing.EDIT, Thing.PROVIDER}
+# Those who see every job of the workspace, and reviewers those that were under review for their role.
+COLLEAGUES = ("rita", "olga", "adam", "sue with a reason")
+# The requester, whatever else they may be.
+REQUESTER = ("ana", "ana the reviewer", "ana the admin")
+STRANGERS = ("bob", "robot", "eve", "nobody")
+
+_STOPPED = ("running", "incomplete", "failed")
+REVIEWED = ("pending", "approved", "edited", "rejected", "told why", "silence", "window", "canceled")
+STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "read": ("not_required", *_STOPPED),
+        "sensitive": (*REVIEWED, *_STOPPED),
+        "draft": (*REVIEWED, *_STOPPED),
+        "low": (*REVIEWED, *_STOPPED),
+        "effect": (*REVIEWED, *_STOPPED),
+    }
+)
+
+
+def made(kind: str, state: str) -> frozenset[Thing]:
+    """Everything that exists of a job."""
+    found = {Thing.INPUT, Thing.ASIDE, *_BEGUN}
+    if state in ("edited", "told why"):
+        found.add(Thing.TOLD)
+    if state == "edited":
+        found.add(Thing.EDIT)
+    if state in _STOPPED:
+        return frozenset(
+            found | {"incomplete": {Thing.PARTIAL}, "failed": {Thing.PROVIDER}}.get(state, set())
+        )
+    if kind not in ACTS:
+        return frozenset(found | _ANSWER)
+    # New arguments take the place of those that were proposed.
+    found |= {Thing.EDIT} if state == "edited" else {Thing.ACTION}
+    return (
+        frozenset(found | _ANSWER | {Thing.RECEIPT}) if state in ("approved", "edited") else frozenset(found)
+    )
+
+
+def gate(kind: str, state: str) -> str:
+    """What became of its gate: `whole`, `edited` (the edited version only), or `closed`."""
+    if kind == "read" or state == "approved":
+        return "whole"
+    if state == "edited":
+        # Of an action its arguments are edited: what is written after it did happen is released whole.
+        return "whole" if kind in ACTS else "edited"
+    return "closed"
+
+
+def may_find(who: str, kind: str, state: str) -> frozenset[Thing]:
+    """What this caller finds over all surfaces together: exactly this, no more and no less."""
+    there = made(kind, state)
+    if who in STRANGERS:
+        return frozenset()
+    if who == "sue":
+        return (there - OUTPUT - {Thing.INPUT, Thing.TOLD}) | (there & {Thing.PROVIDER})
+    if who in REQUESTER:
+        own = there - {Thing.ASIDE}
+        released = {"whole": OUTPUT, "edited": frozenset({Thing.EDIT}), "closed": frozenset[Thing]()}
+        return own - OUTPUT | (own & released[gate(kind, state)])
+    if who == "rita" and (kind == "read" or state in _STOPPED):
+        return frozenset()
+    return there
