@@ -203,6 +203,7 @@ def _ports(
         price=price,
         worker=worker,
         accounts=accounts,
+        secret=read_secret(settings),
         delete_at_provider=settings.delete_at_provider,
         upload_at_most=settings.upload_at_most,
         file_inline_at_most=settings.file_inline_at_most,

@@ -13,6 +13,7 @@ from backlane.service.access import Caller, closed_for, decides, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
+from backlane.service.show_actions import verdict_view
 
 _DECISIONS = ("approve", "reject")
 
@@ -91,9 +92,18 @@ async def read_review(ports: Ports, caller: Caller, review_id: str) -> dict[str,
         if row is None or row["workspace"] != caller.workspace:
             raise NotFound
         job = visible(tx, caller, tx.job(row["job_id"]))
-        return review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
+        shown = review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
+        return {**shown, "policy": _policy(tx, caller, job, row)}
 
     return await ports.store.read(body)
+
+
+def _policy(tx: Transaction, caller: Caller, job: Job, review: Row) -> dict[str, Any] | None:
+    """What the policies said about what this review shows."""
+    action = tx.action_of_review(review["id"])
+    known = None if action is None else action.id
+    said = [row for row in tx.verdicts(job.id) if row["action_id"] == known]
+    return verdict_view(caller, job, said)
 
 
 async def list_reviews(

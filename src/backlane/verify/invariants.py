@@ -101,9 +101,14 @@ def nothing_in_limbo(evidence: Evidence) -> Finding:
 
 
 def gated_jobs_wait(evidence: Evidence) -> Finding:
-    """I16: nothing but a person's approval completes a job whose gate was decided at submit."""
+    """I16: nothing but a person's approval completes a gated job, or a policy's allow one that is left to a policy."""
+    allowed = {
+        row["job_id"] for row in evidence.verdicts if (row["over"], row["answer"]) == ("output", "allow")
+    }
     for job in evidence.jobs:
         passed = job["gate"] != Gate.NONE and job["status"] == Status.COMPLETED
+        if passed and job["gate"] == Gate.POLICY and job["id"] in allowed:
+            continue
         if passed and job["review_state"] != "approved":
             yield f"{job['id']} is completed, its review is {job['review_state']}"
 
