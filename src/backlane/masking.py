@@ -31,7 +31,7 @@ def _model(value: BaseModel) -> BaseModel:
 
 
 def _value(kind: Any, value: Any) -> Any:
-    if value is None or value == "" or isinstance(value, bool) and not is_marked(kind):
+    if value is None or value == "" or (isinstance(value, bool) and not is_marked(kind)):
         return value
     if is_marked(kind):
         return _mask(value)

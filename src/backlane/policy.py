@@ -77,7 +77,7 @@ def domains(
     among: Iterable[str],
     others: type[Review] | type[Refuse] = Review,
 ) -> Answers:
-    """Allow addresses and https URLs whose host is `among` these; a name with a leading dot takes its subdomains too."""
+    """Allow addresses and https URLs whose host is `among` these; ".example.com" takes its subdomains too."""
     given = [places] if isinstance(places, str) else list(places)
     if not given:
         return others("there is no address")

@@ -16,9 +16,9 @@ from fastapi.sse import format_sse_event
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, closed_for
+from backlane.service.access import Caller
 from backlane.service.ports import Ports
-from backlane.service.show import event_view, newest_seqs, read_news
+from backlane.service.show import closed_event, event_view, newest_seqs, read_news
 
 # News of other processes is looked for this often, seconds.
 LOOK_EVERY = 1.0
@@ -100,11 +100,11 @@ class Channel:
             return None
         if seq >= self.newest:
             return b"", seq
-        closed = closed_for(caller, self._job)
         # Nearly always the last few: found from their end.
         missing = min(len(self._told), self.newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
-        return b"".join(one.bytes_for(closed) for one in found), found[-1].seq
+        job = self._job
+        return b"".join(one.bytes_for(closed_event(caller, job, one.seq)) for one in found), found[-1].seq
 
     @property
     def news(self) -> asyncio.Event:

@@ -49,6 +49,7 @@ for command in (
     care.unarchive,
     care.hold,
     care.release,
+    care.sensitive,
     care.note,
     care.cases,
     bulk.bulk,

@@ -85,7 +85,7 @@ def _opened(tx: Transaction, job: Job, said: Row | None, now: int) -> tuple[Job,
     """The policy, or the hook, has answered: it is released without a person."""
     assert said is not None
     _note(tx, job, said, "output.allowed", now)
-    data = {"version": said["version"]}
+    data = {"policy_version": said["version"]}
     after, event = lifecycle.apply(job, Command.FINISH_UNREVIEWED, now, actor=POLICY, data=data)
     told = Event("job.released", now, POLICY, {"review": None, "edited": False, **data})
     return replace(after, released="whole", due_at=None), [event, told]

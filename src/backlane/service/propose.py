@@ -16,8 +16,8 @@ from backlane.core.job import RESTORED, Attempt, Job
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.policy import Over
 from backlane.core.storage import Row, Transaction
-from backlane.service.ports import Ports
 from backlane.service.judge import policy_version
+from backlane.service.ports import Ports
 from backlane.service.seal import seal, seal_action
 
 

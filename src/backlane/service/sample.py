@@ -56,7 +56,8 @@ def controlled(
         hooked=job_type.rules.hooked(),
         waived=job_type.unreviewed_because is not None,
     )
-    drawn = None if draw is None else draw.drawn
+    # A former draw is kept, but spares nobody a review once the type is not sampled any more.
+    drawn = None if draw is None or job_type.sampled is None else draw.drawn
     gate = gate_for(job_type.authority, controls, sensitive=sensitive is not None, drawn=drawn)
     if former is not None:
         gate = stricter(former.gate, gate)

@@ -17,10 +17,10 @@ from backlane.core.outcome import Answer
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
 from backlane.service.complete import complete_or_review
-from backlane.service.judge import is_examined
 from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
 from backlane.service.incident import hold_lane
+from backlane.service.judge import is_examined
 from backlane.service.keep import answer_of, keep_end
 from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
