@@ -8,6 +8,7 @@ import inspect
 import re
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -118,12 +119,12 @@ def _class(kind: type, seen: set[int]) -> Iterator[str]:
     if id(kind) in seen or _is_installed(kind):
         return
     seen.add(id(kind))
-    try:
+    with suppress(OSError, TypeError):
         yield inspect.getsource(kind)
-    except (OSError, TypeError):
-        for name, one in sorted(vars(kind).items()):
-            if isinstance(one, FunctionType):
-                yield f"{name}:{_source(one.__code__)}"
+    for name, one in sorted(vars(kind).items()):
+        plain = getattr(one, "__func__", getattr(one, "fget", one))
+        if isinstance(plain, FunctionType):
+            yield from (name, *_function(plain, seen))
 
 
 def _is_installed(one: Any) -> bool:

@@ -107,6 +107,10 @@ class TypeRules(Protocol):
         """A hash of the content of all that has a say about this; None where nothing has."""
         ...
 
+    def names(self, over: Over) -> Sequence[str]:
+        """The names of the policies that have a say about this."""
+        ...
+
     def releases(self) -> bool:
         """Whether a policy has a say about the output."""
         ...

@@ -1,4 +1,4 @@
-"""A person says that a job is sensitive: from that event on everything it writes is behind a gate. It is never unsaid."""
+"""A person says that a job is sensitive: from that event on what it writes is behind a gate. It is never unsaid."""
 
 import json
 from typing import Any

@@ -41,6 +41,16 @@ def _value(secret: bytes, job_id: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
 
 
+def controls_of(job_type: JobType) -> Controls:
+    """What a type declares about its reviews."""
+    return Controls(
+        reviewed=job_type.reviewed,
+        policed=job_type.rules.releases(),
+        hooked=job_type.rules.hooked(),
+        waived=job_type.unreviewed_because is not None,
+    )
+
+
 def controlled(
     job_type: JobType, inputs: Any, draw: Draw | None, *, former: Job | None, asked: bool
 ) -> dict[str, Any]:
@@ -50,15 +60,9 @@ def controlled(
     """
     sensitive = former.sensitive if former is not None else None
     sensitive = sensitive or job_type.why_sensitive(inputs) or ("submit" if asked else None)
-    controls = Controls(
-        reviewed=job_type.reviewed,
-        policed=job_type.rules.releases(),
-        hooked=job_type.rules.hooked(),
-        waived=job_type.unreviewed_because is not None,
-    )
     # A former draw is kept, but spares nobody a review once the type is not sampled any more.
     drawn = None if draw is None or job_type.sampled is None else draw.drawn
-    gate = gate_for(job_type.authority, controls, sensitive=sensitive is not None, drawn=drawn)
+    gate = gate_for(job_type.authority, controls_of(job_type), sensitive=sensitive is not None, drawn=drawn)
     if former is not None:
         gate = stricter(former.gate, gate)
     spared = drawn is False and gate in (Gate.NONE, Gate.POLICY)

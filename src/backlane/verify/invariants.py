@@ -14,6 +14,7 @@ from backlane.verify.invariants_events import EVENT_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
+from backlane.verify.invariants_policy import POLICY_INVARIANTS
 from backlane.verify.invariants_purchases import PURCHASE_INVARIANTS
 from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
@@ -141,6 +142,7 @@ _ROOMS = (
     STREAM_INVARIANTS,
     LANE_INVARIANTS,
     invariants_case.INVARIANTS,
+    POLICY_INVARIANTS,
 )
 INVARIANTS = {name: invariant for room in _ROOMS for name, invariant in room.items()}
 assert len(INVARIANTS) == sum(map(len, _ROOMS)), "two invariants have one name"
