@@ -1,5 +1,6 @@
 """Sensitive jobs: by a field, a flag, a hook over inputs or output, or a person while it runs; it only tightens."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -270,3 +271,38 @@ def test_a_type_has_one_hook_over_what_there_is() -> None:
     with pytest.raises(DeclarationError, match="two sensitive hooks"):
         twice.sensitive(one)
     assert twice.type.rules.version(Over.OUTPUT) is not None
+
+
+async def test_who_follows_a_job_when_it_is_marked_asks_again_and_is_audited(hooked: Hooked) -> None:
+    place, _ = hooked
+    ana, key = await place.caller(), await place.key("olga", "operator")
+    script(place, {**RUN, "running_seconds": 8.0, "text": "Otters rest in kelp. " * 60})
+    job = await submitted(place, ana, "plain", live=True)
+    transport = httpx2.ASGITransport(app=place.app())
+    headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=headers) as http:
+        following = asyncio.create_task(http.get(f"/v1/jobs/{job.id}/events"))
+        while not any(one["type"] == "output.delta" for one in await events(place, ana, job.id)):
+            await asyncio.sleep(0.01)
+        assert await audited(place, "events.read") == []
+        await mark_sensitive(place.service.ports, ana, job.id)
+        told = (await asyncio.wait_for(following, 20)).text
+        assert "event: job.marked_sensitive" in told and "event: job.completed" not in told
+        last = told.rsplit("\nid: ", 1)[1].split("\n")[0]
+        await waits(place, ana, job, "sensitive")
+        await cancel(place.service.ports, ana, job.id, None)
+        rest = await http.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last})
+        assert "event: output.delta" in rest.text
+    assert [one["actor"] for one in await audited(place, "events.read")] == ["olga"]
+    verified(place)
+
+
+async def test_a_sensitive_jobs_failure_does_not_quote_the_provider(hooked: Hooked) -> None:
+    place, _ = hooked
+    ana = await place.caller()
+    for sensitive in (True, False):
+        script(place, {"status": "failed", "error_code": "invalid_prompt"})
+        job = await submitted(place, ana, "plain", sensitive=sensitive)
+        view = await seen(place, ana, job.id, done)
+        plain = "The provider refused the prompt as it stands."
+        assert (view["failure"]["message"] == plain) is sensitive
