@@ -75,6 +75,7 @@ def policed_app(world: World, rule: Any = limits) -> App:
         ("credit-outside", "external_effect", "0s", {}, rule),
         ("credit-outside-later", "external_effect", "1h", {}, rule),
         ("credit-drawn", "low_risk_write", "0s", {"sampled": 1.0}, rule),
+        ("credit-spared", "low_risk_write", "0s", {"sampled": 1e-12}, rule),
         ("credit-broken", "low_risk_write", "0s", {}, broken),
         ("credit-pair", "external_effect", "0s", {}, two_people),
     ):

@@ -7,7 +7,7 @@ import pytest
 from backlane.errors import InvalidRequest
 from backlane.service.read import read_job
 from tests.conftest import Place
-from tests.story.acting import approve, done, review_of, waits
+from tests.story.acting import approve, done, reject, review_of, waits
 from tests.story.action_types import World
 from tests.story.acts import events_of, script, seen, verified
 from tests.story.policed import action_of, audited, credited, policed, redeployed, undo_delay_is_over, world
@@ -118,6 +118,25 @@ async def test_an_allow_is_not_enough_where_the_job_is_sensitive_or_drawn(
     for job in (secret, drawn):
         assert (await action_of(policed, job))["policy"]["answer"] == "allow"
     assert world.calls == []
+    verified(policed, world.log())
+
+
+async def test_what_is_not_drawn_is_left_to_its_policy_and_closed_where_a_person_is_asked(
+    policed: Place, world: World
+) -> None:
+    ana = await policed.caller()
+    job = await credited(policed, ana, type_name="credit-spared")
+    script(policed, {"text": "You have your credit."})
+    view = await seen(policed, ana, job.id, done)
+    assert (view["status"], view["review"]["state"]) == ("completed", "sampled_out")
+    assert view["actions"][0]["arguments"]["amount"] == "12.5"
+    for amount, ended in (("250", "rejected"), ("5000", "policy_refused")):
+        job = await credited(policed, ana, {"amount": amount}, type_name="credit-spared")
+        if ended == "rejected":
+            await reject(policed, await review_of(policed, await waits(policed, ana, job)))
+        view = await seen(policed, ana, job.id, done)
+        assert (view["failure"]["code"], view["actions"][0]["arguments"]) == (ended, None)
+    assert len(world.calls) == 1
     verified(policed, world.log())
 
 

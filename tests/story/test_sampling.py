@@ -137,6 +137,23 @@ async def test_a_retry_keeps_its_draw_and_is_never_looser(sampling: Place) -> No
     await sampling.service.drain(grace=5)
 
 
+async def test_a_type_that_is_declared_looser_later_loosens_no_retry(sampling: Place) -> None:
+    ana = await sampling.caller()
+    sampling = await redeployed(sampling, sampled_app(None))
+    job = await submitted(sampling, ana, "sampled")
+    await waits(sampling, ana, job, "output")
+    await cancel(sampling.service.ports, ana, job.id, None)
+    sampling = await redeployed(sampling, sampled_app(NEVER))
+    again, _ = await retry(sampling.service.ports, ana, job.id)
+    assert (again.gate, again.review_state) == ("output", "not_required")
+    await waits(sampling, ana, again, "output")
+    fresh = await submitted(sampling, ana, "sampled")
+    assert (fresh.gate, fresh.review_state) == ("none", "sampled_out")
+    await finished(sampling, ana, fresh)
+    verified(sampling)
+    await sampling.service.drain(grace=5)
+
+
 async def test_a_retry_of_what_was_not_drawn_is_not_drawn_again(sampling: Place) -> None:
     ana = await sampling.caller()
     job = await submitted(sampling, ana, "sampled")

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from backlane.core import lifecycle
 from backlane.core.action import Action, ActionState, Origin
+from backlane.core.authority import stricter
 from backlane.core.event import Event
-from backlane.core.job import Job, Phase, Status
+from backlane.core.job import Gate, Job, Phase, Status
 from backlane.core.lifecycle import Command
 from backlane.core.policy import Answer, Verdict
 from backlane.core.storage import Row, Transaction
@@ -111,6 +112,8 @@ def refuse_by_policy(
     _note(tx, job, action, said, "action.refused", now)
     ended = {"state": ActionState.REJECTED, "finished_at": now, "code": "policy_refused"}
     tx.move_action(action.id, [ActionState.PROPOSED], **ended)
+    # What is refused stays closed, at whatever gate it would have passed.
+    job = replace(job, gate=stricter(job.gate, Gate.POLICY))
     after, event = fail(job, now, "policy_refused", actor=POLICY)
     return after, [event]
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from backlane.core import lifecycle
 from backlane.core.action import Action, ActionState, Origin, TypeAction
 from backlane.core.event import Event
-from backlane.core.job import Job, Phase
+from backlane.core.job import Gate, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.policy import NO_POLICY, Answer
 from backlane.core.storage import Transaction
@@ -56,6 +56,8 @@ async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
                 return refuse_by_policy(tx, ports, job, fresh, said)
             if said.answer is Answer.ALLOW and may_allow(job):
                 return approve_by_policy(tx, ports, job, fresh, said)
+        # Work that a person has to look at is closed until they have, though its job was not drawn.
+        job = replace(job, gate=Gate.OUTPUT) if job.gate is Gate.NONE else job
         until = respond_until(held.type, job, now)
         asked = asked_more(asked_of(held), asdict(said) if said is not None else None)
         after, told = open_review(
