@@ -70,7 +70,7 @@ async def test_the_calling_page_lists_the_routes_that_are_served(place: Place) -
     assert listed == served
 
 
-@pytest.mark.parametrize("page", ["README.md", "declaring.md", "actions.md"])
+@pytest.mark.parametrize("page", ["README.md", "declaring.md", "actions.md", "policies.md"])
 def test_snippets_that_declare_job_types_run(page: str) -> None:
     ran = 0
     for name, body in blocks("python"):

@@ -19,6 +19,7 @@ from backlane.store import (
     tables_actions,
     tables_case,
     tables_lanes,
+    tables_policy,
     tables_review,
     tables_wire,
 )
@@ -28,7 +29,16 @@ DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 # Importing the rooms is what fills the metadata.
 ROOMS = tuple(
     room.__name__
-    for room in (people, tables, tables_actions, tables_case, tables_lanes, tables_review, tables_wire)
+    for room in (
+        people,
+        tables,
+        tables_actions,
+        tables_case,
+        tables_lanes,
+        tables_policy,
+        tables_review,
+        tables_wire,
+    )
 )
 NOTE = "<!-- Drawn by `make docs`; change the code, not this page. -->\n"
 

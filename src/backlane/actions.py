@@ -83,6 +83,10 @@ class DeclaredAction:
             raise ValueError(f"more than {ARGUMENTS_AT_MOST} bytes of arguments")
         return once
 
+    def typed(self, arguments: str) -> BaseModel:
+        """Canonical arguments as the action's model. Raises ValueError where they do not fit it."""
+        return self._read_back(arguments)
+
     async def content(self, arguments: str) -> str | None:
         """A digest of what the arguments point at, where the type declares how to take one."""
         if self.content_function is None:

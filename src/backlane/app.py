@@ -29,15 +29,17 @@ from backlane.declaring import (
 )
 from backlane.errors import DeclarationError
 from backlane.jobtype import BuiltType
+from backlane.judging import DeclaredPolicy, Judged, Judging, Rules
 from backlane.parts import DeclaredCheck, Options
 from backlane.request import Request
+from backlane.sampling import read_sampled, read_waiver
 from backlane.tools import DeclaredTool
 
 M = TypeVar("M", bound=BaseModel)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class DeclaredJob(Generic[M]):
+class DeclaredJob(Judged, Generic[M]):
     """A declared job type: still callable as the function it decorates, and open for its parts."""
 
     def __init__(self, built: BuiltType, function: Callable[[M], Request]) -> None:
@@ -49,6 +51,9 @@ class DeclaredJob(Generic[M]):
     def __call__(self, inputs: M) -> Request:
         """Build the request for these inputs."""
         return self._function(inputs)
+
+    def _rules(self) -> tuple[str, Rules]:
+        return self.type.name, self.type.rules
 
     def _fault(self, fault: str) -> NoReturn:
         raise DeclarationError(self.type.name, fault)
@@ -149,10 +154,11 @@ class DeclaredJob(Generic[M]):
         return declare_proposals(self.type, function)
 
 
-class App:
+class App(Judging):
     """The job types of a product. `BACKLANE_APP=module:attribute` names it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._types: dict[str, BuiltType] = {}
 
     def get(self, name: str) -> BuiltType | None:
@@ -188,6 +194,8 @@ class App:
         who_may_cancel: str = "requester",
         finish_after_actions: bool = False,
         review: Review | None = None,
+        sampled: float | None = None,
+        unreviewed_because: str | None = None,
         cases: Mapping[str, bool] | None = None,
         output: type[BaseModel] | None = None,
     ) -> Callable[[Callable[[M], Request]], DeclaredJob[M]]:
@@ -201,14 +209,14 @@ class App:
             "max_cost": max_cost, "lanes": lanes, "live": live, "window": window,
             "continuation": continuation, "max_attempts": max_attempts, "max_turns": max_turns,
             "max_tool_calls": max_tool_calls, "if_unknown": if_unknown, "if_invalid": if_invalid,
-            "who_may_cancel": who_may_cancel,
-            "finish_after_actions": finish_after_actions,
+            "who_may_cancel": who_may_cancel, "finish_after_actions": finish_after_actions,
+            "sampled": sampled, "unreviewed_because": unreviewed_because,
         }  # fmt: skip
         options = _options(name, given, review, cases or {})
         read_output_model(name, output)
 
         def declare(function: Callable[[M], Request]) -> DeclaredJob[M]:
-            built = _built(name, function, options, output)
+            built = _built(name, function, options, output, self.policies)
             self._refuse_twice(name)
             self._types[name] = built
             return DeclaredJob(built, function)
@@ -217,9 +225,13 @@ class App:
 
 
 def _built(
-    name: str, function: Callable[[M], Request], options: Options, output: type[BaseModel] | None
+    name: str,
+    function: Callable[[M], Request],
+    options: Options,
+    output: type[BaseModel] | None,
+    shared: list[DeclaredPolicy],
 ) -> BuiltType:
-    built = BuiltType(name, function, inputs_model(name, function), options, output)
+    built = BuiltType(name, function, inputs_model(name, function), options, output, rules=Rules(shared))
     try:
         built.input_schema()
         built.output_schema()
@@ -260,4 +272,6 @@ def _options(name: str, given: dict[str, Any], review: Review | None, cases: Map
         reviews_text=reviewing.text_too,
         finish_after_actions=read_flag(name, "finish_after_actions", given["finish_after_actions"]),
         cases=read_cases(name, cases),
+        sampled=read_sampled(name, given),
+        unreviewed_because=read_waiver(name, given, reviewed=review is not None),
     )

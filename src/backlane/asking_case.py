@@ -51,6 +51,10 @@ class Caring:
         """Show it in default lists again."""
         return JobHandle(self._send(job_request(job_id, "unarchive", {})).json())
 
+    def mark_sensitive(self, job_id: str, reason: str | None = None) -> JobHandle:
+        """Say that an open job is sensitive: what it writes from then on is reviewed before it is released."""
+        return JobHandle(self._send(job_request(job_id, "sensitive", _given(reason=reason))).json())
+
     def hold(self, job_id: str, reason: str | None = None) -> JobHandle:
         """Put a legal hold on a job: retention waits."""
         return JobHandle(self._send(job_request(job_id, "hold", _given(reason=reason))).json())
@@ -96,6 +100,10 @@ class AsyncCaring:
     async def unarchive(self, job_id: str) -> JobHandle:
         """Show it in default lists again."""
         return JobHandle((await self._send(job_request(job_id, "unarchive", {}))).json())
+
+    async def mark_sensitive(self, job_id: str, reason: str | None = None) -> JobHandle:
+        """Say that an open job is sensitive: what it writes from then on is reviewed before it is released."""
+        return JobHandle((await self._send(job_request(job_id, "sensitive", _given(reason=reason)))).json())
 
     async def hold(self, job_id: str, reason: str | None = None) -> JobHandle:
         """Put a legal hold on a job: retention waits."""

@@ -96,7 +96,7 @@ def files_in(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[An
 
 def sensitive_fields(model: type[BaseModel]) -> frozenset[str]:
     """The names of a model's own fields that are marked Sensitive or can hold something that is."""
-    return frozenset(name for name, kind in members(model).items() if _may_hold(kind))
+    return frozenset(name for name, kind in members(model).items() if may_hold(kind))
 
 
 def holds_sensitive(inputs: Any) -> bool:
@@ -109,12 +109,12 @@ def holds_sensitive(inputs: Any) -> bool:
 
 
 def _holds(annotation: Any, value: Any) -> bool:
-    if _is_marked(annotation):
+    if is_marked(annotation):
         return not _empty(value)
     fields = members(type(value)) if isinstance(value, BaseModel) else members(annotation)
     if fields:
         return any(_holds(kind, _member(value, name)) for name, kind in fields.items())
-    if not _may_hold(annotation):
+    if not may_hold(annotation):
         return False
     if _is_collection(get_origin(annotation)):
         return any(_holds(kind, item) for kind, item in _pairs(get_args(annotation), value))
@@ -132,13 +132,15 @@ def _inside(annotation: Any) -> tuple[Any, ...]:
     return (*value, *generic, *get_args(annotation))
 
 
-def _may_hold(annotation: Any) -> bool:
+def may_hold(annotation: Any) -> bool:
+    """Whether a value of this annotation can hold anything marked Sensitive."""
     if annotation in (str, int, float, bool, type(None)):
         return False
-    return any(_is_marked(part) for part in reachable(annotation))
+    return any(is_marked(part) for part in reachable(annotation))
 
 
-def _is_marked(annotation: Any) -> bool:
+def is_marked(annotation: Any) -> bool:
+    """Whether the annotation itself is marked Sensitive."""
     return get_origin(annotation) is Annotated and any(
         isinstance(one, SensitiveMark) for one in annotation.__metadata__
     )

@@ -21,6 +21,8 @@ from backlane.inputs import (
     sizes,
     unspeakable,
 )
+from backlane.judging import Rules
+from backlane.masking import masked
 from backlane.parts import DeclaredCheck, Options
 from backlane.request import Request
 from backlane.schema import strict_schema
@@ -41,6 +43,7 @@ class BuiltType:
     tools: list[DeclaredTool] = field(default_factory=list[DeclaredTool])
     actions: list[DeclaredAction] = field(default_factory=list[DeclaredAction])
     propose: Callable[[Any, Any], Sequence[tuple[str, Any]]] | None = None
+    rules: Rules = field(default_factory=lambda: Rules([]))
     _version: str | None = None
 
     @property
@@ -207,15 +210,28 @@ class BuiltType:
             fault = f"the job type's own validation raised {type(error).__name__}"
             raise InvalidRequest([("/inputs", fault)]) from error
 
-    def is_sensitive(self, inputs: Any) -> bool:
-        """Whether a field marked Sensitive holds something."""
-        return holds_sensitive(inputs)
+    @property
+    def sampled(self) -> float | None:
+        """Which part of its jobs is drawn for review."""
+        return self.options.sampled
 
-    def summarize(self, inputs: Any) -> str:
-        """The submitted-inputs summary support may see: the type's own, else names, counts and sizes."""
-        if self.summary is not None:
+    @property
+    def unreviewed_because(self) -> str | None:
+        """Why less is reviewed than the authority asks for."""
+        return self.options.unreviewed_because
+
+    def why_sensitive(self, inputs: Any) -> str | None:
+        """What makes these inputs sensitive: a field that is marked and holds something, or the type's hook."""
+        if holds_sensitive(inputs):
+            return "field"
+        return "hook" if self.rules.marks(inputs) else None
+
+    def summarize(self, inputs: Any, *, sensitive: bool = False) -> str:
+        """The submitted-inputs summary support may see: the type's own over masked inputs, else names and sizes."""
+        known = None if self.summary is None or sensitive else masked(inputs)
+        if self.summary is not None and known is not None:
             try:
-                text: Any = self.summary(inputs)
+                text: Any = self.summary(known)
             except Exception:
                 # A summary must never stop a submit; the default tells enough.
                 return sizes(inputs)

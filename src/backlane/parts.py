@@ -37,6 +37,8 @@ class Options:
     reviews_text: bool
     finish_after_actions: bool
     cases: tuple[tuple[str, bool], ...] = ()
+    sampled: float | None = None
+    unreviewed_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typeid import TypeID
 from backlane.api.app import create_app
 from backlane.api.channels import Followers
 from backlane.api.context import Context
+from backlane.core.policy import Over
 from backlane.core.ports import Types
 from backlane.core.schedule import DAY, HOUR
 from backlane.engine.embedded import Embedded
@@ -165,6 +166,7 @@ def build(
             wake()
 
     loaded = types or load_app(settings.app)
+    _read_policies(loaded)
     given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed}
     ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
@@ -185,6 +187,15 @@ def build(
         engine=engine,
         hints=hints,
     )
+
+
+def _read_policies(types: Types) -> None:
+    """Take each policy's version while its source is what was imported: a deploy changes the files later."""
+    for name in types.names():
+        job_type = types.get(name)
+        for over in Over:
+            if job_type is not None:
+                job_type.rules.version(over)
 
 
 def _ports(
@@ -208,6 +219,7 @@ def _ports(
         price=price,
         worker=worker,
         accounts=accounts,
+        secret=read_secret(settings),
         delete_at_provider=settings.delete_at_provider,
         upload_at_most=settings.upload_at_most,
         file_inline_at_most=settings.file_inline_at_most,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backlane.core.authority import gate_for
+from backlane.core.authority import Controls, gate_for, stricter
 from backlane.core.duration import Usual, usual, with_end
 from backlane.core.event import OPEN_KEYS, Change, closed_data, part_of, timing
 from backlane.core.failure import RETRIED_RUNS, card, meaning
@@ -113,11 +113,39 @@ def test_codes_nobody_has_seen_are_failed_runs_and_policy_codes_are_policy() -> 
 
 
 def test_the_gate_is_open_only_for_read_only_work_without_secrets() -> None:
-    assert gate_for("read_only", sensitive=False, reviewed=False) is Gate.NONE
-    assert gate_for("read_only", sensitive=True, reviewed=False) is Gate.SENSITIVE
-    assert gate_for("read_only", sensitive=False, reviewed=True) is Gate.OUTPUT
+    plain, reviewed = Controls(), Controls(reviewed=True)
+    assert gate_for("read_only", plain, sensitive=False) is Gate.NONE
+    assert gate_for("read_only", plain, sensitive=True) is Gate.SENSITIVE
+    assert gate_for("read_only", reviewed, sensitive=False) is Gate.OUTPUT
     for authority in ("draft", "low_risk_write", "external_effect"):
-        assert gate_for(authority, sensitive=False, reviewed=False) is Gate.OUTPUT
+        assert gate_for(authority, plain, sensitive=False) is Gate.OUTPUT
+
+
+def test_a_gate_is_looser_than_its_authority_only_by_policy_by_draw_or_with_a_reason() -> None:
+    policed, waived = Controls(policed=True, reviewed=True), Controls(waived=True)
+    assert gate_for("low_risk_write", policed, sensitive=False) is Gate.POLICY
+    assert gate_for("low_risk_write", policed, sensitive=True) is Gate.SENSITIVE
+    assert gate_for("low_risk_write", Controls(hooked=True), sensitive=False) is Gate.OUTPUT
+    assert gate_for("low_risk_write", Controls(), sensitive=False, drawn=True) is Gate.SAMPLED
+    assert gate_for("low_risk_write", Controls(), sensitive=False, drawn=False) is Gate.NONE
+    assert gate_for("low_risk_write", Controls(hooked=True), sensitive=False, drawn=False) is Gate.POLICY
+    assert gate_for("low_risk_write", waived, sensitive=False) is Gate.NONE
+    assert gate_for("draft", policed, sensitive=False) is Gate.OUTPUT
+    assert gate_for("draft", Controls(), sensitive=False, drawn=False) is Gate.OUTPUT
+    assert gate_for("draft", waived, sensitive=True) is Gate.SENSITIVE
+    assert gate_for("draft", waived, sensitive=False, drawn=True) is Gate.SAMPLED
+    assert gate_for("read_only", policed, sensitive=False) is Gate.OUTPUT
+    assert gate_for("read_only", Controls(hooked=True), sensitive=False) is Gate.POLICY
+    for controls in (policed, waived, Controls(policed=True, waived=True)):
+        assert gate_for("external_effect", controls, sensitive=False, drawn=False) is Gate.OUTPUT
+
+
+def test_the_stricter_of_two_gates() -> None:
+    rising = [Gate.NONE, Gate.POLICY, Gate.SAMPLED, Gate.OUTPUT]
+    for place, one in enumerate(rising):
+        for other in rising[place:]:
+            assert stricter(one, other) is other and stricter(other, one) is other
+    assert stricter(Gate.OUTPUT, Gate.SENSITIVE) is Gate.OUTPUT
 
 
 def test_every_lane_says_why() -> None:

@@ -16,6 +16,7 @@ from backlane.api import (
     cases,
     files,
     hooks,
+    job_types,
     jobs,
     lanes,
     marks,
@@ -58,6 +59,7 @@ def create_app(
     app.include_router(files.router)
     app.include_router(reviews.router)
     app.include_router(actions.router)
+    app.include_router(job_types.router)
     problems.install(app)
     _install_health(app)
     app.add_middleware(EveryRequest, log=around.ports.log)

@@ -17,9 +17,9 @@ from backlane.api.bell import Bell
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, hidden_from
+from backlane.service.access import Caller, closed_for, hidden_from
 from backlane.service.ports import Ports
-from backlane.service.show import event_view, newest_seqs, read_news
+from backlane.service.show import closed_event, event_view, newest_seqs, read_news
 
 # News of other processes is looked for this often, seconds.
 LOOK_EVERY = 1.0
@@ -65,8 +65,8 @@ class Channel:
         self._floor = 0
         self._told: deque[_Told] = deque()
         self._size = 0
-        # What follows a number, written once for all who wait there, for each side of the gate.
-        self._ends: dict[tuple[int, bool], tuple[bytes, int]] = {}
+        # What follows a number, written once for all who wait there, for each way they see it.
+        self._ends: dict[tuple[int, bool, bool], tuple[bytes, int]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -109,18 +109,17 @@ class Channel:
             return None
         if seq >= self.newest:
             return b"", seq
-        place = seq, hidden_from(caller, self._job)
-        found = self._ends.get(place) or self._written(*place)
+        place = seq, closed_for(caller, self._job), hidden_from(caller, self._job)
+        found = self._ends.get(place) or self._written(seq, self.newest, caller, self._job)
         if len(self._ends) < _ENDS_AT_MOST:
             self._ends[place] = found
         return found
 
-    def _written(self, seq: int, closed: bool) -> tuple[bytes, int]:
-        assert self.newest is not None
+    def _written(self, seq: int, newest: int, caller: Caller, job: Job) -> tuple[bytes, int]:
         # Nearly always the last few: found from their end.
-        missing = min(len(self._told), self.newest - seq)
+        missing = min(len(self._told), newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
-        return b"".join(one.bytes_for(closed) for one in found), found[-1].seq
+        return b"".join(one.bytes_for(closed_event(caller, job, one.seq)) for one in found), found[-1].seq
 
 
 class Followers:

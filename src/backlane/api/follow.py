@@ -12,6 +12,8 @@ from backlane.service.read import read_raw
 from backlane.service.show import read_events
 
 _PING_AFTER = 15.0
+# The line that only this event begins with: text of an event is JSON, which has no line of its own.
+_CLOSES = b"\nevent: job.marked_sensitive\n"
 _RECHECK_AFTER = 30.0
 # Not yet part of a channel: its news is looked for by the follower itself.
 _ALONE = 1.0
@@ -26,12 +28,20 @@ async def wait_for_news(woken: asyncio.Event, seconds: float) -> None:
 
 
 async def stream_events(
-    ports: Ports, followers: Followers, caller: Caller, job_id: str, after: int, *, header: str
+    ports: Ports,
+    followers: Followers,
+    caller: Caller,
+    job_id: str,
+    after: int,
+    *,
+    header: str,
+    is_open: bool = False,
 ) -> AsyncGenerator[bytes]:
     """A job's events as SSE from a number on, until the job is terminal and all so far is sent.
 
-    It ends too when this process stops. The key and the caller's sight are checked again every 30 seconds;
-    a caller who lost one is let go.
+    It ends too when this process stops, and where a job that no gate stood before (`is_open`) is marked
+    sensitive: whoever may read on asks again, which is audited. The key and the caller's sight are checked
+    again every 30 seconds; a caller who lost one is let go.
     """
     loop = asyncio.get_running_loop()
     checked = spoken = loop.time()
@@ -47,7 +57,7 @@ async def stream_events(
             if told:
                 after, spoken = last, loop.time()
                 yield told
-            if over or followers.is_closing:
+            if over or followers.is_closing or (is_open and _CLOSES in b"\n" + told):
                 return
             if told:
                 continue

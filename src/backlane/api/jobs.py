@@ -197,6 +197,9 @@ async def get_events(
     page, _ = await show.read_events(around.ports, caller, job_id, after, 200)
     follows = job.gate != "none" and job.finished_at is None and not hidden_from(caller, job)
     await show.note_events_read(around.ports, caller, job_id, page, follows=follows)
-    events = stream_events(around.ports, around.followers, caller, job_id, after, header=header)
+    is_open = job.gate == "none"
+    events = stream_events(
+        around.ports, around.followers, caller, job_id, after, header=header, is_open=is_open
+    )
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)

@@ -17,6 +17,7 @@ from backlane.errors import InvalidRequest
 from backlane.service import annotate, bulk, mark, read
 from backlane.service.access import Caller
 from backlane.service.escalate import escalate
+from backlane.service.mark_sensitive import mark_sensitive
 from backlane.service.ports import Ports
 
 router = APIRouter(prefix="/v1", tags=["control"])
@@ -123,6 +124,14 @@ async def post_release(
 ) -> Response:
     """Lift a legal hold."""
     return await _mark(request, job_id, caller, mark.unhold)
+
+
+@router.post("/jobs/{job_id}/sensitive", openapi_extra=takes(MarkBody))
+async def post_sensitive(
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+) -> Response:
+    """Say that an open job is sensitive: what it writes from then on is reviewed before it is released."""
+    return await _mark(request, job_id, caller, mark_sensitive)
 
 
 @router.get("/jobs/{job_id}/notes")

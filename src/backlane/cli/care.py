@@ -77,6 +77,19 @@ def release(job_id: str, *, reason: str | None = None, as_json: _Json = False) -
         return changed(client.release(job_id, reason), as_json)
 
 
+def sensitive(job_id: str, *, reason: str | None = None, as_json: _Json = False) -> int:
+    """Say that an open job is sensitive, so that it is reviewed: backlane sensitive job_… --reason "names a child"
+
+    Parameters
+    ----------
+    job_id: the job's id.
+    reason: kept with the event, behind the gate.
+    as_json: print JSON.
+    """
+    with client_here() as client:
+        return changed(client.mark_sensitive(job_id, reason), as_json)
+
+
 def note(job_id: str, text: str, *, for_requester: _Flag = False, as_json: _Json = False) -> int:
     """Note something about a job: backlane note job_… "the customer rang"
 

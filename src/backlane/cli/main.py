@@ -18,6 +18,7 @@ from backlane.cli import (
     lanes,
     messages,
     operate,
+    policy,
     run_service,
 )
 from backlane.cli.printing import say
@@ -49,6 +50,7 @@ for command in (
     care.unarchive,
     care.hold,
     care.release,
+    care.sensitive,
     care.note,
     care.cases,
     bulk.bulk,
@@ -59,6 +61,7 @@ app.command(keys.app)
 app.command(lanes.app)
 app.command(export.app)
 app.command(actions.app)
+app.command(policy.app)
 
 
 def exit_code(error: BacklaneError) -> int:

@@ -101,6 +101,10 @@ class TypeAction(Protocol):
         """The arguments as canonical JSON, validated, defaults filled. Raises ValueError saying what is wrong."""
         ...
 
+    def typed(self, arguments: str) -> Any:
+        """Canonical arguments as the action's model. Raises ValueError where they do not fit it."""
+        ...
+
     async def content(self, arguments: str) -> str | None:
         """A digest of what the arguments point at, where the type declares one. May raise anything."""
         ...

@@ -26,6 +26,7 @@ EVENT_TYPES = [
     "job.escalated",
     "job.held",
     "job.unheld",
+    "job.marked_sensitive",
     "check.started",
     "check.finished",
     "attempt.planned",

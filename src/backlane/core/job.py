@@ -84,9 +84,14 @@ class AttemptReason(StrEnum):
 
 
 class Gate(StrEnum):
-    """What stands between a finished run and its release; decided at submit and stored."""
+    """What stands between a finished run and its release; decided at submit and stored, later only made stricter.
+
+    With `policy` a policy or a hook over the output has the word; whatever it does not open, a person decides.
+    """
 
     NONE = "none"
+    POLICY = "policy"
+    SAMPLED = "sampled"
     OUTPUT = "output"
     SENSITIVE = "sensitive"
 
@@ -96,7 +101,8 @@ class Job:
     """The hot row of a job. Times are milliseconds since 1970 UTC.
 
     `version` guards every write; `lease_no` fences workers; `due_at` is when a worker should look
-    again (None: nothing to do until a person or a fact wakes it).
+    again (None: nothing to do until a person or a fact wakes it). `sensitive` says what made it so;
+    events from number `closed_from` on are behind a gate that was closed while it was open.
     """
 
     id: str
@@ -146,6 +152,8 @@ class Job:
     archived_at: int | None
     held: bool
     released: str | None = None
+    sensitive: str | None = None
+    closed_from: int | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     lane_reasons: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 

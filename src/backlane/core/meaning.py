@@ -71,6 +71,13 @@ ACTION_MEANINGS: dict[str, Meaning] = {
         again=True,
         human=False,
     ),
+    "policy_refused": _m(
+        Cause.POLICY,
+        "The product's own policy refuses what was to be done or released.",
+        ("read what the policy said", *_CHANGE_INPUT),
+        again=True,
+        human=True,
+    ),
     "proposals_broke": _m(
         Cause.INTERNAL,
         "The job type could not say which actions follow from the result.",

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from backlane.core.action import ActingType
 from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.policy import RuledType
 from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Streaming, TakenUp
 
@@ -156,7 +157,7 @@ class TypeTool(Protocol):
         ...
 
 
-class JobType(ActingType, Protocol):
+class JobType(ActingType, RuledType, Protocol):
     """A declared job type, as the services use it. Durations are milliseconds."""
 
     @property
@@ -236,11 +237,9 @@ class JobType(ActingType, Protocol):
         """The validated inputs. Raises InvalidRequest with pointers below `/inputs`."""
         ...
 
-    def is_sensitive(self, inputs: Any) -> bool:
-        """Whether a field marked Sensitive holds something."""
+    def summarize(self, inputs: Any, *, sensitive: bool = False) -> str:
+        """What support may see of the inputs; of `sensitive` ones names, counts and sizes only, never text."""
         ...
-
-    def summarize(self, inputs: Any) -> str: ...
 
     def build(self, inputs: Any) -> dict[str, Any]:
         """The provider's create parameters for these inputs. May raise whatever the type's code raises."""

@@ -15,6 +15,7 @@ from backlane.core.storage_hooks import InboxTransaction
 from backlane.core.storage_lanes import LaneRecords
 from backlane.core.storage_live import LiveTransaction
 from backlane.core.storage_messages import MessageTransaction
+from backlane.core.storage_policy import PolicyStorage
 from backlane.core.storage_review import ReviewStorage
 from backlane.core.storage_tools import ToolTransaction
 
@@ -54,6 +55,7 @@ class Transaction(
     ToolTransaction,
     LaneRecords,
     MessageTransaction,
+    PolicyStorage,
     Protocol,
 ):
     """One transaction. Never call the outside from here."""

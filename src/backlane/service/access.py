@@ -134,7 +134,8 @@ def visible(tx: Transaction, caller: Caller, job: Job | None) -> Job:
 
 def released(job: Job) -> bool:
     """Whether what a model wrote for this job may reach its submitter."""
-    return job.gate is Gate.NONE or (job.status is Status.COMPLETED and job.review_state == "approved")
+    passed = job.review_state == "approved" or job.released == "whole"
+    return job.gate is Gate.NONE or (job.status is Status.COMPLETED and passed)
 
 
 def closed_for(caller: Caller, job: Job) -> bool:

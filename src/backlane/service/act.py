@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backlane.core import lifecycle
 from backlane.core.action import Action, ActionState, Origin, TypeAction
 from backlane.core.event import Event
-from backlane.core.job import Job, Phase, Status
-from backlane.core.lifecycle import TERMINAL, Command
+from backlane.core.job import Job
+from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Transaction
 from backlane.errors import ActionFailed
+from backlane.service.approve_action import as_acting
 from backlane.service.ask import content_now, reads
 from backlane.service.conclude import conclude
 from backlane.service.fail import fail, failed
@@ -74,7 +74,7 @@ async def _commit(ports: Ports, held: Held, action: Action, content: str | None)
         why = why_void(tx, ports, job, row, content)
         if why is not None:
             return _void(tx, job, row, why, now)
-        told = _begin(job, now)
+        told = as_acting(job, now)
         job = told[0]
         _write(tx, ports, row, now)
         if row.origin is Origin.MCP:
@@ -85,15 +85,6 @@ async def _commit(ports: Ports, held: Held, action: Action, content: str | None)
 
     sending = await conclude(ports, held, turn, hold=True)
     return sending, committed
-
-
-def _begin(job: Job, now: int) -> tuple[Job, list[Event]]:
-    """The job as running; it waited if its type was not loaded."""
-    if job.status is Status.RUNNING and job.phase is Phase.ACTION:
-        return job, []
-    command = Command.START if job.status is Status.QUEUED else Command.PROCEED
-    after, event = lifecycle.apply(job, command, now, phase=Phase.ACTION, actor="backlane")
-    return after, [event]
 
 
 def _write(tx: Transaction, ports: Ports, action: Action, now: int) -> None:
@@ -121,7 +112,7 @@ def _void(tx: Transaction, job: Job, action: Action, why: str, now: int) -> tupl
     cleared = {"approved_at": None, "approved_by": None, "dispatch_after": None, "review_id": None}
     tx.move_action(action.id, [ActionState.APPROVED], state=ActionState.PROPOSED, code=why, **cleared)
     data = {"action": action.id, "number": action.number, "origin": str(action.origin), "code": why}
-    job, told = _begin(job, now)
+    job, told = as_acting(job, now)
     return replace(job, due_at=now), [*told, Event("action.proposed", now, "backlane", data)]
 
 

@@ -6,13 +6,16 @@ from typing import Any, cast
 
 from backlane.core import lifecycle
 from backlane.core.action import Action, ActionState, Origin
+from backlane.core.authority import stricter
 from backlane.core.event import Event
-from backlane.core.job import Job, Phase
+from backlane.core.job import Gate, Job, Phase, Status
 from backlane.core.lifecycle import Command
+from backlane.core.policy import Answer, Verdict
 from backlane.core.storage import Row, Transaction
 from backlane.errors import InvalidRequest
 from backlane.service.access import Caller
 from backlane.service.fail import fail
+from backlane.service.judge import judge_action, keep_verdict
 from backlane.service.ports import Ports
 from backlane.service.propose import content_of
 from backlane.service.seal import seal_action
@@ -26,6 +29,7 @@ class EditedArguments:
 
     arguments: str
     content: str | None
+    said: Verdict | None = None
 
 
 async def edited_arguments(ports: Ports, job: Job, review: Row, edits: Any) -> EditedArguments:
@@ -41,9 +45,17 @@ async def edited_arguments(ports: Ports, job: Job, review: Row, edits: Any) -> E
         raise InvalidRequest([("/edits", "must be the whole new arguments, an object")])
     try:
         arguments = declared.read(cast(dict[str, Any], edits))
-        return EditedArguments(arguments, await content_of(ports, declared, arguments))
+        content = await content_of(ports, declared, arguments)
     except ValueError as error:
         raise InvalidRequest([("/edits", str(error)[:500])]) from None
+    said = await judge_action(ports, job_type, job, replace(action, arguments=arguments))
+    if said is not None and said.answer is Answer.REFUSE:
+        raise InvalidRequest([("/edits", f"the policy refuses these arguments: {said.reason}")])
+    if said is not None and said.role == "admin" and review["role"] != "admin":
+        raise InvalidRequest(
+            [("/edits", "the policy asks an admin about these arguments; escalate it first")]
+        )
+    return EditedArguments(arguments, content, said)
 
 
 def keep_arguments(
@@ -52,10 +64,15 @@ def keep_arguments(
     """Write the new arguments down: a new payload, a new hash; earlier approvals are void."""
     action = _action(tx, review)
     edited = replace(action, arguments=edit.arguments, content=edit.content)
+    if edit.said is not None:
+        edited = replace(edited, policy_version=edit.said.version)
     sealed = seal_action(edited)
     kept = {"arguments": edit.arguments, "content": edit.content, "payload_hash": sealed.hash}
-    tx.move_action(action.id, [ActionState.PROPOSED], **kept)
+    tx.move_action(action.id, [ActionState.PROPOSED], policy_version=edited.policy_version, **kept)
     changes = {"payload": sealed.payload, "payload_hash": sealed.hash, "version": review["version"] + 1}
+    if edit.said is not None:
+        keep_verdict(tx, ports, job, edit.said, sealed.hash, action=action.id)
+        changes["quorum"] = max(review["quorum"], edit.said.quorum or 1)
     tx.change_review(review["id"], **changes)
     return {**review, **changes}, []
 
@@ -71,18 +88,60 @@ def approve_action(
     return replace(job, due_at=min(after, max(job.useful_until, now))), [told, event]
 
 
-def approve_by_policy(tx: Transaction, ports: Ports, job: Job, action: Action, version: str) -> Event:
+def approve_by_policy(
+    tx: Transaction, ports: Ports, job: Job, action: Action, said: Verdict
+) -> tuple[Job, list[Event]]:
     """A policy's recorded `allow` of exactly this hash approves a low-risk write; its version is bound with it.
 
-    The job must go on as running/action in the same transaction.
+    `action` is as it was judged. The job goes on as running/action.
     """
     now = ports.clock.now()
-    sealed = seal_action(replace(action, policy_version=version))
-    tx.move_action(action.id, [ActionState.PROPOSED], policy_version=version, payload_hash=sealed.hash)
-    line = {"workspace": job.workspace, "at": now, "actor": POLICY, "action": "action.allowed"}
-    data = {"job": job.id, "version": version, "payload_hash": sealed.hash}
-    tx.audit({**line, "subject": action.id, "data": data})
-    return _approved(tx, action, now, now + action.undo, actor=POLICY, review=None)
+    _bind(tx, action)
+    _note(tx, job, action, said, "action.allowed", now)
+    approved = _approved(tx, action, now, now + action.undo, actor=POLICY, review=None)
+    job, told = as_acting(job, now, actor=POLICY)
+    return replace(job, due_at=now), [*told, approved]
+
+
+def refuse_by_policy(
+    tx: Transaction, ports: Ports, job: Job, action: Action, said: Verdict
+) -> tuple[Job, list[Event]]:
+    """A policy refuses the action, whoever would approve it: the job ends; what was carried out stays recorded."""
+    now = ports.clock.now()
+    _bind(tx, action)
+    _note(tx, job, action, said, "action.refused", now)
+    ended = {"state": ActionState.REJECTED, "finished_at": now, "code": "policy_refused"}
+    tx.move_action(action.id, [ActionState.PROPOSED], **ended)
+    # What is refused stays closed, at whatever gate it would have passed.
+    job = replace(job, gate=stricter(job.gate, Gate.POLICY))
+    after, event = fail(job, now, "policy_refused", actor=POLICY)
+    return after, [event]
+
+
+def _bind(tx: Transaction, action: Action) -> None:
+    """Write the action's bytes down as they were judged."""
+    bound = {
+        "content": action.content,
+        "policy_version": action.policy_version,
+        "expires_at": action.expires_at,
+    }
+    sealed = seal_action(action)
+    tx.move_action(action.id, [ActionState.PROPOSED], payload_hash=sealed.hash, review_id=None, **bound)
+
+
+def _note(tx: Transaction, job: Job, action: Action, said: Verdict, what: str, now: int) -> None:
+    line = {"workspace": job.workspace, "at": now, "actor": POLICY, "action": what, "subject": action.id}
+    data = {"job": job.id, "version": said.version, "payload_hash": seal_action(action).hash}
+    tx.audit({**line, "data": {**data, "policy": said.policy}})
+
+
+def as_acting(job: Job, now: int, *, actor: str = "backlane") -> tuple[Job, list[Event]]:
+    """The job as running with an action; it waited if its type was not loaded."""
+    if job.status is Status.RUNNING and job.phase is Phase.ACTION:
+        return job, []
+    command = Command.START if job.status is Status.QUEUED else Command.PROCEED
+    after, event = lifecycle.apply(job, command, now, phase=Phase.ACTION, actor=actor)
+    return after, [event]
 
 
 def _approved(

@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from backlane.core import lifecycle
 from backlane.core.action import Action, ActionState, Origin, TypeAction
 from backlane.core.event import Event
-from backlane.core.job import Job, Phase
+from backlane.core.job import Gate, Job, Phase
 from backlane.core.lifecycle import Command
+from backlane.core.policy import NO_POLICY, Answer
 from backlane.core.storage import Transaction
 from backlane.errors import InvalidRequest
+from backlane.service.approve_action import approve_by_policy, refuse_by_policy
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed
+from backlane.service.judge import judge_action, keep_verdict, may_allow
 from backlane.service.ports import Ports
 from backlane.service.propose import content_of
 from backlane.service.release import (
-    POLICY_VERSION,
+    asked_more,
     asked_of,
     close_open_review,
     open_effect_review,
@@ -29,7 +32,9 @@ from backlane.service.situate import Held
 
 
 async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
-    """Open the review of an action: its payload is sealed now, and nothing else can be approved by it."""
+    """Ask the policies, then a person where they leave it to one: the payload is sealed now, and nothing else
+    can be approved by it.
+    """
     assert held.type is not None
     declared = held.type.action(action.type) if action.origin is not Origin.MCP else None
     if action.origin is not Origin.MCP and (declared is None or not reads(declared, action.arguments)):
@@ -38,19 +43,29 @@ async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
         content = await content_now(ports, held, action)
     except ValueError:
         return await failed(ports, held, "action_unreadable")
+    said = await judge_action(ports, held.type, held.job, action)
+    version = NO_POLICY if said is None else said.version
     now = ports.clock.now()
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        fresh = replace(action, content=content, policy_version=POLICY_VERSION, expires_at=job.useful_until)
+        fresh = replace(action, content=content, policy_version=version, expires_at=job.useful_until)
         sealed = seal_action(fresh)
+        if said is not None:
+            keep_verdict(tx, ports, job, said, sealed.hash, action=action.id)
+            if said.answer is Answer.REFUSE:
+                return refuse_by_policy(tx, ports, job, fresh, said)
+            if said.answer is Answer.ALLOW and may_allow(job):
+                return approve_by_policy(tx, ports, job, fresh, said)
+        # Work that a person has to look at is closed until they have, though its job was not drawn.
+        job = replace(job, gate=Gate.OUTPUT) if job.gate is Gate.NONE else job
         until = respond_until(held.type, job, now)
-        asked = asked_of(held)
+        asked = asked_more(asked_of(held), asdict(said) if said is not None else None)
         after, told = open_review(
             tx, ports, job, now, phase=Phase.ACTION, asked=asked, sealed=sealed, respond_by=until
         )
         review = tx.open_review(job.id)
         assert review is not None
-        bound = {"content": content, "policy_version": POLICY_VERSION, "expires_at": job.useful_until}
+        bound = {"content": content, "policy_version": version, "expires_at": job.useful_until}
         kept = {"payload_hash": sealed.hash, "review_id": review["id"], **bound}
         tx.move_action(action.id, [ActionState.PROPOSED], **kept)
         return after, told

@@ -1,7 +1,9 @@
 """The product as an engine sees it: claim due jobs, advance batches of them, say when the next is due."""
 
 import asyncio
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from backlane.core.ports import Due
 from backlane.core.storage import Transaction
@@ -135,8 +137,15 @@ class Carrier:
         except BacklaneError as error:
             self._ports.log(f"job {held.job.id}: put off: {error}")
         except Exception as error:
-            self._ports.log(f"job {held.job.id}: put off by {type(error).__name__}: {error}")
+            # Its words may quote what somebody sent in.
+            self._ports.log(f"job {held.job.id}: put off by {type(error).__name__}{_where(error)}")
         finally:
             # A later delivery of the same job may have taken it over from this one.
             if self._in_flight.get(held.job.id) == Due(held.job.id, held.lease_no):
                 del self._in_flight[held.job.id]
+
+
+def _where(error: BaseException) -> str:
+    """Where in the code an error was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -13,6 +13,7 @@ from backlane.errors import CheckFailed
 from backlane.service.complete import complete_or_review
 from backlane.service.conclude import conclude
 from backlane.service.fail import fail
+from backlane.service.judge import judge_output, keep_output_verdict
 from backlane.service.lease import renewed
 from backlane.service.outputs import Output, add_outputs, json_bytes, store_output
 from backlane.service.ports import Ports
@@ -60,7 +61,7 @@ async def run_checks(ports: Ports, held: Held) -> Held | None:
         still = await _finish(ports, still, check, verdict, newest)
         if still is None or not verdict.passed:
             return still
-    return await _all_passed(ports, still)
+    return await _all_passed(ports, still, newest, text)
 
 
 async def newest_result(ports: Ports, held: Held) -> str:
@@ -116,8 +117,16 @@ async def _finish(
     return await conclude(ports, held, turn, hold=verdict.passed)
 
 
-async def _all_passed(ports: Ports, held: Held | None) -> Held | None:
-    if held is None:
+async def _all_passed(ports: Ports, held: Held | None, result_id: str, text: str) -> Held | None:
+    """The policies and the hook have the last word before the gate; a person's release is theirs to refuse only."""
+    if held is None or held.type is None:
         return None
+    async with renewed(ports, held):
+        said = await judge_output(ports, held.type, held.job, text)
     now = ports.clock.now()
-    return await conclude(ports, held, lambda tx, job: complete_or_review(tx, ports, held, job, now))
+
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+        keep_output_verdict(tx, ports, job, said, result_id, text)
+        return complete_or_review(tx, ports, held, job, now)
+
+    return await conclude(ports, held, turn)

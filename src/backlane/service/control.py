@@ -23,7 +23,7 @@ from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
 from backlane.service.settle_remote import lose_carried
-from backlane.service.submit import Lineage, Submission, lowest_cost, prepare
+from backlane.service.submit import Lineage, Prepared, Submission, lowest_cost, prepare
 from backlane.service.take_turns import first_turn
 from backlane.service.witness import witness
 
@@ -111,15 +111,16 @@ async def retry(
             live=old.live,
             useful_until=useful_until,
             priority=old.priority,
-            sensitive=old.gate == "sensitive",
+            sensitive=old.sensitive is not None,
             max_cost=lowest_cost(old.max_cost, None),
             metadata=old.metadata,
         )
-        job, stored, first = prepare(ports, caller, submission, Lineage(old))
+        prepared = prepare(ports, caller, submission, Lineage(old, draw=tx.draw(old.id)))
         # The work stays its first requester's, whoever asked for it again.
-        job = replace(job, submitted_by=old.submitted_by, user=old.user, continues=old.continues)
-        _make(tx, ports, old, job, stored, first=first, same_inputs=inputs is None)
-        link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
+        given = {"submitted_by": old.submitted_by, "user": old.user, "continues": old.continues}
+        job = replace(prepared.job, **given)
+        _make(tx, ports, old, job, prepared, same_inputs=inputs is None)
+        link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         now = ports.clock.now()
         tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])
@@ -132,19 +133,19 @@ async def retry(
 
 
 def _make(
-    tx: Transaction, ports: Ports, old: Job, job: Job, stored: str, *, first: list[Event], same_inputs: bool
+    tx: Transaction, ports: Ports, old: Job, job: Job, prepared: Prepared, *, same_inputs: bool
 ) -> None:
     """Write the new job. One in place of a continuation goes on from the same words."""
     attempts = tx.attempts(old.id) if old.continues is not None else []
     said = tx.turn(attempts[0].id) if attempts else None
     if said is None:
-        tx.insert_job(job, stored, first)
+        prepared.keep(tx, ports, job)
         return
     if not same_inputs:
         # The run it went on from knows the old inputs: all is said anew.
         said = {**said, "previous_response_id": None}
     attempt, turn, planned = first_turn(ports, job, ports.clock.now(), said)
-    tx.insert_job(job, stored, [*first, planned])
+    prepared.keep(tx, ports, job, [planned])
     tx.insert_attempt(attempt)
     tx.insert_turn(turn)
 

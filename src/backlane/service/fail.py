@@ -24,7 +24,8 @@ def fail(
     actor: str = "backlane",
 ) -> tuple[Job, Event]:
     """The failed job and its event. `detail` must hold nothing a model or tool wrote."""
-    failure = card(code, detail=detail, partial=partial)
+    # The provider's words may quote what was sent to it.
+    failure = card(code, detail=None if job.sensitive else detail, partial=partial)
     data = {"cause": failure["cause"], "code": code}
     job, event = lifecycle.apply(job, Command.FAIL, now, actor=actor, data=data)
     return replace(job, failure=failure, due_at=None), event

@@ -14,6 +14,7 @@ from backlane.service.check import View, newest_result
 from backlane.service.complete import release_or_review
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed
+from backlane.service.judge import judge_output, keep_output_verdict
 from backlane.service.keep import answer_of
 from backlane.service.live_text import final, made_good
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
@@ -71,14 +72,20 @@ def _named(job_type: Any, result: Any, view: View) -> Sequence[tuple[str, Any]]:
 async def finish_acting(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Every action took effect, and nothing more is asked of the model: what it wrote beside them is the result."""
     text, outputs = await _written(ports, held, attempt)
+    is_result = any(output.kind == "result" for output in outputs)
+    said = None
+    if is_result and held.type is not None:
+        said = await judge_output(ports, held.type, held.job, text or "")
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         now = ports.clock.now()
         told = [] if text is None else made_good(tx, job, attempt, text, now)
         told += add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
-        if any(output.kind == "result" for output in outputs):
+        if is_result:
             told.append(final(job, attempt, text or "", now))
+            newest = [row["id"] for row in tx.artifacts(job.id) if row["kind"] == "result"][-1]
+            keep_output_verdict(tx, ports, job, said, newest, text or "")
         after, more = release_or_review(tx, ports, held, job, now)
         return after, [*told, *more]
 

@@ -15,6 +15,7 @@ from backlane.service.access import Caller
 from backlane.service.approve_action import approve_action, edited_arguments, keep_arguments, reject_action
 from backlane.service.edit import edited_output, kept_edit
 from backlane.service.fail import fail
+from backlane.service.judge import is_examined
 from backlane.service.ports import Ports
 from backlane.service.release import decided_release
 
@@ -34,7 +35,7 @@ class FollowUp:
 def _release(tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, now: int) -> Led:
     """Release it; an edited version is checked again first, where the type has checks."""
     job_type = ports.types.get(job.type)
-    if review["version"] > 1 and (job_type is None or job_type.checks):
+    if review["version"] > 1 and (job_type is None or is_examined(job_type)):
         after, event = lifecycle.apply(job, Command.RECHECK, now, phase=Phase.CHECK, actor=caller.name)
         return replace(after, due_at=now), [event]
     return decided_release(job, review, now, actor=caller.name)

@@ -110,18 +110,19 @@ def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str
         live=old.live,
         window=old.window,
         priority=old.priority,
-        sensitive=old.gate == "sensitive",
+        sensitive=old.sensitive is not None,
         max_cost=lowest_cost(old.max_cost, None),
         metadata=old.metadata,
     )
-    job, stored, first = prepare(ports, caller, submission, Lineage(old, continues=True))
-    job = replace(job, submitted_by=old.submitted_by, user=old.user)
+    lineage = Lineage(old, continues=True, draw=tx.draw(old.id))
+    prepared = prepare(ports, caller, submission, lineage)
+    job = replace(prepared.job, submitted_by=old.submitted_by, user=old.user)
     said = {**_former(tx, old, job, written), "items": json.dumps([spoken("user", text)], ensure_ascii=False)}
     attempt, turn, planned = first_turn(ports, job, now, said)
     row = _row(ports, caller, job, text, attempt, now)
     told = Event("job.messaged", now, caller.name, {"message": row["id"], "characters": len(text)})
-    tx.insert_job(job, stored, [*first, told, planned])
-    link_files(tx, caller, job, files_of(ports, job, stored), carried_from=old.id)
+    prepared.keep(tx, ports, job, [told, planned])
+    link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
     tx.insert_attempt(attempt)
     tx.insert_turn(turn)
     tx.insert_message(row)

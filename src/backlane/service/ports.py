@@ -40,6 +40,8 @@ class Ports:
     price: Pricer
     worker: Worker
     accounts: Accounts
+    # Seeds the draws of the sampled review; never shown.
+    secret: bytes = field(default=b"", repr=False)
     delete_at_provider: bool = False
     inline_bytes: int = 16_384
     upload_at_most: int = 50_000_000

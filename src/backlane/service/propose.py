@@ -14,9 +14,10 @@ from backlane.core.action import Action, ActionState, Origin, TypeAction
 from backlane.core.event import Event
 from backlane.core.job import RESTORED, Attempt, Job
 from backlane.core.lifecycle import TERMINAL
+from backlane.core.policy import Over
 from backlane.core.storage import Row, Transaction
+from backlane.service.judge import policy_version
 from backlane.service.ports import Ports
-from backlane.service.release import POLICY_VERSION
 from backlane.service.seal import seal, seal_action
 
 
@@ -111,7 +112,7 @@ def keep_proposal(
         state=ActionState.PROPOSED,
         key=key_of(attempt.id, named),
         payload_hash="",
-        policy_version=POLICY_VERSION,
+        policy_version=policy_version(ports.types.get(job.type), Over.ACTION),
         expires_at=job.useful_until,
         review_id=None,
         undo=proposal.undo,

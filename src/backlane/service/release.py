@@ -1,7 +1,7 @@
 """The release gate: what a reviewer decides on is fixed by a hash before anybody sees it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,29 +10,33 @@ from backlane.core.action import Action
 from backlane.core.event import Event
 from backlane.core.job import Attempt, Gate, Job, Phase
 from backlane.core.lifecycle import Command
+from backlane.core.policy import NO_POLICY, Over
 from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
+from backlane.service.judge import output_verdict, policy_version
 from backlane.service.ports import Ports
 from backlane.service.seal import Sealed, seal
 from backlane.service.situate import Held
 
-POLICY_VERSION = "1"
+# What a review at the gate is called; at any other gate it is an output that is looked at.
+_KIND = {Gate.SENSITIVE: Phase.SENSITIVE, Gate.SAMPLED: Phase.SAMPLED}
 
 
 def open_gate_review(
     tx: Transaction, ports: Ports, held: Held, job: Job, now: int
 ) -> tuple[Job, Sequence[Event]]:
     """Stop a finished run at its gate: the review row, its hash, and the withheld content."""
-    phase = Phase.SENSITIVE if job.gate is Gate.SENSITIVE else Phase.OUTPUT
+    phase = _KIND.get(job.gate, Phase.OUTPUT)
     shown = [row for row in tx.artifacts(job.id) if row["kind"] not in ("input", "reviewer_notes")]
     payload = {
         "job": job.id,
         "attempt": held.attempt.id if held.attempt else None,
-        "policy_version": POLICY_VERSION,
+        "policy_version": policy_version(held.type, Over.OUTPUT),
         "artifacts": [{"id": row["id"], "sha256": row["sha256"]} for row in shown],
     }
-    asked, sealed = asked_of(held), seal(payload)
+    said = output_verdict(tx, job.id)
+    asked, sealed = asked_more(asked_of(held), said), seal(payload)
     respond_by = respond_until(held.type, job, now)
     return open_review(tx, ports, job, now, phase=phase, asked=asked, sealed=sealed, respond_by=respond_by)
 
@@ -59,6 +63,14 @@ def asked_of(held: Held) -> Asked:
     return Asked(held.type.review_role, held.type.review_quorum, held.type.review_separate)
 
 
+def asked_more(asked: Asked, said: Mapping[str, Any] | None) -> Asked:
+    """Who is asked, where a policy may have asked for more: it never asks for less."""
+    if said is None:
+        return asked
+    quorum = max(asked.quorum, said["quorum"] or 1)
+    return replace(asked, quorum=quorum, role="admin" if said["role"] == "admin" else asked.role)
+
+
 def open_unknown_review(
     tx: Transaction, ports: Ports, attempt: Attempt, job: Job, now: int
 ) -> tuple[Job, Sequence[Event]]:
@@ -66,7 +78,7 @@ def open_unknown_review(
     payload = {
         "job": job.id,
         "attempt": attempt.id,
-        "policy_version": POLICY_VERSION,
+        "policy_version": NO_POLICY,
         "sent_at": attempt.sent_at,
     }
     return _open_unknown(tx, ports, job, now, Phase.SUBMISSION_UNKNOWN, payload)
@@ -83,7 +95,7 @@ def open_effect_review(
         "target": action.target,
         "arguments": json.loads(action.arguments),
         "key": action.key,
-        "policy_version": POLICY_VERSION,
+        "policy_version": action.policy_version,
         "dispatched_at": action.dispatched_at,
     }
     return _open_unknown(tx, ports, job, now, Phase.EFFECT_UNKNOWN, payload)

@@ -20,6 +20,7 @@ from backlane.service.complete import complete_or_review
 from backlane.service.conclude import Turn, conclude
 from backlane.service.fail import fail, failed
 from backlane.service.incident import hold_lane
+from backlane.service.judge import is_examined
 from backlane.service.keep import answer_of, keep_end
 from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
@@ -98,7 +99,7 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         return await _invalid(ports, held, attempt, answer), False
     found = await keep_evidence(ports, held, attempt, answer)
     outputs = [*await result_outputs(ports, answer, value), *found.outputs]
-    goes_on = bool(held.type.checks) or held.type.proposes
+    goes_on = is_examined(held.type) or held.type.proposes
 
     def then(tx: Transaction, one: Job, now: int) -> tuple[Job, Sequence[Event]]:
         after, told = _finished(tx, ports, held, one, now)
@@ -207,7 +208,7 @@ def as_running(job: Job, now: int, attempt: Attempt) -> tuple[Job, list[Event]]:
 def _finished(tx: Transaction, ports: Ports, held: Held, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
     assert held.attempt is not None and held.type is not None
     job, told = as_running(job, now, held.attempt)
-    if held.type.checks:
+    if is_examined(held.type):
         job, event = lifecycle.apply(job, Command.PROCEED, now, phase=Phase.CHECK, actor="backlane")
         return replace(job, due_at=now), [*told, event]
     after, more = complete_or_review(tx, ports, held, job, now)

@@ -26,6 +26,13 @@ from backlane.service.upload import own_upload, upload_artifact
 from backlane.service.view import artifact_view
 
 
+def closed_event(caller: Caller, job: Job, seq: int | None) -> bool:
+    """Whether this caller is not shown what this event says; what was told before a gate was closed stays told."""
+    if closed_for(caller, job):
+        return (seq or 0) >= (job.closed_from or 0)
+    return hidden_from(caller, job)
+
+
 def event_view(row: Row, closed: bool) -> dict[str, Any]:
     """An event; what the release gate closes is absent from its data."""
     data: dict[str, Any] = json.loads(row["data"]) if row["data"] is not None else {}
@@ -52,8 +59,8 @@ async def read_events(
         return job, tx.events(job_id, after, limit)
 
     job, rows = await ports.store.read(body)
-    closed = hidden_from(caller, job)
-    return [event_view(row, closed) for row in rows], job.finished_at is not None and len(rows) < limit
+    views = [event_view(row, closed_event(caller, job, row["seq"])) for row in rows]
+    return views, job.finished_at is not None and len(rows) < limit
 
 
 async def read_news(ports: Ports, job_id: str, after: int, limit: int) -> tuple[Job, list[Row]]:

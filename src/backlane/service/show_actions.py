@@ -35,6 +35,8 @@ def action_view(
         "review": action.review_id,
         "proposed_at": moment(action.proposed_at),
         "approved_at": moment(action.approved_at),
+        "approved_by": action.approved_by,
+        "policy_version": action.policy_version,
         "dispatch_after": moment(action.dispatch_after),
         "dispatched_at": moment(action.dispatched_at),
         "finished_at": moment(action.finished_at),
@@ -42,6 +44,20 @@ def action_view(
         "receipt": None if closed or action.receipt is None else json.loads(action.receipt),
         "error": None if closed or sent is None else sent["said"],
         "allowed": _allowed(caller, job, action, review),
+    }
+
+
+def verdict_view(caller: Caller, job: Job, said: Sequence[Row]) -> dict[str, Any] | None:
+    """The policies' newest word; its reason may quote what is closed."""
+    if not said:
+        return None
+    newest, closed = said[-1], hidden_from(caller, job)
+    return {
+        "answer": newest["answer"],
+        "reason": None if closed else newest["reason"],
+        "policy": newest["policy"],
+        "version": newest["version"],
+        "at": moment(newest["at"]),
     }
 
 
@@ -66,7 +82,9 @@ async def read_action(ports: Ports, caller: Caller, action_id: str) -> dict[str,
         job, action = find_action(tx, caller, action_id)
         review = None if action.review_id is None else tx.review(action.review_id)
         audited = job.submitted_by != caller.name and not hidden_from(caller, job)
-        return audited, action_view(caller, job, action, tx.dispatches_of([job.id])[job.id], review)
+        shown = action_view(caller, job, action, tx.dispatches_of([job.id])[job.id], review)
+        said = [row for row in tx.verdicts(job.id) if row["action_id"] == action.id]
+        return audited, {**shown, "policy": verdict_view(caller, job, said)}
 
     audited, view = await ports.store.read(body)
     if audited:

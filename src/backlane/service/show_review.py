@@ -14,6 +14,7 @@ from backlane.service.annotate import may_read
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
+from backlane.service.show_actions import verdict_view
 
 _DECISIONS = ("approve", "reject")
 # Payloads that hold what a model wrote; the others name contents by hash, and reading those is audited by itself.
@@ -94,13 +95,22 @@ async def read_review(ports: Ports, caller: Caller, review_id: str) -> dict[str,
         if row is None or row["workspace"] != caller.workspace:
             raise NotFound
         job = visible(tx, caller, tx.job(row["job_id"]))
-        view = review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
-        return row["kind"] in _TELLING and not closed_for(caller, job), view
+        shown = review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
+        audited = row["kind"] in _TELLING and not closed_for(caller, job)
+        return audited, {**shown, "policy": _policy(tx, caller, job, row)}
 
     audited, view = await ports.store.read(body)
     if audited:
         await ports.store.write(lambda tx: note_read(tx, ports, caller, "review.read", review_id, None))
     return view
+
+
+def _policy(tx: Transaction, caller: Caller, job: Job, review: Row) -> dict[str, Any] | None:
+    """What the policies said about what this review shows."""
+    action = tx.action_of_review(review["id"])
+    known = None if action is None else action.id
+    said = [row for row in tx.verdicts(job.id) if row["action_id"] == known]
+    return verdict_view(caller, job, said)
 
 
 async def list_reviews(

@@ -1,13 +1,13 @@
 """Whether an approval still stands, asked in the very transaction that commits `dispatching`."""
 
 from backlane.core.action import Action
-from backlane.core.authority import Authority
 from backlane.core.job import Job
+from backlane.core.policy import Over
 from backlane.core.review import Decision, is_requester
 from backlane.core.storage import Row, Transaction
 from backlane.service.approve_action import POLICY
+from backlane.service.judge import allowed_as_it_is, policy_version
 from backlane.service.ports import Ports
-from backlane.service.release import POLICY_VERSION
 from backlane.service.seal import seal_action
 
 
@@ -25,11 +25,12 @@ def why_void(tx: Transaction, ports: Ports, job: Job, action: Action, content: s
         return "approval_expired"
     if tx.dispatch(action.id) is not None:
         return "spent"
-    if action.review_id is None:
-        allowed = action.approved_by == POLICY and job.authority == Authority.LOW_RISK_WRITE
-        return None if allowed else "not_approved"
-    if action.policy_version != POLICY_VERSION:
+    version = policy_version(ports.types.get(job.type), Over.ACTION)
+    if action.policy_version != version:
         return "policy_changed"
+    if action.review_id is None:
+        allowed = action.approved_by == POLICY and allowed_as_it_is(tx, job, action, version)
+        return None if allowed else "not_approved"
     review = tx.review(action.review_id)
     if review is None or review["state"] != "approved" or review["payload_hash"] != action.payload_hash:
         return "not_approved"

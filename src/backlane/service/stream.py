@@ -249,7 +249,8 @@ async def _broken(ports: Ports, reader: _Reader, broken: Broken) -> Held | None:
 
     held = await conclude(ports, reader.held, turn, hold=True)
     if lost:
-        ports.log(f"job {reader.held.job.id}: its stream is given up ({broken.kind}): {broken.message}")
+        words = "" if reader.held.job.sensitive else f": {broken.message}"
+        ports.log(f"job {reader.held.job.id}: its stream is given up ({broken.kind}){words}")
     if held is None or held.attempt is None:
         return held
     again = reader.learned and broken.kind in _TAKEN_UP_AGAIN and not lost

@@ -1,7 +1,7 @@
 """Making the record of a job, in one transaction with its first event, before any provider is called."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -9,19 +9,19 @@ from typing import Any
 import rfc8785
 
 from backlane.core import lifecycle
-from backlane.core.authority import gate_for
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase, Status
 from backlane.core.lane import Lane
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
-from backlane.core.storage import Transaction
+from backlane.core.storage import Row, Transaction
 from backlane.errors import IdempotencyConflict, InvalidRequest, NotAvailable, RoleRequired
 from backlane.service.access import Caller
 from backlane.service.choose_lane import Choice, Wanted, choose
 from backlane.service.link import files_of, link_files
 from backlane.service.outputs import sha256_hex
 from backlane.service.ports import Ports
+from backlane.service.sample import Draw, controlled, draw_for, keep_draw, keep_waiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +51,30 @@ FIRST_EVENTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a retried job hands on: its gate is never looser than before.
+    """What a retried job hands on: its gate is never looser than before, and its draw is kept.
 
     With `continues` the new job goes on from the old one, in place of standing for it.
     """
 
     retry_of: Job
     continues: bool = False
+    draw: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that is to be made, its stored inputs, its first events, and how its draw went."""
+
+    job: Job
+    inputs: str
+    first: list[Event]
+    draw: Draw | None
+
+    def keep(self, tx: Transaction, ports: Ports, job: Job, more: Sequence[Event] = ()) -> None:
+        """Write the job down, as it is then, with all that was decided about it."""
+        tx.insert_job(job, self.inputs, [*self.first, *more])
+        keep_draw(tx, job, self.draw)
+        keep_waiver(tx, job, ports.types.get(job.type))
 
 
 async def submit(
@@ -72,14 +89,15 @@ async def submit(
         known = await ports.store.read(lambda tx: known_job(tx, caller, key, body_hash))
         if known is not None:
             return known, False
-    job, inputs, first = prepare(ports, caller, submission)
-    files = files_of(ports, job, inputs)
+    prepared = prepare(ports, caller, submission)
+    job = prepared.job
+    files = files_of(ports, job, prepared.inputs)
 
     def body(tx: Transaction) -> tuple[Job, bool]:
         known = None if key is None else known_job(tx, caller, key, body_hash)
         if known is not None:
             return known, False
-        tx.insert_job(job, inputs, first)
+        prepared.keep(tx, ports, job)
         link_files(tx, caller, job, files)
         if key is not None and not tx.use_key(key_row(caller, key, body_hash, job)):
             raise _TakenMeanwhile
@@ -123,10 +141,8 @@ def known_job(tx: Transaction, caller: Caller, key: str, body_hash: str) -> Job 
     return found
 
 
-def prepare(
-    ports: Ports, caller: Caller, submission: Submission, lineage: Lineage | None = None
-) -> tuple[Job, str, list[Event]]:
-    """The job to be made, its stored inputs and its first events. Reads and writes nothing."""
+def prepare(ports: Ports, caller: Caller, submission: Submission, lineage: Lineage | None = None) -> Prepared:
+    """The job to be made, and all that belongs to it. Reads and writes nothing."""
     job_type = ports.types.get(submission.type)
     if job_type is None:
         known = ", ".join(ports.types.names()) or "none is loaded"
@@ -140,13 +156,13 @@ def prepare(
     choice = choose(ports, caller, job_type, inputs, wanted, times)
     stored = json.dumps(submission.inputs, ensure_ascii=False)
     job = _job(ports, caller, submission, job_type, now, choice=choice)
-    gate = _gate(job_type, inputs, submission, lineage)
+    draw = draw_for(ports, job_type, job.id, lineage.draw if lineage else None)
+    former = lineage.retry_of if lineage else None
     job = replace(
         job,
         **times,
-        gate=gate,
+        **controlled(job_type, inputs, draw, former=former, asked=submission.sensitive),
         inputs_digest=sha256_hex(stored.encode()),
-        summary=job_type.summarize(inputs),
         retry_of=lineage.retry_of.id if lineage and not lineage.continues else None,
         continues=lineage.retry_of.id if lineage and lineage.continues else None,
     )
@@ -157,15 +173,7 @@ def prepare(
         job, Command.SUBMIT, now, phase=Phase.READY, actor=caller.name, data=data
     )
     chosen_lane = Event("lane.chosen", now, "backlane", {"lane": job.lane, "reason": choice.reason})
-    return job, stored, [submitted, chosen_lane]
-
-
-def _gate(job_type: JobType, inputs: Any, submission: Submission, lineage: Lineage | None) -> Gate:
-    sensitive = submission.sensitive or job_type.is_sensitive(inputs)
-    gate = gate_for(job_type.authority, sensitive=sensitive, reviewed=job_type.reviewed)
-    if gate is Gate.NONE and lineage is not None:
-        return lineage.retry_of.gate
-    return gate
+    return Prepared(job, stored, [submitted, chosen_lane], draw)
 
 
 def _times(job_type: JobType, submission: Submission, now: int) -> dict[str, int | None]:

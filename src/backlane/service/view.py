@@ -184,7 +184,8 @@ _IDENTITY = (
 
 def _identity(job: Job) -> dict[str, Any]:
     found = {name: getattr(job, name) for name in _IDENTITY}
-    return {"object": "job", "group": job.group_id, "case": job.case_id, **found}
+    sensitive = job.sensitive is not None
+    return {"object": "job", "group": job.group_id, "case": job.case_id, "sensitive": sensitive, **found}
 
 
 def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str, Any]:

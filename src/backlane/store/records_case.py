@@ -14,7 +14,9 @@ from backlane.store.chain import GENESIS
 from backlane.store.records import JobRecords, setting
 from backlane.store.tables_case import cases, notes
 
-_MARKS = frozenset({"archived_at", "held", "case_id"})
+_MARKS = frozenset(
+    {"archived_at", "held", "case_id", "sensitive", "gate", "closed_from", "summary", "review_state"}
+)
 
 
 class CaseRecords(JobRecords):

@@ -60,7 +60,13 @@ jobs = Table(
     Column("provider", String(40), nullable=False),
     Column("provider_account", String(100), nullable=False),
     Column("provider_response_id", String(200), comment="of the newest accepted attempt"),
-    Column("gate", String(20), nullable=False, comment="decided at submit: none, output or sensitive"),
+    Column("gate", String(20), nullable=False, comment="none, policy, sampled, output or sensitive"),
+    Column(
+        "sensitive", String(20), comment="what made it so: field, hook, submit, person, or the former job's"
+    ),
+    Column(
+        "closed_from", Integer, comment="events from this number on are behind a gate that was closed later"
+    ),
     Column("review_state", String(20), nullable=False),
     Column("released", String(10), comment="what a gated job's review released: whole, or edited only"),
     Column("inputs_digest", String(64), nullable=False, comment="sha256 of the stored inputs"),

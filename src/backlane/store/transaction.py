@@ -22,6 +22,7 @@ from backlane.store.records_hooks import InboxRecords
 from backlane.store.records_lanes import LaneRecords
 from backlane.store.records_live import LiveRecords
 from backlane.store.records_messages import MessageRecords
+from backlane.store.records_policy import PolicyRecords
 from backlane.store.records_review import ReviewRecords
 from backlane.store.records_tools import ToolRecords
 from backlane.store.searching import NEWEST_ENDS, job_search
@@ -41,6 +42,7 @@ class Records(
     ToolRecords,
     LaneRecords,
     MessageRecords,
+    PolicyRecords,
 ):
     """One open transaction, as the services use it."""
 

@@ -55,6 +55,8 @@ class Evidence:
     actions: Sequence[Row] = ()
     dispatches: Sequence[Row] = ()
     decisions: Sequence[Row] = ()
+    draws: Sequence[Row] = ()
+    verdicts: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     world_log: Sequence[Row] | None = None

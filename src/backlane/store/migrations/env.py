@@ -8,13 +8,23 @@ from backlane.store import (
     tables_actions,
     tables_case,
     tables_lanes,
+    tables_policy,
     tables_review,
     tables_wire,
 )
 from backlane.store.columns import metadata
 
 # Importing the rooms is what fills the metadata.
-_ROOMS = (people, tables, tables_actions, tables_case, tables_lanes, tables_review, tables_wire)
+_ROOMS = (
+    people,
+    tables,
+    tables_actions,
+    tables_case,
+    tables_lanes,
+    tables_policy,
+    tables_review,
+    tables_wire,
+)
 
 
 def run() -> None:
