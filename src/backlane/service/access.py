@@ -1,9 +1,6 @@
 """Who is asking, and what they may see and do. Deny by default; the workspace comes from the key alone."""
 
-import hashlib
 import hmac
-import string
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from backlane.core.job import Gate, Job, Status
-from backlane.core.review import is_requester, may_decide
+from backlane.core.key import key_hash, looks_like_key, new_key
+from backlane.core.review import is_requester, is_sent_back, may_decide
 from backlane.core.schedule import DAY, MINUTE
 from backlane.core.storage import Transaction
 from backlane.errors import (
@@ -29,7 +27,6 @@ from backlane.service.ports import Ports
 NOBODYS_NAMES = frozenset({"backlane", "system", "provider", "policy", "command-line"})
 ROLES = ("submitter", "reviewer", "support", "operator", "admin")
 KEY_LIFETIME = 90 * DAY
-_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 # Every permission a route may ask for, and the roles that have it. A route without one cannot be served.
 PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -72,36 +69,6 @@ class Caller:
     def sees_everything(self) -> bool:
         """Whether every job of the workspace is within sight."""
         return self.role in ("support", "operator", "admin")
-
-
-def _base62(number: int, length: int) -> str:
-    digits = ""
-    for _ in range(length):
-        number, rest = divmod(number, 62)
-        digits = _ALPHABET[rest] + digits
-    return digits
-
-
-def new_key(randomness: bytes) -> str:
-    """A key: `blk_`, 30 random base62 characters and a checksum, so that leaked ones can be found."""
-    body = _base62(int.from_bytes(randomness, "big"), 30)
-    return f"blk_{body}{_base62(zlib.crc32(body.encode()), 6)}"
-
-
-def looks_like_key(key: str) -> bool:
-    """Whether a string has a key's form and checksum."""
-    body, check = key[4:34], key[34:]
-    return (
-        key.startswith("blk_")
-        and len(key) == 40
-        and key.isascii()
-        and _base62(zlib.crc32(body.encode()), 6) == check
-    )
-
-
-def key_hash(key: str) -> str:
-    """What is stored of a key. 178 random bits need no slow hash."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 async def authenticate(ports: Ports, header: str | None) -> Caller:
@@ -175,13 +142,26 @@ def released(job: Job) -> bool:
 def closed_for(caller: Caller, job: Job) -> bool:
     """Whether the release gate stands between this caller and what the job's run wrote."""
     whole = job.gate is Gate.NONE or (released(job) and job.released != "edited")
-    return not whole and (job.submitted_by == caller.name or caller.role == "submitter")
+    return not whole and _outside(caller, job)
+
+
+def _outside(caller: Caller, job: Job) -> bool:
+    """Whether the release gate is there for this caller."""
+    return job.submitted_by == caller.name or caller.role == "submitter"
+
+
+def closed_at(caller: Caller, job: Job, at: int | None) -> bool:
+    """Whether what was written then is closed: a draft that was sent back stays closed when the next is released."""
+    sent_back = job.sent_back_at is not None and at is not None and at <= job.sent_back_at
+    return closed_for(caller, job) or (sent_back and _outside(caller, job))
 
 
 def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
     """Whether the gate stands before one artifact: an approved edit releases only the edited version."""
     if artifact["kind"] in ("input", "reviewer_notes"):
         return False
+    if is_sent_back(job, artifact):
+        return _outside(caller, job)
     if released(job) and artifact["edited_by"] is not None:
         return False
     return closed_for(caller, job)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backlane.core import lifecycle
-from backlane.core.action import Action, ActionState
+from backlane.core.action import SENT_BACK, Action, ActionState, counted
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase
 from backlane.core.lifecycle import Command
@@ -18,7 +18,7 @@ def complete_or_review(
     tx: Transaction, ports: Ports, held: Held, job: Job, now: int
 ) -> tuple[Job, Sequence[Event]]:
     """Complete it where nothing has to be decided; else the type proposes its actions, or the gate is met."""
-    if job.gate is Gate.NONE:
+    if job.gate is Gate.NONE and job.sent_back_at is None:
         after, event = lifecycle.apply(job, Command.FINISH_UNREVIEWED, now, actor="backlane")
         return replace(after, due_at=None), [event]
     approval = approved_review(tx, job)
@@ -35,7 +35,8 @@ def release_or_review(
 ) -> tuple[Job, Sequence[Event]]:
     """The last action's success releases the job, unless the type has what is written after it reviewed too."""
     reviews_text = held.type is None or held.type.reviews_text
-    if reviews_text or not all_happened(tx.actions(job.id)):
+    # Whoever asked for changes is shown what came of it, also where no action is left to approve.
+    if reviews_text or job.review_state == SENT_BACK or not all_happened(tx.actions(job.id)):
         return open_gate_review(tx, ports, held, job, now)
     reviews = [one for one in tx.reviews_of([job.id])[job.id] if one["kind"] == Phase.ACTION]
     review = reviews[-1]["id"] if reviews else None
@@ -46,7 +47,8 @@ def release_or_review(
 
 def all_happened(actions: Sequence[Action]) -> bool:
     """Whether there were actions, and every one of them took effect."""
-    return bool(actions) and all(one.state is ActionState.SUCCEEDED for one in actions)
+    mine = counted(actions)
+    return bool(mine) and all(one.state is ActionState.SUCCEEDED for one in mine)
 
 
 def _has_proposed(tx: Transaction, held: Held) -> bool:

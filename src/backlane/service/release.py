@@ -11,7 +11,7 @@ from backlane.core.event import Event
 from backlane.core.job import Attempt, Gate, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
-from backlane.core.review import RESOLVED_ONLY
+from backlane.core.review import RESOLVED_ONLY, is_sent_back
 from backlane.core.storage import Row, Transaction
 from backlane.service.ports import Ports
 from backlane.service.seal import Sealed, seal
@@ -25,7 +25,11 @@ def open_gate_review(
 ) -> tuple[Job, Sequence[Event]]:
     """Stop a finished run at its gate: the review row, its hash, and the withheld content."""
     phase = Phase.SENSITIVE if job.gate is Gate.SENSITIVE else Phase.OUTPUT
-    shown = [row for row in tx.artifacts(job.id) if row["kind"] not in ("input", "reviewer_notes")]
+    shown = [
+        row
+        for row in tx.artifacts(job.id)
+        if row["kind"] not in ("input", "reviewer_notes") and not is_sent_back(job, row)
+    ]
     payload = {
         "job": job.id,
         "attempt": held.attempt.id if held.attempt else None,

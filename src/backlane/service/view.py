@@ -13,7 +13,7 @@ from backlane.core.lane import kind_of
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allowed
-from backlane.service.access import Caller, closed_artifact, closed_for, relation
+from backlane.service.access import Caller, closed_artifact, closed_at, closed_for, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target
 from backlane.service.incident import holds_of
 from backlane.service.ports import Ports
@@ -210,7 +210,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         **_identity(job),
         "phase_since": moment(job.phase_since),
         "waiting_on": waiting_on(job, review, target=target, late=late, hold=around.holds.get(job.id)),
-        "attempts": [_attempt(one, costs, closed) for one in attempts],
+        "attempts": [_attempt(one, costs, closed_at(caller, job, one.finished_at)) for one in attempts],
         "progress": {
             "percent": None,
             "text": headline(job, late),

@@ -15,6 +15,7 @@ from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
 from backlane.verify.invariants_purchases import PURCHASE_INVARIANTS
+from backlane.verify.invariants_review import REVIEW_INVARIANTS
 from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
@@ -130,6 +131,7 @@ _ROOMS = (
     _OWN,
     EVENT_INVARIANTS,
     ACTION_INVARIANTS,
+    REVIEW_INVARIANTS,
     TOOL_INVARIANTS,
     STEER_INVARIANTS,
     FILE_INVARIANTS,
