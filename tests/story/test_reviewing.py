@@ -203,3 +203,20 @@ async def test_a_program_decides_through_the_client(working: Place) -> None:
         )
         assert done["state"] == "approved"
     verified(working)
+
+
+async def test_what_does_not_fit_its_hash_is_neither_shown_nor_approved(working: Place) -> None:
+    ana = await working.caller()
+    script(working, {"text": FIRST})
+    job, review = await asked(working, ana)
+    working.service.store.database.write_now(
+        lambda connection: connection.exec_driver_sql(
+            'UPDATE reviews SET payload = replace(payload, \'"policy_version":"1"\', \'"policy_version":"2"\')'
+        )
+    )
+    async with served(working) as url:
+        rita = Reviewer(url, await working.key("rita", "reviewer"))
+        for words in ("review", "approve"):
+            told = await rita.types(words, review["id"], code=1)
+            assert "does not hash to its payload_hash" in told.err and told.out == ""
+    assert (await finished(working, ana, job))["status"] == "needs_review"
