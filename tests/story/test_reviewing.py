@@ -13,7 +13,7 @@ from backlane.service.claim import claim
 from tests.conftest import Place
 from tests.story.acting import REFUND, acting, asked_for, done, waits, world
 from tests.story.action_types import World
-from tests.story.acts import finished, script, seen, submitted, verified
+from tests.story.acts import TEXT, finished, script, seen, submitted, verified
 from tests.story.commands import Told, command, served
 from tests.story.test_changes import FIRST, NOTE, SECOND
 from tests.story.test_decisions import asked, content
@@ -75,6 +75,8 @@ async def test_a_reviewer_using_only_commands_does_the_whole_job(
         job, review = await asked_for(acting, ana)
         act = await rita.types("review", review["id"])
         assert 'order = "o-17"' in act.out and "proposed by the model" in act.out
+        assert "── evidence" not in act.out and TEXT not in act.out
+        assert TEXT in (await rita.types("review", review["id"], "--inputs")).out
         assert await rita.waiting("--kind", "action", "--job", job.id) == [review["id"]]
         script(acting, {"text": "Done."})
         await rita.types("approve", review["id"], "--hash", review["payload_hash"])
@@ -220,3 +222,21 @@ async def test_what_does_not_fit_its_hash_is_neither_shown_nor_approved(working:
             told = await rita.types(words, review["id"], code=1)
             assert "does not hash to its payload_hash" in told.err and told.out == ""
     assert (await finished(working, ana, job))["status"] == "needs_review"
+
+
+async def test_what_an_action_rests_on_is_shown_beside_it(acting: Place, world: World) -> None:
+    ana = await acting.caller()
+    for orders in ("a", "b"):
+        script(acting, {"text": json.dumps({"orders": [orders], "words": f"words of {orders}"})})
+    job = await submitted(acting, ana, "planned")
+    first = (await waits(acting, ana, job))["review"]["id"]
+    async with served(acting) as url:
+        rita = Reviewer(url, await acting.key("rita", "reviewer"))
+        shown = (await rita.types("review", first)).out
+        assert "── evidence, no part of what is decided on: result result.json" in shown
+        assert "words of a" in shown
+        await rita.types("request-changes", first, "--notes", NOTE)
+        await seen(acting, ana, job.id, lambda view: view["review"]["id"] != first)
+        again = (await rita.types("review", job.id)).out
+        assert "words of b" in again and "words of a" not in again
+    verified(acting, world.log())

@@ -18,6 +18,7 @@ _WROTE = {
     "record": "from an action",
     "file": "from the model",
 }
+_EVIDENCE = frozenset({"result", "report", "json", "citations", "tool_output", "record"})
 _ORIGINS = {"model": "proposed by the model", "mcp": "asked for by a remote tool", "type": "from the result"}
 
 
@@ -37,6 +38,8 @@ class Shown:
     job: Mapping[str, Any]
     payload: bytes = b""
     pieces: Sequence[Piece] = field(default_factory=tuple[Piece, ...])
+    evidence: Sequence[Piece] = field(default_factory=tuple[Piece, ...])
+    inputs: bytes | None = None
 
     @property
     def hash(self) -> str:
@@ -49,8 +52,11 @@ class Shown:
         return any(one.row["kind"] == "result" and one.row["name"].endswith(".md") for one in self.pieces)
 
 
-def read_shown(client: "Client", review: Mapping[str, Any]) -> Shown:
-    """Everything the review shows, with its hashes made anew. Raises ServiceError if they do not fit."""
+def read_shown(client: "Client", review: Mapping[str, Any], *, inputs: bool = False) -> Shown:
+    """Everything the review shows, with its hashes made anew. Raises ServiceError if they do not fit.
+
+    `inputs` are what was submitted; reading them is a line of the audit log.
+    """
     import rfc8785
 
     job = client.request("GET", f"/v1/jobs/{review['job']}")
@@ -68,7 +74,25 @@ def read_shown(client: "Client", review: Mapping[str, Any]) -> Shown:
         if hashlib.sha256(content).hexdigest() != one["sha256"]:
             raise ServiceError(f"{one['id']} is not what is decided on; decide nothing, tell an operator")
         pieces.append(Piece(rows[one["id"]], content))
-    return Shown(review, job, payload, pieces)
+    beside = _beside(client, review, job, {str(one.row["id"]) for one in pieces})
+    return Shown(review, job, payload, pieces, beside, _inputs(client, job) if inputs else None)
+
+
+def _inputs(client: "Client", job: Mapping[str, Any]) -> bytes:
+    given = client.request("GET", f"/v1/jobs/{job['id']}/inputs")
+    return json.dumps(given, ensure_ascii=False, indent=2).encode()
+
+
+def _beside(
+    client: "Client", review: Mapping[str, Any], job: Mapping[str, Any], shown: set[str]
+) -> list[Piece]:
+    """What else the run left, for judging an action by: no part of what is approved, nor of what was sent back."""
+    if review["kind"] != "action":
+        return []
+    former = client.reviews(job=job["id"], state="changes_requested")["data"]
+    since = max((str(one["closed_at"]) for one in former), default="")
+    rows = [row for row in job["artifacts"] if row["kind"] in _EVIDENCE and row["created_at"] > since]
+    return [Piece(row, client.content(row["id"])) for row in rows if row["id"] not in shown]
 
 
 def card(shown: Shown) -> str:
@@ -118,6 +142,10 @@ def _body(shown: Shown) -> Iterator[str]:
     yield from _block("what the hash covers, byte by byte", "", shown.payload)
     for one in shown.pieces:
         yield from _piece(shown, one)
+    for one in shown.evidence:
+        yield from _piece(shown, one, "evidence, no part of what is decided on: ")
+    if shown.inputs is not None:
+        yield from _block("what was submitted", " · from the requester", shown.inputs)
 
 
 def _action(shown: Shown, payload: Mapping[str, Any]) -> Iterator[str]:
@@ -133,7 +161,7 @@ def _shown(text: str) -> str:
     return exactly(text)[0].replace("\n", "⟨U+000A⟩").replace("\t", "⟨U+0009⟩")
 
 
-def _piece(shown: Shown, piece: Piece) -> Iterator[str]:
+def _piece(shown: Shown, piece: Piece, mark: str = "") -> Iterator[str]:
     row = piece.row
     edits = shown.review["payload"].get("edits")
     wrote = (
@@ -141,7 +169,7 @@ def _piece(shown: Shown, piece: Piece) -> Iterator[str]:
         if edits and row["kind"] == "result"
         else _WROTE.get(row["kind"], "from the model")
     )
-    title = f"{row['kind']} {_shown(row['name'])} ({row['id']})"
+    title = f"{mark}{row['kind']} {_shown(row['name'])} ({row['id']})"
     if not _is_text(row["media_type"]):
         yield f"── {title} · {wrote} · {in_line(row['media_type'])}, {len(piece.content)} bytes, sha256 {row['sha256']}"
         yield "│ no text; look at it with: backlane review … --save FOLDER"

@@ -65,33 +65,36 @@ def reviews(
     return 0
 
 
-def review(review_id: str, *, save: str | None = None, as_json: _Json = False) -> int:
+def review(review_id: str, *, inputs: _Flag = False, save: str | None = None, as_json: _Json = False) -> int:
     """Show exactly what is decided on, hidden characters made visible: backlane review rev_…
 
     Parameters
     ----------
     review_id: the review's id, or its job's.
+    inputs: show what was submitted too; that you read it is a line of the audit log.
     save: a folder; every artifact that is decided on is written there as it is, named by its id.
     as_json: print JSON: the review, and with `contents` the text of each artifact as it is.
     """
     from backlane.cli.review_card import card
 
     with client_here() as client:
-        shown = _shown(client, review_id)
+        shown = _shown(client, review_id, inputs=inputs)
     if save is not None:
         _save(shown, Path(save))
     if as_json:
-        contents = {one.row["id"]: one.content.decode(errors="replace") for one in shown.pieces}
+        contents = {
+            one.row["id"]: one.content.decode(errors="replace") for one in (*shown.pieces, *shown.evidence)
+        }
         put_json({**shown.review, "contents": contents})
     else:
         put(card(shown))
     return 0
 
 
-def _shown(client: "Client", review_id: str) -> "Shown":
+def _shown(client: "Client", review_id: str, *, inputs: bool = False) -> "Shown":
     from backlane.cli.review_card import read_shown
 
-    return read_shown(client, client.review(_named(client, review_id)))
+    return read_shown(client, client.review(_named(client, review_id)), inputs=inputs)
 
 
 def _named(client: "Client", given: str) -> str:
@@ -107,12 +110,12 @@ def _named(client: "Client", given: str) -> str:
 def _save(shown: "Shown", folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in shown.pieces:
+        for one in (*shown.pieces, *shown.evidence):
             # A name that a model gave is never part of a path.
             (folder / str(one.row["id"])).write_bytes(one.content)
     except OSError as error:
         raise SettingsError(f"--save {folder}: {error.strerror}; name a folder you may write to") from None
-    say(f"{len(shown.pieces)} artifacts are in {folder}")
+    say(f"{len(shown.pieces) + len(shown.evidence)} artifacts are in {folder}")
 
 
 def approve(
