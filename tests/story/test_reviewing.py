@@ -110,8 +110,10 @@ async def test_what_is_hidden_is_shown_and_nothing_reaches_the_terminal(acting: 
         exact = json.loads((await rita.types("review", job.id, "--json")).out)
         assert HOSTILE in exact["contents"].values()
         await rita.types("approve", job.id, "--json")
-        watched = await rita.types("watch", job.id)
-        assert "\x1b" not in watched.out + watched.err
+        for words in (["watch", job.id], ["show", job.id]):
+            told = await rita.types(*words)
+            assert all(char.isprintable() or char == "\n" for char in told.out + told.err), words
+        assert "⟨U+202E⟩" in told.out
     verified(acting, world.log())
 
 
