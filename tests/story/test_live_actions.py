@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Place
 from tests.story.acting import REFUND, acting, approve, done, review_of, world
 from tests.story.action_types import World
-from tests.story.acts import contents, script, seen, submitted, verified
+from tests.story.acts import contents, fault, script, seen, submitted, verified
 from tests.story.live_acts import events, joined
 
 __all__ = ["acting", "world"]
@@ -27,16 +27,21 @@ def refund_of(order: str) -> dict[str, Any]:
     return {"type": "function_call", "id": f"fc_{order}", "call_id": f"call_{order}", **call}
 
 
+def speaks_and_proposes(place: Place, *orders: str) -> None:
+    """The next run says WORDS and proposes to pay these orders back."""
+    said = {"type": "output_text", "text": WORDS, "annotations": []}
+    spoken = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [said]}
+    items = [spoken, *(refund_of(order) for order in orders)]
+    script(place, {"output": items, "queued_seconds": 0.02, "running_seconds": 0.3})
+
+
 @pytest.mark.parametrize("count", [1, 2])
 async def test_the_words_beside_the_last_action_are_the_live_text_and_the_result(
     acting: Place, world: World, count: int
 ) -> None:
     ana, rita = await acting.caller(), await acting.caller("rita", "reviewer")
     orders = [f"o-{17 + n}" for n in range(count)]
-    said = {"type": "output_text", "text": WORDS, "annotations": []}
-    spoken = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [said]}
-    items = [spoken, *(refund_of(order) for order in orders)]
-    script(acting, {"output": items, "queued_seconds": 0.02, "running_seconds": 0.3})
+    speaks_and_proposes(acting, *orders)
     job = await submitted(acting, ana, "no-more-words", live=True)
     decided: list[str] = []
     for _ in range(count):
@@ -54,4 +59,21 @@ async def test_the_words_beside_the_last_action_are_the_live_text_and_the_result
     assert "output.reset" not in kinds
     assert kinds[-1] == "job.released"
     assert (await contents(acting, ana, view))["result"] == WORDS
+    verified(acting, world.log())
+
+
+async def test_words_that_a_broken_stream_lost_are_made_good_by_the_last_action(
+    acting: Place, world: World
+) -> None:
+    ana = await acting.caller()
+    fault(acting, "drop_stream", after=5, call="create")
+    fault(acting, "expired_cursor", times=None)
+    speaks_and_proposes(acting, "o-17")
+    job = await submitted(acting, ana, "no-more-words", live=True)
+    view = await seen(acting, ana, job.id, lambda view: asks_anew(view, []))
+    await approve(acting, await review_of(acting, view))
+    view = await seen(acting, ana, job.id, done)
+    told = await events(acting, ana, job.id)
+    assert joined(told) == WORDS == (await contents(acting, ana, view))["result"]
+    assert [event["type"] for event in told].count("output.final") == 1
     verified(acting, world.log())
