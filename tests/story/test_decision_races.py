@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from backlane.core.storage import Transaction
 from backlane.errors import AlreadyDecided, NotAllowed, NotFound, Refusal, ReviewExpired, StalePayload
 from backlane.service import control
 from backlane.service.decide import decide
@@ -119,6 +121,30 @@ async def test_a_decision_at_the_last_moment_counts_or_the_job_expires(working: 
         else:
             assert view["status"] == {"approve": "completed", "reject": "failed"}[decision]
     verified(working)
+
+
+@pytest.mark.parametrize("what", ["useful_until", "respond_by"])
+async def test_no_decision_counts_after_its_time_even_before_a_worker_has_noticed(
+    working: Place, what: str
+) -> None:
+    ports, ana = working.service.ports, await working.caller()
+    rita = await working.caller("rita", "reviewer")
+    job, review = await asked(working, ana)
+
+    def over(tx: Transaction) -> None:
+        current, now = tx.job(job.id, lock=True), ports.clock.now()
+        assert current is not None
+        if what == "respond_by":
+            tx.change_review(review["id"], respond_by=now)
+        else:
+            current = tx.save(current, replace(current, useful_until=now), [])
+        tx.save(current, replace(current, due_at=now + 3_600_000), [])
+
+    await working.service.store.write(over)
+    for decision in ("approve", "reject", "request_changes"):
+        with pytest.raises(ReviewExpired):
+            await decide(ports, rita, review["id"], answered(review, decision, notes=NOTE))
+    assert (await read_job(ports, ana, job.id))["status"] == "needs_review"
 
 
 async def test_an_old_approval_opens_no_other_job_attempt_or_workspace(working: Place) -> None:
