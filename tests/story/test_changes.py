@@ -81,6 +81,7 @@ async def test_a_draft_that_is_sent_back_comes_again_and_only_the_new_one_is_rel
     view = await read_job(ports, ana, job.id)
     assert [one["reason"] for one in view["attempts"]] == ["first", "changes_requested"]
     assert view["review"]["state"] == "changes_requested"
+    assert view["outcome"]["headline"].startswith("A reviewer asked for changes.")
     newer = await shown_again(working, ana, job, review)
     body = bodies(working)[-1]
     assert body["previous_response_id"] == view["attempts"][0]["provider_response_id"]

@@ -1,5 +1,6 @@
 """A reviewer with a terminal and nothing else: sees exactly what is decided on, and decides exactly that."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -242,3 +243,28 @@ async def test_what_an_action_rests_on_is_shown_beside_it(acting: Place, world: 
         again = (await rita.types("review", job.id)).out
         assert "words of b" in again and "words of a" not in again
     verified(acting, world.log())
+
+
+class Terminal(io.StringIO):
+    """Somebody who types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_at_a_terminal_nothing_is_approved_without_a_yes(
+    working: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await working.caller()
+    script(working, {"text": FIRST})
+    job, review = await asked(working, ana)
+    async with served(working) as url:
+        rita = Reviewer(url, await working.key("rita", "reviewer"))
+        monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+        told = await rita.types("approve", review["id"], code=1)
+        assert "Otters float." in told.out and "nothing was approved" in told.err
+        assert (await finished(working, ana, job))["status"] == "needs_review"
+        monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
+        assert review["payload_hash"] in (await rita.types("approve", review["id"])).err
+    assert (await finished(working, ana, job))["status"] == "completed"
+    verified(working)

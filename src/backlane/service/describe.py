@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from backlane.core.action import SENT_BACK
 from backlane.core.health import TROUBLE
 from backlane.core.job import Attempt, Job, Phase, Status
 from backlane.core.lane import window_of
@@ -52,6 +53,8 @@ def headline(job: Job, late: bool = False) -> str:
         return "Being canceled" if job.ends_as != "expired" else "Expiring: being stopped at the provider"
     if job.status is Status.FAILED and job.failure:
         return f"Failed: {job.failure['message']}"
+    if job.review_state == SENT_BACK and job.status in (Status.QUEUED, Status.RUNNING):
+        return f"A reviewer asked for changes. {_HEADLINES[(job.status, job.phase)]}"
     return _HEADLINES[(job.status, job.phase)]
 
 
