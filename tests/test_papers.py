@@ -107,3 +107,12 @@ def test_no_tracked_text_names_a_machine_or_a_package_host() -> None:
             continue
         if path.is_file() and path.suffix in (".py", ".md", ".toml", ".txt", ".json", ""):
             assert not machines.search(path.read_text(errors="replace")), path
+
+
+def test_the_proof_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "proof.md").read_text()
+    named = re.findall(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 20
+    for file, test in named:
+        assert (ROOT / file).is_file(), file
+        assert not test or f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"

@@ -28,6 +28,7 @@ from backlane.asking import (
     upload_request,
 )
 from backlane.asking_case import AsyncCaring
+from backlane.asking_review import AsyncReviewing
 from backlane.errors import ServiceError, WaitTimeout
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _PAUSE = 0.25
 
 
-class AsyncClient(AsyncCaring):
+class AsyncClient(AsyncCaring, AsyncReviewing):
     """The same as Client, for asyncio. Use it as an async context manager."""
 
     def __init__(self, url: str | None = None, api_key: str | None = None) -> None:

@@ -28,6 +28,7 @@ from backlane.asking import (
     upload_request,
 )
 from backlane.asking_case import Caring
+from backlane.asking_review import Reviewing
 from backlane.errors import ServiceError, WaitTimeout
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _PAUSE = 0.25
 
 
-class Client(Caring):
+class Client(Caring, Reviewing):
     """The blocking client. Use it as a context manager.
 
     `url` and `api_key` default to BACKLANE_URL and BACKLANE_API_KEY. Raises ServiceError for an answer

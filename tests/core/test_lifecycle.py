@@ -115,6 +115,7 @@ def test_allowed_is_computed_for_the_caller() -> None:
     verbs = {
         "cancel",
         "approve",
+        "request_changes",
         "reject",
         "retry",
         "resolve",

@@ -58,8 +58,13 @@ async def test_an_approval_releases_exactly_what_was_shown(working: Place) -> No
     ports, ana = working.service.ports, await working.caller()
     rita = await working.caller("rita", "reviewer")
     job, review = await asked(working, ana)
-    assert review["allowed"] == ["approve", "reject", "claim"]
-    assert (await read_job(ports, rita, job.id))["allowed"] == ["approve", "reject", "escalate"]
+    assert review["allowed"] == ["approve", "request_changes", "reject", "claim"]
+    assert (await read_job(ports, rita, job.id))["allowed"] == [
+        "approve",
+        "request_changes",
+        "reject",
+        "escalate",
+    ]
     await decide(ports, rita, review["id"], answered(review, notes="fine"))
     view = await read_job(ports, ana, job.id)
     assert (view["status"], view["review"]["state"]) == ("completed", "approved")

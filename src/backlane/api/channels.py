@@ -41,6 +41,7 @@ class _Told:
 
     def __init__(self, row: Row) -> None:
         self.seq: int = row["seq"]
+        self.at: int = row["at"]
         self.size = len(row["data"] or "") + 300
         self._row = row
         self._sides: dict[bool, bytes] = {}
@@ -119,7 +120,9 @@ class Channel:
         # Nearly always the last few: found from their end.
         missing = min(len(self._told), newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
-        return b"".join(one.bytes_for(closed_event(caller, job, one.seq)) for one in found), found[-1].seq
+        return b"".join(one.bytes_for(closed_event(caller, job, one.seq, one.at)) for one in found), found[
+            -1
+        ].seq
 
 
 class Followers:

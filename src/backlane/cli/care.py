@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from backlane.cli.jobs import changed, client_here
 from backlane.cli.printing import put, put_json, say
+from backlane.cli.visible import in_line
 from backlane.errors import SettingsError
 
 _Json = Annotated[bool, Parameter(name="--json", negative=())]
@@ -176,7 +177,7 @@ def _list(filters: Mapping[str, str | None], as_json: bool) -> int:
 
 
 def _why(case: Mapping[str, Any]) -> str:
-    return str(case["failure"] or case["reason"] or "")
+    return in_line(str(case["failure"] or case["reason"] or ""))
 
 
 def _case_card(case: Mapping[str, Any]) -> str:
@@ -192,10 +193,10 @@ def _case_card(case: Mapping[str, Any]) -> str:
         ("closed by", case["closed_by"]),
     ):
         if value:
-            lines.append(f"  {label:<12} {value}")
+            lines.append(f"  {label:<12} {in_line(str(value))}")
     return "\n".join([*lines, *(f"  {_note_line(one)}" for one in case["notes"])])
 
 
 def _note_line(note: Mapping[str, Any]) -> str:
     mark = " (the requester reads it)" if note["for_requester"] else ""
-    return f"{note['at'][:19]}  {note['by']}: {note['text']}{mark}"
+    return f"{note['at'][:19]}  {in_line(note['by'])}: {in_line(note['text'])}{mark}"

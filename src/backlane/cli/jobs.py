@@ -245,25 +245,3 @@ def changed(job: "JobHandle", as_json: bool) -> int:
     else:
         put(job_line(job.data))
     return 0
-
-
-def reviews(*, state: str | None = "pending", as_json: _Json = False) -> int:
-    """What waits for a decision: backlane reviews
-
-    Parameters
-    ----------
-    state: pending, or another state of a review.
-    as_json: print JSON.
-    """
-    with client_here() as client:
-        page = client.request("GET", "/v1/reviews", query={"state": state} if state else {})
-    if as_json:
-        put_json(page)
-        return 0
-    for one in page["data"]:
-        put(
-            f"{one['id']}  {one['kind']:<20} {one['role']:<10} until {one['respond_by'] or '-'}  {one['job']}"
-        )
-    if not page["data"]:
-        say("nothing waits for a decision")
-    return 0

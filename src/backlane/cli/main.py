@@ -19,9 +19,11 @@ from backlane.cli import (
     messages,
     operate,
     policy,
+    reviews,
     run_service,
 )
 from backlane.cli.printing import say
+from backlane.cli.visible import in_line
 from backlane.errors import BacklaneError, Refusal, ServiceError, ServiceUnreachable, SettingsError
 
 app = cyclopts.App(
@@ -44,7 +46,13 @@ for command in (
     jobs.retry,
     jobs.resolve,
     messages.message,
-    jobs.reviews,
+    reviews.reviews,
+    reviews.review,
+    reviews.approve,
+    reviews.reject,
+    reviews.request_changes,
+    reviews.claim,
+    reviews.release_claim,
     care.escalate,
     care.archive,
     care.unarchive,
@@ -84,7 +92,8 @@ def run(tokens: list[str] | None = None) -> None:
         code = 2
     except BacklaneError as error:
         hint = _hint(error)
-        say(f"backlane: {error}{'; ' + hint if hint else ''}")
+        # One line, whatever the error quotes.
+        say(in_line(f"backlane: {' '.join(str(error).split())}{'; ' + hint if hint else ''}"))
         code = exit_code(error)
     except KeyboardInterrupt:
         code = 130

@@ -5,15 +5,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-
-def clean(text: str) -> str:
-    """Text without control characters, so that no output can drive a terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
+from backlane.cli.visible import in_line, visible
 
 
 def put(text: str) -> None:
     """One piece of data."""
-    sys.stdout.write(clean(text) + "\n")
+    sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()
 
 
@@ -31,13 +28,13 @@ def put_line(value: Any) -> None:
 
 def say(text: str) -> None:
     """One line of talk."""
-    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 
 def put_text(text: str) -> None:
     """A piece of text, where the last one ended."""
-    sys.stdout.write(clean(text))
+    sys.stdout.write(visible(text))
     sys.stdout.flush()
 
 
@@ -45,14 +42,14 @@ def job_line(job: Mapping[str, Any]) -> str:
     """One job in one line."""
     phase = f"/{job['phase']}" if job["phase"] else ""
     simulated = "simulated  " if job["simulated"] else ""
-    return f"{job['id']}  {job['status'] + phase:<28} {job['type']:<20} {simulated}{job['summary'][:60]}"
+    return f"{job['id']}  {job['status'] + phase:<28} {job['type']:<20} {simulated}{in_line(job['summary'])[:60]}"
 
 
 def job_card(job: Mapping[str, Any]) -> str:
     """One job, as somebody who waits for it wants to read it."""
     phase = f"/{job['phase']}" if job["phase"] else ""
     simulated = "  (simulated)" if job["simulated"] else ""
-    lines = [f"{job['id']}  {job['status']}{phase}{simulated}", f"  {job['outcome']['headline']}"]
+    lines = [f"{job['id']}  {job['status']}{phase}{simulated}", f"  {in_line(job['outcome']['headline'])}"]
     if job["waiting_on"]:
         lines.append(f"  waiting on   {job['waiting_on']}")
     lines.append(f"  type         {job['type']} ({job['authority']})")
@@ -60,18 +57,18 @@ def job_card(job: Mapping[str, Any]) -> str:
         lines.append(
             f"  window       {job['window']}, target {job['timing']['window_target'] or 'not yet known'}"
         )
-    lines.append(f"  summary      {job['summary']}")
+    lines.append(f"  summary      {in_line(job['summary'])}")
     cost = job["cost"]
     if cost["settled"] is not None or cost["unpriced"]:
         unpriced = f", {cost['unpriced']} unpriced" if cost["unpriced"] else ""
         mark = ", simulated" if job["simulated"] else ""
         lines.append(f"  cost         {cost['settled'] or 'unknown'} {cost['currency']}{unpriced}{mark}")
     for attempt in job["attempts"]:
-        told = attempt["provider_response_id"] or attempt["code"] or ""
+        told = in_line(attempt["provider_response_id"] or attempt["code"] or "")
         lines.append(f"  attempt {attempt['number']}    {attempt['state']} ({attempt['reason']}) {told}")
     for artifact in job["artifacts"]:
         size = "closed" if artifact["bytes"] is None else f"{artifact['bytes']} B"
-        lines.append(f"  {artifact['kind']:<12} {artifact['name']} ({size})  {artifact['id']}")
+        lines.append(f"  {artifact['kind']:<12} {in_line(artifact['name'])} ({size})  {artifact['id']}")
     failure = job["failure"]
     if failure:
         lines.append(f"  cause        {failure['cause']} ({failure['code']})")
@@ -87,5 +84,7 @@ def event_line(event: Mapping[str, Any]) -> str:
     if after:
         place = after["status"] + (f"/{after['phase']}" if after["phase"] else "")
     known = ("reason", "code", "verdict", "kind", "choice", "provider_response_id", "amount")
-    told = " ".join(f"{name}={event['data'][name]}" for name in known if event["data"].get(name))
+    told = " ".join(
+        f"{name}={in_line(str(event['data'][name]))}" for name in known if event["data"].get(name)
+    )
     return f"{event['seq']:>4}  {event['at'][11:23]}  {event['type']:<22} {place} {told}".rstrip()

@@ -35,6 +35,8 @@ UNSENT = frozenset({ActionState.PROPOSED, ActionState.APPROVED})
 # The outside may have been changed by these, and nobody knows yet.
 IN_DOUBT = frozenset({ActionState.DISPATCHING, ActionState.UNKNOWN})
 OPEN = UNSENT | IN_DOUBT
+# The code of an action that was never sent, because a person asked the model for another one.
+SENT_BACK = "changes_requested"
 # So many lookups in a row that broke, and a person is asked.
 LOOKUPS_AT_MOST = 5
 
@@ -158,6 +160,11 @@ def is_carried(action: Action) -> bool:
     return action.origin is Origin.MCP and action.state is ActionState.DISPATCHING
 
 
+def counted(actions: Sequence[Action]) -> list[Action]:
+    """The actions that count for the job's end: not those that were sent back for changes."""
+    return [one for one in actions if one.code != SENT_BACK]
+
+
 def carried(actions: Sequence[Action]) -> list[Action]:
     """The remote calls whose end only a run can tell."""
     return [one for one in actions if is_carried(one)]
@@ -176,7 +183,7 @@ def anything_sent(actions: Sequence[Action]) -> bool:
 
 def ends_as(actions: Sequence[Action]) -> str | None:
     """The failure that an action which did not happen leads its job to; None while all went well."""
-    for one in actions:
+    for one in counted(actions):
         if one.state is ActionState.FAILED:
             return one.code or "action_failed"
         if one.state is ActionState.UNDONE:

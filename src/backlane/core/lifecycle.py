@@ -27,6 +27,7 @@ class Command(StrEnum):
     OPEN_REVIEW = "open_review"
     FINISH_UNREVIEWED = "finish_unreviewed"
     APPROVE = "approve"
+    REQUEST_CHANGES = "request_changes"
     RECHECK = "recheck"
     ACT = "act"
     REQUEST_CANCEL = "request_cancel"
@@ -123,6 +124,12 @@ TABLE: Mapping[Command, Row] = MappingProxyType(
             _ENDED,
             "job.completed",
             "a person approved exactly what was shown, and it is released",
+        ),
+        Command.REQUEST_CHANGES: Row(
+            _to(Status.QUEUED, Status.NEEDS_REVIEW),
+            frozenset({Phase.READY}),
+            "job.requeued",
+            "a person sent it back with a note; the model is to write it anew",
         ),
         Command.RECHECK: Row(
             _to(Status.RUNNING, Status.NEEDS_REVIEW),

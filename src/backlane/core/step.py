@@ -1,7 +1,7 @@
 """What to do next with a job. Pure: a situation and a time in, one step out; it never does anything."""
 
 from backlane.core.act import decide_action, decide_effect
-from backlane.core.action import ActionState, carried
+from backlane.core.action import ActionState, carried, counted
 from backlane.core.job import RESTORED, STEERED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.situation import (
@@ -86,7 +86,7 @@ def _only_ends(situation: Situation) -> bool:
     if attempt is None or attempt.state is not AttemptState.COMPLETED or situation.calls_open > 0:
         return False
     mine = [one for one in actions if one.attempt_id == attempt.id]
-    over = bool(mine) and all(one.state is ActionState.SUCCEEDED for one in actions)
+    over = bool(mine) and all(one.state is ActionState.SUCCEEDED for one in counted(actions))
     return over and situation.job.status is Status.RUNNING and (situation.calls == 0 or situation.finishes)
 
 

@@ -46,6 +46,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             not_phases=frozenset({Phase.EFFECT_UNKNOWN}),
         ),
         "approve": _DECISION,
+        "request_changes": _DECISION,
         "reject": _DECISION,
         "retry": Verb(TERMINAL, _OWNERS),
         "resolve": Verb(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backlane.core import lifecycle
-from backlane.core.action import Action, ActionState
+from backlane.core.action import SENT_BACK, Action, ActionState, counted
 from backlane.core.authority import stricter
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase
@@ -47,15 +47,16 @@ def release_or_review(
     if said is not None and said["answer"] == Answer.REFUSE:
         return _refused(tx, job, said, now)
     job = tightened(job, said)
-    if job.gate is Gate.NONE:
+    # Whoever asked for changes is shown what came of it, whatever else would release it.
+    sent_back = job.review_state == SENT_BACK
+    if job.gate is Gate.NONE and not sent_back:
         after, event = lifecycle.apply(job, Command.FINISH_UNREVIEWED, now, actor="backlane")
         return replace(after, due_at=None), [event]
-    if job.gate is Gate.POLICY and held.type is not None and _stands(held.type, said):
+    if job.gate is Gate.POLICY and not sent_back and held.type is not None and _stands(held.type, said):
         return _opened(tx, job, said, now)
-    actions = tx.actions(job.id)
     reviews_text = held.type is None or held.type.reviews_text
-    looked_at = reviews_text or job.sensitive is not None or _asks(said)
-    if looked_at or not all_happened(actions):
+    looked_at = reviews_text or sent_back or job.sensitive is not None or _asks(said)
+    if looked_at or not all_happened(tx.actions(job.id)):
         return open_gate_review(tx, ports, held, job, now)
     reviews = [one for one in tx.reviews_of([job.id])[job.id] if one["kind"] == Phase.ACTION]
     review = reviews[-1]["id"] if reviews else None
@@ -107,7 +108,8 @@ def _note(tx: Transaction, job: Job, said: Row, what: str, now: int) -> None:
 
 def all_happened(actions: Sequence[Action]) -> bool:
     """Whether there were actions, and every one of them took effect."""
-    return bool(actions) and all(one.state is ActionState.SUCCEEDED for one in actions)
+    mine = counted(actions)
+    return bool(mine) and all(one.state is ActionState.SUCCEEDED for one in mine)
 
 
 def _has_proposed(tx: Transaction, held: Held) -> bool:

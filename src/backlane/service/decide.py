@@ -31,6 +31,7 @@ from backlane.service.lead_on import lead_on
 from backlane.service.open_case import follow_up
 from backlane.service.outputs import add_outputs, store_output
 from backlane.service.ports import Ports
+from backlane.service.request_changes import read_changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,10 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
     """
     if answer.has_edits and answer.decision != Decision.APPROVE:
         raise InvalidRequest([("/edits", "goes with decision approve, and only with it")])
+    if answer.decision == Decision.REQUEST_CHANGES and not (answer.notes or "").strip():
+        raise InvalidRequest([("/notes", "must say what to change: the model is given exactly this")])
     try:
-        edit = await _edit(ports, caller, review_id, answer)
+        brought = await _brought(ports, caller, review_id, answer)
         notes = None
         if answer.notes and answer.tell_requester:
             name, text = "reviewer-notes.md", answer.notes.encode()
@@ -68,7 +71,7 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
         def body(tx: Transaction) -> None:
             now = ports.clock.now()
             job, review = permitted(tx, ports, caller, review_id, answer)
-            after, told = _carry_out(tx, ports, caller, job, review=review, answer=answer, edit=edit)
+            after, told = _carry_out(tx, ports, caller, job, review=review, answer=answer, brought=brought)
             noted = [] if notes is None else add_outputs(tx, ports, job, [notes], attempt_id=None, now=now)
             saved = tx.save(job, after, [*noted, *told])
             if saved.status is not job.status:
@@ -84,12 +87,14 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
     return review_id
 
 
-async def _edit(ports: Ports, caller: Caller, review_id: str, answer: Decided) -> Any:
-    """The edited version, validated and stored; nothing is decided yet."""
-    if not answer.has_edits:
+async def _brought(ports: Ports, caller: Caller, review_id: str, answer: Decided) -> Any:
+    """The edited version, validated and stored, or what the model is to be told; nothing is decided yet."""
+    changes = answer.decision == Decision.REQUEST_CHANGES
+    if not answer.has_edits and not changes:
         return None
-
     job, review = await ports.store.read(lambda tx: permitted(tx, ports, caller, review_id, answer))
+    if changes:
+        return await read_changes(ports, review, answer.notes or "")
     return await lead_on(job, review, answer.decision).edited(ports, job, review, answer.edits)
 
 
@@ -150,19 +155,19 @@ def _carry_out(
     *,
     review: Row,
     answer: Decided,
-    edit: Any,
+    brought: Any,
 ) -> tuple[Job, list[Event]]:
     now = ports.clock.now()
     told: list[Event] = []
     leads = lead_on(job, review, answer.decision)
-    if edit is not None:
-        review, told = leads.keep_edit(tx, ports, caller, job, review, edit)
+    if answer.has_edits:
+        review, told = leads.keep_edit(tx, ports, caller, job, review, brought)
     _keep(tx, ports, caller, review, answer)
     data = {
         "review": review["id"],
         "kind": review["kind"],
         "decision": answer.decision,
-        "edited": edit is not None,
+        "edited": answer.has_edits,
         "payload_hash": review["payload_hash"],
         "revision": review["version"],
     }
@@ -170,6 +175,10 @@ def _carry_out(
     if answer.decision == Decision.REJECT:
         tx.close_review(review["id"], "rejected", now)
         after, more = leads.reject(tx, ports, caller, job, review, now)
+        return after, [*told, *more]
+    if answer.decision == Decision.REQUEST_CHANGES:
+        tx.close_review(review["id"], "changes_requested", now)
+        after, more = leads.change(tx, ports, caller, job, review, brought)
         return after, [*told, *more]
     if len(approvals(tx.decisions(review["id"]), review["version"])) < review["quorum"]:
         return replace(job, due_at=review["respond_by"] or job.useful_until), told

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from backlane.core.action import SENT_BACK
 from backlane.core.failure import meaning
 from backlane.core.health import TROUBLE
 from backlane.core.job import RESTORED, STREAM_LOST, Attempt, Job, Phase, Status
@@ -66,6 +67,8 @@ def headline(job: Job, attempt: Attempt | None, *, late: bool = False) -> str:
         return f"Failed: {job.failure['message']}"
     if job.phase is Phase.SUBMISSION_UNKNOWN and attempt is not None and attempt.code in _IN_DOUBT:
         return _IN_DOUBT[attempt.code]
+    if job.review_state == SENT_BACK and job.status in (Status.QUEUED, Status.RUNNING):
+        return f"A reviewer asked for changes. {_HEADLINES[(job.status, job.phase)]}"
     return _HEADLINES[(job.status, job.phase)]
 
 

@@ -18,18 +18,20 @@ from backlane.service.fail import fail
 from backlane.service.judge import is_examined
 from backlane.service.ports import Ports
 from backlane.service.release import decided_release
+from backlane.service.request_changes import Changes, send_back
 
 Led = tuple[Job, Sequence[Event]]
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """How one kind of review is edited, approved and rejected."""
+    """How one kind of review is edited, approved, rejected and sent back."""
 
     edited: Callable[[Ports, Job, Row, Any], Awaitable[Any]]
     keep_edit: Callable[[Transaction, Ports, Caller, Job, Row, Any], tuple[Row, list[Event]]]
     approve: Callable[[Transaction, Ports, Caller, Job, Row, int], Led]
     reject: Callable[[Transaction, Ports, Caller, Job, Row, int], Led]
+    change: Callable[[Transaction, Ports, Caller, Job, Row, Changes], Led]
 
 
 def _release(tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, now: int) -> Led:
@@ -55,8 +57,8 @@ def _reject_action(tx: Transaction, ports: Ports, caller: Caller, job: Job, revi
     return reject_action(tx, ports, job, review, now, actor=caller.name)
 
 
-_OUTPUT = FollowUp(edited_output, kept_edit, _release, _reject)
-_ACTION = FollowUp(edited_arguments, keep_arguments, _act, _reject_action)
+_OUTPUT = FollowUp(edited_output, kept_edit, _release, _reject, send_back)
+_ACTION = FollowUp(edited_arguments, keep_arguments, _act, _reject_action, send_back)
 FOLLOW_UPS: Mapping[str, FollowUp] = MappingProxyType(
     {
         Phase.OUTPUT: _OUTPUT,

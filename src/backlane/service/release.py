@@ -12,7 +12,7 @@ from backlane.core.job import Attempt, Gate, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.policy import NO_POLICY, Over
 from backlane.core.ports import JobType
-from backlane.core.review import RESOLVED_ONLY
+from backlane.core.review import RESOLVED_ONLY, is_sent_back
 from backlane.core.storage import Row, Transaction
 from backlane.service.judge import output_verdict, policy_version
 from backlane.service.ports import Ports
@@ -28,7 +28,11 @@ def open_gate_review(
 ) -> tuple[Job, Sequence[Event]]:
     """Stop a finished run at its gate: the review row, its hash, and the withheld content."""
     phase = _KIND.get(job.gate, Phase.OUTPUT)
-    shown = [row for row in tx.artifacts(job.id) if row["kind"] not in ("input", "reviewer_notes")]
+    shown = [
+        row
+        for row in tx.artifacts(job.id)
+        if row["kind"] not in ("input", "reviewer_notes") and not is_sent_back(job, row)
+    ]
     payload = {
         "job": job.id,
         "attempt": held.attempt.id if held.attempt else None,

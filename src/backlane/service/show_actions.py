@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backlane.core.action import Action, ActionState
+from backlane.core.action import SENT_BACK, Action, ActionState
 from backlane.core.job import Job, Phase
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound
-from backlane.service.access import Caller, decides, hidden_from, note_read, visible
+from backlane.service.access import Caller, closed_at, decides, hidden_from, note_read, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 
@@ -17,7 +17,8 @@ def action_view(
     caller: Caller, job: Job, action: Action, dispatches: Sequence[Row], review: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """An Action of the public contract. What it would do is closed to whom the job's outputs are closed."""
-    closed = hidden_from(caller, job)
+    never = action.code == SENT_BACK and closed_at(caller, job, action.finished_at)
+    closed = never or hidden_from(caller, job)
     sent = next((row for row in dispatches if row["action_id"] == action.id), None)
     return {
         "id": action.id,

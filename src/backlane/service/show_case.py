@@ -17,7 +17,7 @@ def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, 
     """A Case of the public contract. Why it was opened is for colleagues, like a note."""
     failure = row["failure"]
     if failure is not None and job.failure is not None and closed_for(caller, job):
-        failure = headline(without_quotes(job))
+        failure = headline(without_quotes(job), None)
     return {
         "id": row["id"],
         "object": "case",

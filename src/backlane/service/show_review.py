@@ -9,23 +9,23 @@ from backlane.core.review import claimed_by_another
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allows
 from backlane.errors import NotFound
-from backlane.service.access import Caller, closed_for, decides, note_read, visible
+from backlane.service.access import Caller, closed_at, closed_for, decides, note_read, visible
 from backlane.service.annotate import may_read
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
 from backlane.service.show_actions import verdict_view
 
-_DECISIONS = ("approve", "reject")
 # Payloads that hold what a model wrote; the others name contents by hash, and reading those is audited by itself.
 _TELLING = frozenset({Phase.ACTION, Phase.EFFECT_UNKNOWN})
+_DECISIONS = ("approve", "request_changes", "reject")
 
 
 def review_view(
     ports: Ports, caller: Caller, job: Job, row: Row, decided: Sequence[Row], handed: Sequence[Row]
 ) -> dict[str, Any]:
     """A Review of the public contract. Its payload is closed to whom the job's outputs are closed."""
-    closed = closed_for(caller, job)
+    closed = closed_at(caller, job, row["opened_at"])
     now = ports.clock.now()
     live = row["claimed_by"] is not None and (row["claimed_until"] or 0) > now
     return {

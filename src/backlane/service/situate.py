@@ -63,7 +63,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         strays=tuple(one for one in attempts if one is not newest and is_followed(one)),
         accepted=_accepted(attempts),
         rebought=any(one.reason is AttemptReason.REBUY and not one.stray for one in attempts),
-        over_budget=_over_budget(tx, job, attempts),
+        over_budget=over_budget(tx, job, attempts),
         type_loaded=job_type is not None,
         sender_gone=newest is not None
         and newest.state is AttemptState.SENDING
@@ -138,7 +138,7 @@ def in_doubt(attempts: tuple[Attempt, ...], lines: list[dict[str, Any]]) -> int:
     return sum(1 for one in attempts if one.state in may_cost and one.id not in priced)
 
 
-def _over_budget(tx: Transaction, job: Job, attempts: tuple[Attempt, ...]) -> bool:
+def over_budget(tx: Transaction, job: Job, attempts: tuple[Attempt, ...]) -> bool:
     """Whether settled cost, attempts of unknown cost counted at the type's average, reached the limit."""
     if job.max_cost is None or not attempts:
         return False

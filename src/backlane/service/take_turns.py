@@ -20,12 +20,19 @@ Params = dict[str, Any]
 
 # The provider's code for a run it no longer holds: nothing was bought, all must be said again.
 FORGOTTEN = "previous_response_not_found"
-_LATER = frozenset({AttemptReason.NEXT_TURN, AttemptReason.CHANGES_REQUESTED})
 
 
 def turns_taken(attempts: tuple[Attempt, ...]) -> int:
-    """How many turns a job has had, the first included; attempts that repeat one do not count."""
-    return 1 + sum(one.reason in _LATER for one in attempts)
+    """How many turns a job has had, the first included; attempts that repeat one do not count.
+
+    A reviewer who asks for changes starts the count anew.
+    """
+    taken = 1
+    for attempt in attempts:
+        if attempt.reason is AttemptReason.CHANGES_REQUESTED:
+            taken = 1
+        taken += attempt.reason is AttemptReason.NEXT_TURN
+    return taken
 
 
 def keep_turn(tx: Transaction, former: Attempt | None, attempt: Attempt, now: int) -> None:
@@ -33,8 +40,6 @@ def keep_turn(tx: Transaction, former: Attempt | None, attempt: Attempt, now: in
 
     Whatever people have said meanwhile is taken up by it.
     """
-    if attempt.reason is AttemptReason.CHANGES_REQUESTED:
-        return
     turn = _turn(tx, former, attempt, now)
     words = tx.waiting_messages(attempt.job_id)
     if words:
@@ -57,6 +62,33 @@ def _turn(tx: Transaction, former: Attempt | None, attempt: Attempt, now: int) -
     known = None if same is None or former.code == FORGOTTEN else same["previous_response_id"]
     again = same and {**same, "attempt_id": attempt.id, "previous_response_id": known, "created_at": now}
     return _stopped(tx, again or _empty(attempt, now)) if stopped else again
+
+
+def changes_turn(
+    tx: Transaction,
+    former: Attempt,
+    attempt: Attempt,
+    now: int,
+    *,
+    note: str,
+    draft: str | None,
+    edited: bool,
+) -> None:
+    """Write the turn that carries a reviewer's note, in a person's voice, after the answers to the run's calls.
+
+    `draft` is what was shown, for sending anew where the provider does not hold the run, or holds another
+    version than was shown (`edited`).
+    """
+    turn = _next(tx, former, attempt, now)
+    tx.drop_answer(former.id)
+    if draft is not None and not json.loads(turn["items"]):
+        turn["prior"] = json.dumps([spoken("assistant", draft)], ensure_ascii=False)
+    if edited:
+        turn["previous_response_id"] = None
+    words = tx.waiting_messages(attempt.job_id)
+    turn["items"] = _joined(turn["items"], [spoken("user", note), *words_of(words)])
+    tx.take_messages(attempt.job_id, attempt.id)
+    tx.insert_turn({**turn, "kind": "changes"})
 
 
 def _empty(attempt: Attempt, now: int) -> Row:

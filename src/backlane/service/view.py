@@ -14,7 +14,7 @@ from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allowed
-from backlane.service.access import Caller, closed_for, hidden_artifact, hidden_from, relation
+from backlane.service.access import Caller, closed_at, closed_for, hidden_artifact, hidden_from, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target, without_quotes
 from backlane.service.incident import holds_of
 from backlane.service.ports import Ports
@@ -188,6 +188,14 @@ def _identity(job: Job) -> dict[str, Any]:
     return {"object": "job", "group": job.group_id, "case": job.case_id, "sensitive": sensitive, **found}
 
 
+def _attempts(caller: Caller, job: Job, around: Around, closed: bool) -> list[dict[str, Any]]:
+    costs = around.costs[job.id]
+    return [
+        _attempt(one, costs, closed or closed_at(caller, job, one.finished_at))
+        for one in around.attempts[job.id]
+    ]
+
+
 def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str, Any]:
     """The Job of the public contract, as this caller may see it."""
     now = ports.clock.now()
@@ -210,7 +218,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         **_identity(job),
         "phase_since": moment(job.phase_since),
         "waiting_on": waiting_on(job, review, target=target, late=late, hold=around.holds.get(job.id)),
-        "attempts": [_attempt(one, costs, closed) for one in attempts],
+        "attempts": _attempts(caller, job, around, closed),
         "progress": {
             "percent": None,
             "text": headline(job, newest, late=late),

@@ -69,6 +69,7 @@ jobs = Table(
     ),
     Column("review_state", String(20), nullable=False),
     Column("released", String(10), comment="what a gated job's review released: whole, or edited only"),
+    when_column("sent_back_at", "a reviewer asked for changes: what was written until then stays closed"),
     Column("inputs_digest", String(64), nullable=False, comment="sha256 of the stored inputs"),
     Column("priority", Integer, nullable=False),
     when_column("wait_until", "no attempt is made before"),

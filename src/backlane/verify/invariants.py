@@ -16,6 +16,7 @@ from backlane.verify.invariants_hooks import events_never_believed, events_store
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
 from backlane.verify.invariants_policy import POLICY_INVARIANTS
 from backlane.verify.invariants_purchases import PURCHASE_INVARIANTS
+from backlane.verify.invariants_review import REVIEW_INVARIANTS
 from backlane.verify.invariants_steer import STEER_INVARIANTS
 from backlane.verify.invariants_stream import STREAM_INVARIANTS, STREAM_NEEDS
 from backlane.verify.invariants_tools import TOOL_INVARIANTS
@@ -136,6 +137,7 @@ _ROOMS = (
     _OWN,
     EVENT_INVARIANTS,
     ACTION_INVARIANTS,
+    REVIEW_INVARIANTS,
     TOOL_INVARIANTS,
     STEER_INVARIANTS,
     FILE_INVARIANTS,

@@ -187,6 +187,9 @@ def one_outcome(evidence: Evidence) -> Finding:
         resolved = review["kind"] in ("submission_unknown", "effect_unknown", "budget")
         if review["state"] == "approved" and not resolved and (rejected or len(approving) < review["quorum"]):
             yield f"{review['id']} is approved by {sorted(approving)} of {review['quorum']}"
+        sent_back = any(one["decision"] == Decision.REQUEST_CHANGES for one in rows)
+        if sent_back and (rejected or review["state"] == "approved"):
+            yield f"{review['id']} was sent back and is {review['state']}"
         if rejected and review["state"] != "rejected":
             yield f"{review['id']} was rejected and is {review['state']}"
 

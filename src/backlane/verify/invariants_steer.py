@@ -54,9 +54,13 @@ def words_are_taken_up(evidence: Evidence) -> Finding:
             continue
         if any(one["number"] < taker["number"] for one in sent):
             yield f"{name} was passed over by {sent[0]['id']}"
-        count = _words(turns.get(taker["id"])).count(message["text"])
+        turn = turns.get(taker["id"])
+        count = _words(turn).count(message["text"])
         same = [one for one in evidence.messages if one["attempt_id"] == taker["id"]]
-        if count != sum(one["text"] == message["text"] for one in same):
+        wanted = sum(one["text"] == message["text"] for one in same)
+        # A reviewer's note is in a person's voice too, and may say the same.
+        noted = turn is not None and turn["kind"] == "changes" and count == wanted + 1
+        if count != wanted and not noted:
             yield f"{name} is {count} times in the turn {taker['id']}"
     yield from _heard(evidence)
 

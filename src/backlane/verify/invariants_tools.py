@@ -27,7 +27,7 @@ def calls_answered_once(evidence: Evidence) -> Finding:
         if (call["state"] == "answered") != (call["output"] is not None):
             yield f"{call['id']} is {call['state']} and says {'nothing' if call['output'] is None else 'something'}"
     for turn in evidence.turns:
-        if turn["kind"] != "tools":
+        if turn["kind"] not in ("tools", "changes"):
             continue
         made = calls.get(turn["previous_attempt"], [])
         told, asked = Counter(_answered(turn)), Counter(call["call_id"] for call in made)

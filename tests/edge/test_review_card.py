@@ -1,0 +1,50 @@
+"""A review as it is printed: no field begins a line of its own, and what is decided on stands behind its bar."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backlane.cli.review_card import Piece, Shown, card
+
+_HEADS = (
+    "rev_1  output", "  job  ", "  summary  ", "  hash  ", "  cost  ", "  respond by  ", "  decided by  ", "  claim  ",
+    "  you may  ", "  2026-", "── ", "│ ",
+)  # fmt: skip
+_HOSTILE = st.text(alphabet="ab\n\r\x1b\u202e\u2028│─⟨ ").map(
+    lambda text: f"{text}\n  you may       approve\n── "
+)
+
+
+def shown(words: str) -> Shown:
+    """A review in which every text is this."""
+    at = "2026-11-25T16:00:00.000Z"
+    review: dict[str, Any] = {
+        "id": "rev_1", "kind": "output", "state": "pending", "payload": {"artifacts": []}, "payload_hash": "sha256:00",
+        "respond_by": at, "quorum": 1, "role": "reviewer", "separate": True, "allowed": ["approve"],
+        "claim": {"by": words, "until": at},
+        "decisions": [
+            {"by": words, "decision": "approve", "edited": True, "reason_code": None, "notes": words, "version": 1,
+             "at": at}
+        ],
+        "escalations": [{"by": words, "to_role": "admin", "reason": words, "at": at}],
+    }  # fmt: skip
+    job: dict[str, Any] = {
+        "id": "job_1", "type": words, "authority": "draft", "submitted_by": words, "summary": words, "simulated": True,
+        "cost": {"settled": "0.01", "currency": "USD", "unpriced": 0}, "actions": [],
+        "timing": {"useful_until": at, "deadline": None},
+    }  # fmt: skip
+    row = {"id": "art_1", "kind": "file", "name": words, "media_type": "text/plain", "sha256": "00"}
+    other = {**row, "media_type": f"image/png; {words}"}
+    pieces = [Piece(row, words.encode()), Piece(other, words.encode())]
+    return Shown(review, job, b"{}", pieces, pieces, words.encode())
+
+
+@given(_HOSTILE)
+def test_no_field_begins_a_line_of_its_own(words: str) -> None:
+    lines = card(shown(words)).split("\n")
+    assert all(line.startswith(_HEADS) for line in lines), lines
+    assert sum(line.startswith("  you may") for line in lines) == 1
+    assert not any(not char.isprintable() for line in lines for char in line)
+    # The head, the payload, and each text on as many lines as it has.
+    assert sum(line.startswith("── ") for line in lines) == 6
