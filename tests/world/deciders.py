@@ -135,7 +135,7 @@ class Chief:
         """Take a reviewer's key, or give a new one to who has none."""
         who, ports = self.chance.choice(self.people), process.ports
         held = live_keys(self.world, who.name, who.workspace)
-        for key in held if self.world.storming else ():
+        for key in held if self.world.storming and self.chance.random() < 0.4 else ():
             self.world.counts["revoked"] += 1
             await process.ask(
                 ports.store.write(lambda tx, key=key: revoke_key(tx, ports, key, self.caller.name))

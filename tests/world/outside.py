@@ -145,3 +145,10 @@ def live_keys(world: "SimulatedWorld", name: str, workspace: str) -> list[str]:
     )
     with world.look.connection() as connection:
         return [row[0] for row in connection.execute(mine.order_by(keys.c.id)).all()]
+
+
+def acting(world: "SimulatedWorld", sender: str) -> int:
+    """How many actions this process is carrying out, as committed."""
+    mine = select(actions.c.id).where(actions.c.state == "dispatching", actions.c.sender == sender)
+    with world.look.connection() as connection:
+        return len(connection.execute(mine).all())

@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from backlane.errors import AwaitingReview, NotReleased
-from backlane.service import show
-from backlane.service.control_actions import undo_action
+from backlane.service import control_actions, show
 from backlane.service.message import message
 from backlane.service.read import read_job
 from backlane.service.show_actions import read_action
@@ -45,7 +44,8 @@ class Petitioner(Requester):
             for action in view["actions"]:
                 if "undo" in action["allowed"]:
                     self.world.counts["undone"] += 1
-                    await process.ask(undo_action(process.ports, self.caller, action["id"], "not so"))
+                    undo = control_actions.undo_action(process.ports, self.caller, action["id"], "not so")
+                    await process.ask(undo)
             return
         await self._spy(process, job_id)
 

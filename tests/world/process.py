@@ -31,7 +31,7 @@ from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
 from backlane.wiring import ThisWorker
 from tests.signing import OTHER, SECRET
-from tests.world.outside import HERE
+from tests.world.outside import HERE, acting
 from tests.world.provider import Wire
 from tests.world.streaming import Conversation
 
@@ -316,6 +316,7 @@ class Process:
     def crash(self) -> None:
         """End at once: nothing of this process runs on, what it had in memory is gone."""
         self.alive = False
+        self.world.counts["crash in dispatch"] += acting(self.world, f"boot_{self.name}")
         self.world.forget(self)
         for answer in list(self._calls):
             if not answer.done():
