@@ -64,7 +64,7 @@ class TheOutside:
         if self._happens("broken before"):
             raise RuntimeError("the outside broke")
         slow = self._happens("slow")
-        delay = self._chance.uniform(10, 19) if slow else self._chance.uniform(0.01, 2)
+        delay = self._chance.uniform(10, 19) if slow else self._chance.uniform(0.01, 8)
         self.in_air.add(key)
         working = world.loop.create_task(self._work(key, delay))
         self._working.add(working)
@@ -74,7 +74,7 @@ class TheOutside:
             await asyncio.sleep(10_000)
         if self._happens("broken after"):
             raise RuntimeError("the outside broke after it had happened")
-        await asyncio.sleep(self._chance.uniform(0.01, 2))
+        await asyncio.sleep(self._chance.uniform(0.01, 6))
         await process.turn("from the outside")
         return receipt(key)
 

@@ -93,6 +93,7 @@ class Talker(Requester):
             return
         self.said += 1
         job_id, text = self.chance.choice(self.jobs), self.chance.choice(_WORDS)
+        text += f" ({self.said})" if self.chance.random() < 0.7 else ""
         key = f"{self.named}-said-{self.said}"
         for click in self._clicks(process):
             self.world.counts["words"] += 1
