@@ -45,6 +45,8 @@ ACTS = [
     ("refund-pair", f"Order {NEVER}-2 came 7 days late."),
 ]
 SLOWLY = "SLOWLY"
+PATIENT = "PATIENTLY"
+HEARD = [("chat", f"{PATIENT}, please. Otters float on their backs while they rest, and comb their pups.")]
 TALK = [("chat", f"{SLOWLY}, please. Otters float on their backs while they rest, and comb their pups.")]
 
 
@@ -73,7 +75,10 @@ class Machine:
         provider.script(
             {"match": {"input_contains": LARGE}, "then": {"text_characters": 40_000}, "times": None},
             {"match": {"input_contains": LONG}, "then": {"running_seconds": 20}, "times": None},
-            {"match": {"input_contains": SLOWLY}, "then": {"running_seconds": 1.0}, "times": None},
+            *(
+                {"match": {"input_contains": word}, "then": {"running_seconds": 1.0}, "times": None}
+                for word in (SLOWLY, PATIENT)
+            ),
         )
         self._nursery = await asyncio.create_subprocess_exec(
             sys.executable,

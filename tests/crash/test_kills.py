@@ -12,7 +12,7 @@ from backlane.simulator.faults import read_fault
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
-from tests.crash.machine import ACTS, FILES, LIVE, QUICK, ROOT, TALK, TOOLS, WORK, Machine
+from tests.crash.machine import ACTS, FILES, HEARD, LIVE, QUICK, ROOT, TALK, TOOLS, WORK, Machine
 from tests.crash.outside import FileOutside
 from tests.world.kinds import world_app
 
@@ -28,7 +28,8 @@ POINTS = {
     **dict.fromkeys(
         ("action_asked", "decided", "dispatching", "dispatched", "action_done", "looked_up"), ACTS
     ),
-    **dict.fromkeys(("steered", "recovered"), TALK),
+    "steered": TALK,
+    "recovered": HEARD,
 }
 KILLS_EACH = 25
 

@@ -69,6 +69,8 @@ class TheOutside:
         working = world.loop.create_task(self._work(key, delay))
         self._working.add(working)
         working.add_done_callback(self._working.discard)
+        if self._happens("caller dies"):
+            world.loop.call_later(self._chance.uniform(0, 12), self._strike, process)
         await asyncio.shield(working)
         if self._happens("reply lost"):
             await asyncio.sleep(10_000)
@@ -77,6 +79,10 @@ class TheOutside:
         await asyncio.sleep(self._chance.uniform(0.01, 6))
         await process.turn("from the outside")
         return receipt(key)
+
+    def _strike(self, process: "Process") -> None:
+        if process.alive and self._world.storming:
+            self._world.demon.strike(process)
 
     async def _work(self, key: str, delay: float) -> None:
         await asyncio.sleep(delay)

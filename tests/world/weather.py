@@ -187,13 +187,21 @@ def _people(chance: random.Random, only: str | None) -> dict[str, Any]:
     doors = tuple(door for door, rate in odds.items() if chance.random() < rate)
     doors = doors if only is None else tuple({only} & set(odds))
     acts = "acts" in doors
-    faults = ("refused", "broken before", "broken after", "reply lost", "slow", "lookup broken")
+    faults = (
+        "refused",
+        "broken before",
+        "broken after",
+        "reply lost",
+        "slow",
+        "lookup broken",
+        "caller dies",
+    )
     return {
         "doors": doors,
         "petitions": chance.randint(6, 14) + (10 if only else 0) if acts else 0,
         "talks": chance.randint(2, 6) + (5 if only else 0) if "chats" in doors else 0,
         "reviewers_stay": chance.random() < 0.7,
-        "outside": {name: chance.uniform(0.05, 0.5) for name in faults if chance.random() < 0.35},
+        "outside": {name: chance.uniform(0.05, 0.6) for name in faults if chance.random() < 0.4},
         "revokes": acts and chance.random() < 0.4,
         "switches_off": acts and chance.random() < 0.4,
         "vandal": acts and chance.random() < 0.3,

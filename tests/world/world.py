@@ -86,7 +86,6 @@ class SimulatedWorld:
         self.outage_until = 0.0
         self._offset = 0
         self._found: list[tuple[str, str]] = []
-        self._chance = random.Random(f"{seed}:demon")
         self._root = root
         self._unsafe_sync = unsafe_sync
         self._starts = 0
@@ -98,6 +97,7 @@ class SimulatedWorld:
         self.callers = self._begin()
         self.witness = Witness(self)
         self.outside = TheOutside(self)
+        self.demon = Demon(self, random.Random(f"{seed}:demon"))
         self.courier = Courier(self)
         self.provider.world.deliver = self.courier.deliver
 
@@ -196,7 +196,7 @@ class SimulatedWorld:
         self._gather_people()
         if "hooks" in weather.doors:
             self._begin_task(self.courier.live())
-        demon = loop.create_task(Demon(self, self._chance).live())
+        demon = loop.create_task(self.demon.live())
         await asyncio.sleep(weather.storm)
         self.storming = False
         await demon
