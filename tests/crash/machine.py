@@ -1,6 +1,7 @@
 """The test's side of the crash harness: a machine whose service is killed, started again, and judged."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from backlane.simulator.deliveries import Endpoint
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
 from tests.conftest import Place
+from tests.crash.outside import HANGS, NEVER, FileOutside
 from tests.signing import SECRET
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +38,16 @@ WORK = [
 LIVE = [("told", "Otters float on their backs while they rest, and comb their pups for hours.")]
 TOOLS = [("helped", "Order AB-1234 was late. Nobody wrote back.")]
 FILES = [("papers", "Read it.")]
+ACTS = [
+    ("refund", "Order AB-12 came 3 days late."),
+    ("two-things", "Order CD-34 came 9 days late, and nobody wrote."),
+    ("refund", f"Order {HANGS}-1 came 5 days late."),
+    ("refund-pair", f"Order {NEVER}-2 came 7 days late."),
+]
+SLOWLY = "SLOWLY"
+PATIENT = "PATIENTLY"
+HEARD = [("chat", f"{PATIENT}, please. Otters float on their backs while they rest, and comb their pups.")]
+TALK = [("chat", f"{SLOWLY}, please. Otters float on their backs while they rest, and comb their pups.")]
 
 
 @dataclass
@@ -53,6 +65,7 @@ class Machine:
     port: int = 0
     _nursery: asyncio.subprocess.Process | None = None
     _asking: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+    reviewers: list[str] = field(default_factory=list[str])
     _given: int = 0
 
     async def begin(self) -> None:
@@ -62,6 +75,10 @@ class Machine:
         provider.script(
             {"match": {"input_contains": LARGE}, "then": {"text_characters": 40_000}, "times": None},
             {"match": {"input_contains": LONG}, "then": {"running_seconds": 20}, "times": None},
+            *(
+                {"match": {"input_contains": word}, "then": {"running_seconds": 1.0}, "times": None}
+                for word in (SLOWLY, PATIENT)
+            ),
         )
         self._nursery = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -72,6 +89,7 @@ class Machine:
             stdout=subprocess.PIPE,
         )
         self.port = (await self._told())["port"]
+        self.reviewers = [await self.place.key(name, "reviewer") for name in ("rita", "rosa")]
 
     def hear(self) -> None:
         """From now on the provider tells this machine of every end, signed."""
@@ -134,6 +152,7 @@ class Machine:
             SELECT (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running'))
                 + (SELECT count(*) FROM provider_files WHERE state NOT IN ('refused', 'deleted'))
                 + (SELECT count(*) FROM inbox WHERE state IN ('new', 'parked'))
+                + (SELECT count(*) FROM reviews WHERE state = 'pending' AND kind = 'action')
         """
         database = self.place.service.store.database
         return database.read_now(lambda connection: connection.exec_driver_sql(asked).scalar_one())
@@ -167,6 +186,8 @@ class Machine:
                 self.submits.append({"key": key, "body_hash": "b", "job": job, "outcome": "ok"})
                 if LONG in text:
                     await self._cancel(http, job)
+                if SLOWLY in text:
+                    await self._say(http, job, key)
                 return
 
     async def _file(self, http: httpx2.AsyncClient, text: str) -> str:
@@ -181,6 +202,40 @@ class Machine:
                 continue
             assert answer.status_code == 201, answer.text
             return answer.json()["id"]
+
+    async def _say(self, http: httpx2.AsyncClient, job: str, key: str) -> None:
+        """Say something to a job while it writes, once its stream is heard or after a while all the same."""
+        for _ in range(60):
+            if self._count("SELECT count(*) FROM events WHERE job_id = ? AND type = 'output.delta'", job):
+                break
+            await asyncio.sleep(0.02)
+        headers = {"Idempotency-Key": f"{key}-said"}
+        while True:
+            try:
+                url = f"http://127.0.0.1:{self.port}/v1/jobs/{job}/messages"
+                await http.post(url, json={"text": f"Shorter ({key})."}, headers=headers)
+            except httpx2.TransportError:
+                await asyncio.sleep(0.02)
+                continue
+            return
+
+    def _count(self, asked: str, *values: Any) -> int:
+        database = self.place.service.store.database
+        return database.read_now(lambda connection: connection.exec_driver_sql(asked, values).scalar_one())
+
+    async def review(self) -> None:
+        """Two reviewers approve what is proposed, over HTTP, for as long as this is awaited."""
+        url = f"http://127.0.0.1:{self.port}/v1/reviews"
+        async with httpx2.AsyncClient(timeout=10) as http:
+            while True:
+                for key in self.reviewers:
+                    http.headers["Authorization"] = f"Bearer {key}"
+                    with contextlib.suppress(httpx2.TransportError):
+                        listed = await http.get(url, params={"state": "pending", "kind": "action"})
+                        for one in listed.json().get("data", []):
+                            body = {"decision": "approve", "payload_hash": one["payload_hash"]}
+                            await http.post(f"{url}/{one['id']}/decisions", json=body)
+                await asyncio.sleep(0.03)
 
     async def _cancel(self, http: httpx2.AsyncClient, job: str) -> None:
         """Cancel a job once its run is under way, or after a while all the same."""
@@ -232,14 +287,18 @@ class Machine:
             olga = await self.place.caller("olga", "operator")
             view = await read_job(ports, olga, job_id)
             attempt = view["attempts"][-1]["id"]
-            choice = "attach" if attempt in runs else "run_again"
-            await control.resolve(ports, olga, job_id, choice, provider_response_id=runs.get(attempt))
+            lost = view["attempts"][-1]["code"] == "stream_lost"
+            choice = "attach" if attempt in runs and not lost else "run_again"
+            found = runs.get(attempt) if choice == "attach" else None
+            await control.resolve(ports, olga, job_id, choice, provider_response_id=found)
 
     def verified(self) -> None:
         """Nothing is lost, nothing was bought twice, every invariant holds."""
         folder = ArtifactFolder.from_url(self.place.settings.artifacts_url)
         log = list(self.place.simulator.world.log)
         database = self.place.service.store.database
-        report = check(collect(database, folder.read, provider_log=log, submits=self.submits))
+        effects = [{"key": key} for key in FileOutside(self.folder).effects()]
+        histories = {"provider_log": log, "world_log": effects, "submits": self.submits}
+        report = check(collect(database, folder.read, **histories))
         assert report.ok, "\n".join(report.lines())
         assert self.place.simulator.world.stats()["duplicates"] == 0

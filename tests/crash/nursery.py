@@ -19,6 +19,7 @@ import uvicorn
 
 from backlane.settings import load_settings
 from backlane.wiring import build, web
+from tests.crash.outside import FileOutside
 from tests.story.worker_process import killer
 from tests.world.kinds import world_app
 
@@ -35,7 +36,8 @@ async def serve(listening: socket.socket, order: dict[str, Any]) -> None:
         file_inline_at_most=0,
         **order["settings"],
     )
-    service = build(settings, types=world_app(pace=0.01), point=killer(order["armed"]), log=lambda line: None)
+    types = world_app(FileOutside(folder), pace=0.01)
+    service = build(settings, types=types, point=killer(order["armed"]), log=lambda line: None)
     if order["lock"]:
         await service.start_worker()
         pumping = None

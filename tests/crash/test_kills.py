@@ -12,7 +12,8 @@ from backlane.simulator.faults import read_fault
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
-from tests.crash.machine import FILES, LIVE, QUICK, ROOT, TOOLS, WORK, Machine
+from tests.crash.machine import ACTS, FILES, HEARD, LIVE, QUICK, ROOT, TALK, TOOLS, WORK, Machine
+from tests.crash.outside import FileOutside
 from tests.world.kinds import world_app
 
 # Every point that the product names, and work that comes by it.
@@ -24,6 +25,11 @@ POINTS = {
     **dict.fromkeys(("tool_called", "tool_answered", "tools_done"), TOOLS),
     **dict.fromkeys(("upload_stored", "upload_sending", "upload_answered", "file_deleting"), FILES),
     **dict.fromkeys(("notice_kept", "notice_looked"), WORK[:1]),
+    **dict.fromkeys(
+        ("action_asked", "decided", "dispatching", "dispatched", "action_done", "looked_up"), ACTS
+    ),
+    "steered": TALK,
+    "recovered": HEARD,
 }
 KILLS_EACH = 25
 
@@ -32,10 +38,12 @@ KILLS_EACH = 25
 async def machine(tmp_path: Path, simulator: Running) -> AsyncIterator[Machine]:
     """A machine with nothing on it yet."""
     settings = settings_for(tmp_path, simulator, **QUICK)
-    service = build(settings, types=world_app(pace=0.01), log=lambda line: None)
+    service = build(settings, types=world_app(FileOutside(tmp_path), pace=0.01), log=lambda line: None)
     made = Machine(Place(service, simulator, settings), tmp_path)
     await made.begin()
+    reviewing = asyncio.create_task(made.review())
     yield made
+    reviewing.cancel()
     await made.end()
     await service.drain(grace=5)
 
@@ -69,6 +77,9 @@ async def test_a_service_killed_at_every_hit_of_a_point_loses_nothing(machine: M
     while True:
         nth += 1
         machine.give(POINTS[point])
+        if point == "recovered":
+            # The run is to be lost with the stream of a worker that held it.
+            assert await dies(machine, await machine.fork("delta:2"))
         pid = await machine.fork(f"{point}:{nth}")
         if not await dies(machine, pid):
             # A clean pass: this work has no nth hit of the point.
@@ -87,7 +98,7 @@ async def test_a_service_killed_at_random_instants_loses_nothing(machine: Machin
         machine.hear()
     while machine.in_flight < KILLS_EACH:
         if machine.open_jobs() < 6:
-            machine.give(chance.sample([*WORK, *LIVE, *TOOLS, *FILES], 4))
+            machine.give(chance.sample([*WORK, *LIVE, *TOOLS, *FILES, *ACTS, *TALK], 4))
         pid = await machine.fork()
         await asyncio.sleep(chance.uniform(0.05, 0.5))
         await machine.kill(pid, "random")

@@ -87,7 +87,17 @@ def send_late(rows: Rows) -> None:
 
 
 def send_before_approval(rows: Rows) -> None:
-    sent(rows, the_pair(rows))["at"] -= 3_600_000
+    dispatched(rows)["seq"] = 0
+
+
+def dispatched(rows: Rows) -> Rows:
+    name = the_pair(rows)["id"]
+    told = [one for one in rows["events"] if one["type"] == "action.dispatched"]
+    return next(one for one in told if json.loads(one["data"])["action"] == name)
+
+
+def send_what_was_taken_back(rows: Rows) -> None:
+    rows["events"].append({**dispatched(rows), "type": "action.undone", "seq": 10_000})
 
 
 def lose_role(rows: Rows) -> None:

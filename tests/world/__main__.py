@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 
 from tests.world.mistakes import MISTAKES, planted
 from tests.world.world import Outcome, run
@@ -14,15 +15,15 @@ from tests.world.world import Outcome, run
 GIVE_UP_AFTER = 100
 
 
-def twice(seed: int) -> tuple[Outcome, bool]:
+def twice(seed: int, door: str | None) -> tuple[Outcome, bool]:
     """A seed, and whether living through it again was the same."""
-    first = run(seed)
-    return first, run(seed).trace == first.trace
+    first = run(seed, door=door)
+    return first, run(seed, door=door).trace == first.trace
 
 
-def once(seed: int) -> tuple[Outcome, bool]:
+def once(seed: int, door: str | None) -> tuple[Outcome, bool]:
     """A seed."""
-    return run(seed), True
+    return run(seed, door=door), True
 
 
 def report(outcome: Outcome, same: bool) -> bool:
@@ -32,7 +33,8 @@ def report(outcome: Outcome, same: bool) -> bool:
     if not same:
         print(f"seed {outcome.seed}: two runs of the same seed differ")
     if outcome.violations or not same:
-        print(f"  again: python -m tests.world --seed {outcome.seed}")
+        door = f" --door {outcome.door}" if outcome.door else ""
+        print(f"  again: python -m tests.world --seed {outcome.seed}{door}")
     return bool(outcome.violations) or not same
 
 
@@ -69,6 +71,7 @@ def main() -> int:
     asked.add_argument("--seeds", type=int, default=300, help="how many seeds to live through")
     asked.add_argument("--first", type=int, default=1, help="the first of them")
     asked.add_argument("--twice", action="store_true", help="run each twice and compare the traces")
+    asked.add_argument("--door", help="most work goes through this door")
     asked.add_argument("--mistake", choices=sorted(MISTAKES), help="with --seed: plant this mistake")
     asked.add_argument("--planted", type=int, metavar="ROUNDS", help="measure every planted mistake")
     asked.add_argument("--processes", type=int, default=os.cpu_count() or 1)
@@ -78,11 +81,12 @@ def main() -> int:
     began = time.monotonic()
     if given.seed is not None:
         with planted(given.mistake) as changes:
-            lived = [(run(given.seed, **changes), True)]
+            lived = [(run(given.seed, **{"door": given.door, **changes}), True)]
     else:
         seeds = range(given.first, given.first + given.seeds)
         with ProcessPoolExecutor(given.processes) as pool:
-            lived = list(pool.map(twice if given.twice else once, seeds, chunksize=4))
+            live = twice if given.twice else once
+            lived = list(pool.map(live, seeds, repeat(given.door), chunksize=4))
     bad = sum([report(outcome, same) for outcome, same in lived])
     counts: Counter[str] = sum((outcome.counts for outcome, _ in lived), Counter())
     hours, took = sum(outcome.hours for outcome, _ in lived), time.monotonic() - began

@@ -5,6 +5,8 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.world.process import Process
+
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
 
@@ -48,6 +50,13 @@ class Demon:
             name = self._chance.choice(alive)
             self._world.processes[name].crash()
             self._again(name)
+
+    def strike(self, process: Process) -> None:
+        """This process ends here and now, and is started again after a while."""
+        name = next(name for name, one in self._world.processes.items() if one is process)
+        self._world.counts["crash"] += 1
+        process.crash()
+        self._again(name)
 
     def _again(self, name: str) -> None:
         """It is started again after a while."""

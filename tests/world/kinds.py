@@ -7,13 +7,16 @@ from pydantic import BaseModel
 
 from backlane import App, File, Request, ToolFailed
 from tests.values import Digest, Note, small_app
+from tests.world.kinds_acting import ACTING, GATED, TALKING, Outside, add_acting, add_letters, add_talking
 
 CLUMSY = "Answer clumsily."
-# What each door opens: live streams, tools, files.
+# What each door opens: live streams, tools, files, actions and reviews, talk.
 KINDS: dict[str, tuple[str, ...]] = {
     "live": ("told", "told", "told-anew", "told-draft", "told-helped"),
     "tools": ("helped", "helped", "helped-draft", "clumsy", "asking", "served", "computed"),
     "files": ("papers", "papers", "papers-told", "digested"),
+    "acts": (*ACTING, *GATED),
+    "chats": TALKING,
 }
 _MCP: dict[str, Any] = {"type": "mcp", "server_label": "crm", "server_url": "https://mcp.example.test/sse"}
 _HOSTED: dict[str, dict[str, Any]] = {
@@ -34,9 +37,12 @@ def _ask(inputs: Note, instructions: str = "Answer.", **more: Any) -> Request:
     return Request(model="gpt-6-luna", instructions=instructions, input=inputs.text, **more)
 
 
-def world_app(pace: float = 1.0) -> App:
+def world_app(outside: Outside, pace: float = 1.0) -> App:
     """An app with a type for everything that is asked of the provider; `pace` is how long tools take."""
     app = small_app()
+    add_acting(app, outside, pace)
+    add_letters(app)
+    add_talking(app)
     _add_live(app, pace)
     _add_tools(app, pace)
     _add_papers(app)

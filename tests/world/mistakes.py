@@ -23,6 +23,7 @@ from backlane.store.records import JobRecords
 from backlane.store.tables import jobs
 from backlane.store.transaction import Records
 from tests.world.mistakes_case import MISTAKES_OF_CASES
+from tests.world.mistakes_people import PEOPLE_MISTAKES
 from tests.world.mistakes_wire import WIRE_MISTAKES
 from tests.world.planting import Undo, put, swap
 
@@ -280,6 +281,7 @@ def sync_less() -> list[Undo]:
     return []
 
 
+_BY_DOOR = {**WIRE_MISTAKES, **PEOPLE_MISTAKES}
 MISTAKES: dict[str, Callable[[], list[Undo]]] = {
     made.__name__: made
     for made in (
@@ -305,10 +307,10 @@ MISTAKES: dict[str, Callable[[], list[Undo]]] = {
         everybody_tries_a_held_lane,
         price_a_simulated_run_as_a_real_one,
         *MISTAKES_OF_CASES,
-        *(made for several in WIRE_MISTAKES.values() for made in several),
+        *(made for several in _BY_DOOR.values() for made in several),
     )
 }
-_DOORS = {made.__name__: door for door, several in WIRE_MISTAKES.items() for made in several}
+_DOORS = {made.__name__: door for door, several in _BY_DOOR.items() for made in several}
 
 
 @contextlib.contextmanager

@@ -1,13 +1,15 @@
 """What only the world can judge at its end: it knows what each run wrote, and what the provider still has."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, exists, literal, select
 
 from backlane.simulator.runs import Run
+from backlane.store.people import audit
 from backlane.store.tables import attempts, events, jobs
+from backlane.store.tables_actions import actions, dispatches
 from backlane.store.tables_wire import inbox, job_files, provider_files, uploads
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _GIVEN_UP = "given up"
 
 def judged(world: "SimulatedWorld") -> Iterator[tuple[str, str]]:
     """What was seen that must never be seen."""
-    for rule, find in (("S1", _untrue_text), ("I19", _led_nowhere), ("I32", _left_there)):
+    for rule, find in _RULES:
         for what in find(world):
             yield rule, what
 
@@ -72,6 +74,48 @@ def _left_there(world: "SimulatedWorld") -> Iterator[str]:
     for file in world.provider.world.files:
         if not file.deleted and file.purpose == "user_data" and file.filename not in needed:
             yield f"{file.filename} ({file.id}) is still at the provider"
+
+
+def _untrue_ledger(world: "SimulatedWorld") -> Iterator[str]:
+    """What the ledger says of an action is what the outside saw, as far as anybody could know it."""
+    for row in _rows(world, select(actions)):
+        there = world.outside.took_effect(row.key)
+        if row.state == "succeeded" and not there:
+            yield f"{row.id} succeeded ({row.settled_by}) and nothing happened outside"
+        if row.state in ("proposed", "approved", "rejected", "undone") and there:
+            yield f"{row.id} is {row.state} and took effect outside"
+        # A clock that jumps makes a quiet period end too soon.
+        sure = row.settled_by == "receipt" or world.weather.jump_every is None
+        if row.state == "failed" and there and sure:
+            yield f"{row.id} failed ({row.settled_by}: {row.code}) and took effect outside"
+
+
+def _unstopped(world: "SimulatedWorld") -> Iterator[str]:
+    """Nothing is dispatched while the kill switch is on; a clock that jumps cannot tell."""
+    if world.weather.jump_every is not None:
+        return
+    thrown = select(audit).where(audit.c.action.in_(("actions.stop", "actions.allow"))).order_by(audit.c.seq)
+    stops: dict[str, list[tuple[int, int]]] = {}
+    since: dict[str, int] = {}
+    for line in _rows(world, thrown):
+        if line.action == "actions.stop":
+            since[line.workspace] = line.at
+        elif line.workspace in since:
+            stops.setdefault(line.workspace, []).append((since.pop(line.workspace), line.at))
+    for workspace, at in since.items():
+        stops.setdefault(workspace, []).append((at, world.machine_now()))
+    for row in _rows(world, select(dispatches)):
+        if any(begin < row.at < end for begin, end in stops.get(row.workspace, [])):
+            yield f"{row.action_id} was dispatched while the kill switch was on"
+
+
+_RULES: tuple[tuple[str, Callable[["SimulatedWorld"], Iterator[str]]], ...] = (
+    ("S1", _untrue_text),
+    ("I19", _led_nowhere),
+    ("I32", _left_there),
+    ("I15", _untrue_ledger),
+    ("I12", _unstopped),
+)
 
 
 def unneeded_files(connection: Connection) -> list[str]:

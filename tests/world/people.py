@@ -5,12 +5,17 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import select
+
 from backlane.core.storage import Search
 from backlane.errors import BacklaneError, IdempotencyConflict, NotFound
 from backlane.service import control, show
 from backlane.service.access import Caller
+from backlane.service.control_actions import resolve_action
 from backlane.service.read import list_jobs, read_job
 from backlane.service.submit import Submission, body_hash, submit
+from backlane.store.tables import jobs
+from backlane.store.tables_actions import actions
 from tests.world.process import Process, ProcessDied
 
 if TYPE_CHECKING:
@@ -150,8 +155,26 @@ class Operator:
                 continue
             try:
                 await self.resolve_one(process)
+                await self._resolve_effect(process)
             except (ProcessDied, BacklaneError):
                 continue
+
+    async def _resolve_effect(self, process: Process) -> None:
+        """Say what became of an action that nobody knows of, as the outside's own log tells."""
+        asked = (
+            select(actions.c.id, actions.c.key)
+            .join(jobs, jobs.c.id == actions.c.job_id)
+            .where(actions.c.state == "unknown", jobs.c.phase == "effect_unknown")
+            .where(jobs.c.workspace == self.caller.workspace)
+        )
+        with self.world.look.connection() as connection:
+            found = connection.execute(asked.order_by(actions.c.id)).all()
+        for action_id, key in found:
+            if key not in self.world.outside.in_air:
+                outcome = "happened" if self.world.outside.took_effect(key) else "did_not_happen"
+                await process.ask(
+                    resolve_action(process.ports, self.caller, action_id, outcome, "I rang them")
+                )
 
     async def resolve_one(self, process: Process) -> None:
         """Settle one open question."""

@@ -1,6 +1,7 @@
 """A simulated process: the real services over its own connections. A crash drops all of its memory."""
 
 import asyncio
+import contextvars
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
 from backlane.wiring import ThisWorker
 from tests.signing import OTHER, SECRET
+from tests.world.outside import HERE, acting
 from tests.world.provider import Wire
 from tests.world.streaming import Conversation
 
@@ -194,7 +196,10 @@ class Process:
             if self.alive and not task.cancelled() and not self.world.loop.ending:
                 self.world.violation("I22", f"{self.name} stopped working: {task.exception()!r}")
 
-        self.world.loop.create_task(work).add_done_callback(ended)
+        # The job types' code acts from within this process.
+        here = contextvars.copy_context()
+        here.run(HERE.set, self)
+        self.world.loop.create_task(work, context=here).add_done_callback(ended)
 
     async def _tidy(self) -> None:
         """Copies at the provider that no job needs are deleted, as by any worker."""
@@ -311,6 +316,7 @@ class Process:
     def crash(self) -> None:
         """End at once: nothing of this process runs on, what it had in memory is gone."""
         self.alive = False
+        self.world.counts["crash in dispatch"] += acting(self.world, f"boot_{self.name}")
         self.world.forget(self)
         for answer in list(self._calls):
             if not answer.done():

@@ -13,6 +13,7 @@ from backlane.simulator.faults import read_fault
 from backlane.simulator.world import World as ProviderWorld
 from tests.signing import SECRET
 from tests.world.kinds import CLUMSY
+from tests.world.kinds_acting import CANARY, WHISPER
 from tests.world.streaming import Conversation, Pieces, asks_for_a_stream
 from tests.world.turns import Turns
 from tests.world.weather import Weather
@@ -33,7 +34,7 @@ class SimulatedProvider:
             zdr=weather.zdr,
             cancel_ended=weather.cancel_ended,
             queued_seconds=(0.1, 20.0),
-            running_seconds=(1.0, 240.0),
+            running_seconds=(1.0, 60.0 if "acts" in weather.doors else 240.0),
             webhook_url=WEBHOOK_URL if "hooks" in weather.doors else None,
             webhook_secret=SECRET,
             **weather.switches,
@@ -45,6 +46,8 @@ class SimulatedProvider:
         self.world.script(
             {"match": {"instructions_contains": CLUMSY}, "then": clumsy, "times": weather.misuses}
         )
+        secret = {"text": f"The {CANARY} sings. It sings {CANARY}, and then it sleeps."}
+        self.world.script({"match": {"instructions_contains": WHISPER}, "then": secret, "times": None})
         self.world.pause = self._pause
         self._told = 0.0
         self._serving: set[asyncio.Task[Any]] = set()

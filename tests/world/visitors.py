@@ -9,7 +9,7 @@ from tests.world.kinds import KINDS
 from tests.world.people import Requester
 from tests.world.process import Process
 
-_TEXTS = (
+TEXTS = (
     "Sea otters float on their backs while they rest. They wrap themselves in kelp so that they do not drift away. "
     "A mother keeps her pup on her belly, and combs it for hours.",
     "Order AB-1234 came 3 days late. The customer wrote about it in May, and nobody has answered since.",
@@ -33,14 +33,14 @@ class Visitor(Requester):
 
     async def body(self, process: Process) -> dict[str, Any]:
         """What is asked for next; its files are sent in first."""
-        doors = [door for door in self.world.weather.doors if door in KINDS]
+        doors = [door for door in self.world.weather.doors if door in ("live", "tools", "files")]
         door = "live" if "live" in doors and self.chance.random() < 0.4 else self.chance.choice(doors)
         kind = self.chance.choice(KINDS[door])
         if door != "files":
             more = {"live": True} if "live" in self.world.weather.doors and self.chance.random() < 0.2 else {}
-            return {"type": kind, "inputs": {"text": self.chance.choice(_TEXTS)}, **more}
+            return {"type": kind, "inputs": {"text": self.chance.choice(TEXTS)}, **more}
         attachments = [await self._file(process) for _ in range(self.chance.randint(1, 2))]
-        return {"type": kind, "inputs": {"text": self.chance.choice(_TEXTS), "attachments": attachments}}
+        return {"type": kind, "inputs": {"text": self.chance.choice(TEXTS), "attachments": attachments}}
 
     async def _file(self, process: Process) -> str:
         """A file of this person: one that is here already, or the same content once more."""

@@ -94,6 +94,13 @@ class Weather:
     create_doubled: float = 0.0
     vanish_every: float | None = None
     misuses: int | None = None
+    petitions: int = 0
+    talks: int = 0
+    reviewers_stay: bool = True
+    outside: dict[str, float] = field(default_factory=dict[str, float])
+    revokes: bool = False
+    switches_off: bool = False
+    vandal: bool = False
     switches: dict[str, Any] = field(default_factory=dict[str, Any])
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
@@ -118,13 +125,15 @@ def draw(seed: int, door: str | None = None) -> Weather:
     wire = [{**one, "rate": chance.uniform(0.02, 0.3), "times": None} for one in picked]
     opened = _opened(random.Random(f"{seed}:doors"), door)
     wire += opened.pop("wire")
+    more = _people(random.Random(f"{seed}:people"), door)
+    opened["doors"] += more.pop("doors")
     return Weather(
         storm=storm,
         workers=chance.randint(1, 3),
         faces=chance.randint(1, 2),
         requesters=chance.randint(2, 4),
         # Fewer than there were before other doors opened.
-        jobs=chance.randint(8, 24) * (2 if door in (None, "hooks") else 0) // 3,
+        jobs=chance.randint(8, 24) * (1 if door in (None, "hooks") else 0) // 2,
         crash_every=sometimes(0.7, 10, 120),
         stop_every=sometimes(0.5, 20, 200),
         jump_every=sometimes(0.3, 60, 400),
@@ -145,13 +154,14 @@ def draw(seed: int, door: str | None = None) -> Weather:
         stream_cut=streams.uniform(0.0, 0.1) if streams.random() < 0.5 else 0.0,
         wire=wire,
         **opened,
+        **more,
     )
 
 
 def _opened(chance: random.Random, only: str | None) -> dict[str, Any]:
     """Which of the newer doors are open, who comes through them, and what goes wrong there."""
     doors = tuple(door for door in DOORS if chance.random() < 0.6)
-    doors = doors if only is None else (only,)
+    doors = doors if only is None else tuple({only} & set(DOORS))
     own = random.Random(chance.random())
     hooks, files = "hooks" in doors, "files" in doors
     return {
@@ -168,4 +178,31 @@ def _opened(chance: random.Random, only: str | None) -> dict[str, Any]:
             "stream_seconds": own.choice([300.0, 300.0, 60.0, None]),
         },
         "wire": winds(doors, own),
+    }
+
+
+def _people(chance: random.Random, only: str | None) -> dict[str, Any]:
+    """Whether people review, act and talk; what goes wrong outside, and with those who decide."""
+    odds = {"acts": 0.5, "chats": 0.4}
+    doors = tuple(door for door, rate in odds.items() if chance.random() < rate)
+    doors = doors if only is None else tuple({only} & set(odds))
+    acts = "acts" in doors
+    faults = (
+        "refused",
+        "broken before",
+        "broken after",
+        "reply lost",
+        "slow",
+        "lookup broken",
+        "caller dies",
+    )
+    return {
+        "doors": doors,
+        "petitions": chance.randint(6, 14) + (10 if only else 0) if acts else 0,
+        "talks": chance.randint(2, 6) + (5 if only else 0) if "chats" in doors else 0,
+        "reviewers_stay": chance.random() < 0.7,
+        "outside": {name: chance.uniform(0.05, 0.6) for name in faults if chance.random() < 0.4},
+        "revokes": acts and chance.random() < 0.4,
+        "switches_off": acts and chance.random() < 0.4,
+        "vandal": acts and chance.random() < 0.3,
     }

@@ -5,28 +5,31 @@ import random
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, select
+from sqlalchemy import event, select
 
 from backlane.outbound.folder import ArtifactFolder
 from backlane.service.access import Caller
 from backlane.store.database import Database
 from backlane.store.tables import attempts, jobs
 from backlane.store.tables_wire import inbox
-from backlane.store.transaction import SqlStore
-from backlane.store.upgrade import upgrade
 from backlane.verify.collect import collect
 from backlane.verify.evidence import Report
 from backlane.verify.invariants import check
+from tests.world.begin import MEMORY, callers, template
 from tests.world.care import Caretaker
 from tests.world.courier import Courier
+from tests.world.deciders import Chief, Reviewer, vandalize
 from tests.world.demon import Demon
 from tests.world.kinds import world_app
 from tests.world.oracle import judged, unneeded_files
+from tests.world.outside import Nearby, TheOutside
 from tests.world.people import Operator, Requester
+from tests.world.petitioners import Petitioner, Talker
 from tests.world.process import Process
 from tests.world.provider import START, SimulatedProvider
 from tests.world.turns import Stuck, Turns
@@ -34,8 +37,7 @@ from tests.world.visitors import Visitor
 from tests.world.weather import Weather, draw
 from tests.world.witness import Witness
 
-MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-_TYPES = world_app()
+_TYPES = world_app(Nearby())
 _SETTLE_WITHIN = 30 * 3600.0
 _COMMITS_AT_MOST = 30_000  # far above any honest run: more is somebody turning in circles
 
@@ -61,6 +63,7 @@ class Outcome:
     hours: float
     steps: int
     counts: Counter[str] = field(default_factory=Counter[str])
+    door: str | None = None
 
 
 class SimulatedWorld:
@@ -83,16 +86,18 @@ class SimulatedWorld:
         self.outage_until = 0.0
         self._offset = 0
         self._found: list[tuple[str, str]] = []
-        self._chance = random.Random(f"{seed}:demon")
         self._root = root
         self._unsafe_sync = unsafe_sync
         self._starts = 0
         self._images = 0
         self._synced = 0
+        self._people: list[asyncio.Task[None]] = []
         self.folder = root / "disk-0"
         self.artifacts = root / "artifacts"
         self.callers = self._begin()
         self.witness = Witness(self)
+        self.outside = TheOutside(self)
+        self.demon = Demon(self, random.Random(f"{seed}:demon"))
         self.courier = Courier(self)
         self.provider.world.deliver = self.courier.deliver
 
@@ -157,7 +162,7 @@ class SimulatedWorld:
         self.artifacts.mkdir()
         shutil.copy(template(), self.folder / "backlane.db")
         self._open_looker()
-        return _callers(self)
+        return callers(self.look, self.ids)
 
     def _open_looker(self) -> None:
         database = Database(f"sqlite:///{self.folder}/backlane.db", inline=True)
@@ -188,26 +193,10 @@ class SimulatedWorld:
         for number in range(weather.faces):
             self.start(f"face-{number}", worker=False)
         self.provider.blow(weather.wire)
-        people: list[asyncio.Task[None]] = []
-        operators: list[Operator] = []
-        for number in range(weather.requesters):
-            caller = self.callers[number % 2]
-            requester = Requester(self, caller, random.Random(f"{self.seed}:requester-{number}"))
-            people.append(loop.create_task(requester.live(weather.jobs // weather.requesters + 1)))
-            people.append(loop.create_task(requester.follow()))
-        for number in (2, 3):
-            caller, chance = self.callers[number], random.Random(f"{self.seed}:operator-{number}")
-            operators.append(Operator(self, caller, chance))
-            people.append(loop.create_task(operators[-1].live()))
-            people.append(loop.create_task(Caretaker(self, caller, chance).live()))
-        for number in range(2 if weather.visits else 0):
-            name, chance = f"visitor-{number}", random.Random(f"{self.seed}:visitor-{number}")
-            visitor = Visitor(self, self.callers[number], chance, name)
-            people.append(loop.create_task(visitor.live((weather.visits + number) // 2)))
-            people.append(loop.create_task(visitor.follow()))
+        self._gather_people()
         if "hooks" in weather.doors:
-            people.append(loop.create_task(self.courier.live()))
-        demon = loop.create_task(Demon(self, self._chance).live())
+            self._begin_task(self.courier.live())
+        demon = loop.create_task(self.demon.live())
         await asyncio.sleep(weather.storm)
         self.storming = False
         await demon
@@ -218,6 +207,52 @@ class SimulatedWorld:
                 self.start(name, worker=process.worker)
         await self._rest()
         self.settled = True
+
+    def _begin_task(self, *works: Coroutine[Any, Any, None]) -> None:
+        self._people += [self.loop.create_task(work) for work in works]
+
+    def _gather_people(self) -> None:
+        """Who asks, who looks after jobs, and who comes through the newer doors."""
+        weather = self.weather
+
+        def chance(name: str) -> random.Random:
+            return random.Random(f"{self.seed}:{name}")
+
+        for number in range(weather.requesters):
+            requester = Requester(self, self.callers[number % 2], chance(f"requester-{number}"))
+            self._begin_task(requester.live(weather.jobs // weather.requesters + 1), requester.follow())
+        for number in (2, 3):
+            caller, own = self.callers[number], chance(f"operator-{number}")
+            self._begin_task(Operator(self, caller, own).live(), Caretaker(self, caller, own).live())
+        for number in range(2):
+            caller, half = self.callers[number], (weather.visits + number) // 2
+            name = f"visitor-{number}"
+            if weather.visits:
+                visitor = Visitor(self, caller, chance(name), name)
+                self._begin_task(visitor.live(half), visitor.follow())
+            name = f"talker-{number}"
+            if weather.talks:
+                talker = Talker(self, caller, chance(name), name)
+                self._begin_task(talker.live((weather.talks + number) // 2), talker.follow())
+        if "acts" in weather.doors:
+            self._gather_deciders(chance)
+
+    def _gather_deciders(self, chance: Callable[[str], random.Random]) -> None:
+        """Who asks for what must be let out, and those who let it out or stop it."""
+        weather = self.weather
+        for place in range(2):
+            ana, adam, rita, rosa = (self.callers[place + one] for one in (0, 4, 6, 8))
+            for caller, share in ((ana, 3), (adam, 2)):
+                name = f"petitioner-{caller.name}"
+                petitioner = Petitioner(self, caller, chance(name), name)
+                given = max(1, weather.petitions * share // 8)
+                self._begin_task(petitioner.live(given), petitioner.follow())
+            for caller in (rita, rosa, adam):
+                self._begin_task(Reviewer(self, caller, chance(f"reviewer-{caller.name}")).live())
+            chief = Chief(self, adam, chance(f"chief-{adam.name}"), [rita, rosa])
+            self._begin_task(chief.live())
+        if weather.vandal:
+            self._begin_task(vandalize(self))
 
     async def _rest(self) -> None:
         """With the faults stopped, everything comes to an end, a person, or a declared wait."""
@@ -232,7 +267,8 @@ class SimulatedWorld:
         with self._looker.connect() as connection:
             rows = connection.execute(
                 select(jobs.c.id, jobs.c.status, jobs.c.phase, jobs.c.due_at).where(
-                    jobs.c.status.in_(("queued", "running")) | (jobs.c.phase == "submission_unknown")
+                    jobs.c.status.in_(("queued", "running"))
+                    | jobs.c.phase.in_(("submission_unknown", "effect_unknown"))
                 )
             ).all()
             out = connection.execute(
@@ -302,6 +338,7 @@ class SimulatedWorld:
                 self.look,
                 folder.read,
                 provider_log=log,
+                world_log=self.outside.log,
                 submits=self.submits,
                 watches=self.watches,
                 now=self.machine_now(),
@@ -331,44 +368,6 @@ class SimulatedWorld:
         self.look.close()
 
 
-_template: list[Path] = []
-
-
-def template() -> Path:
-    """A migrated database to copy; made once in this process."""
-    if not _template:
-        path = Path(tempfile.mkdtemp(prefix="backlane-world-", dir=MEMORY)) / "backlane.db"
-        database = Database(f"sqlite:///{path}", inline=True)
-        upgrade(database)
-        database.close()
-        _template.append(path)
-    return _template[0]
-
-
-def _callers(world: SimulatedWorld) -> list[Caller]:
-    """Two requesters and two operators, one of each in each workspace."""
-    store = SqlStore(world.look, world.ids)
-    places = [{"id": world.ids.new("ws"), "name": name, "created_at": START} for name in ("main", "other")]
-
-    def found(connection: Connection) -> None:
-        for place in places:
-            store.records(connection).insert_workspace(place)
-
-    world.look.write_now(found)
-    people = [("ana", "submitter"), ("bob", "submitter"), ("olga", "operator"), ("otto", "operator")]
-    return [
-        Caller(
-            workspace=str(places[number % 2]["id"]),
-            workspace_name=str(places[number % 2]["name"]),
-            name=name,
-            kind="person",
-            role=role,
-            key_id=f"key_{name}",
-        )
-        for number, (name, role) in enumerate(people)
-    ]
-
-
 def run(seed: int, *, door: str | None = None, unsafe_sync: bool = False) -> Outcome:
     """Live through one seed; with a door, most work goes through it. The same seed gives the same trace."""
     root = Path(tempfile.mkdtemp(prefix="backlane-seed-", dir=MEMORY))
@@ -392,6 +391,7 @@ def run(seed: int, *, door: str | None = None, unsafe_sync: bool = False) -> Out
             world.loop.time() / 3600,
             world.loop.steps,
             world.counts,
+            door,
         )
     finally:
         world.end()

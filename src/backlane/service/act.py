@@ -46,25 +46,27 @@ async def dispatch(ports: Ports, held: Held, action: Action) -> Held | None:
         content = await content_now(ports, held, action)
     except ValueError:
         content = "unreadable"
-    sending, committed = await _commit(ports, held, action, content)
-    if sending is None or not committed or declared is None:
+    sending, committed_at = await _commit(ports, held, action, content)
+    if sending is None or committed_at is None or declared is None:
         return sending
     ports.point("dispatching")
     async with renewed(ports, sending):
-        said = await _call(ports, declared, action)
+        said = await _call(ports, declared, action, committed_at)
     ports.point("dispatched")
     result = await keep_said(ports, sending, action, said)
     ports.point("action_done")
     return result
 
 
-async def _commit(ports: Ports, held: Held, action: Action, content: str | None) -> tuple[Held | None, bool]:
-    """The held job and whether `dispatching` was committed; every condition is checked in that transaction."""
-    committed = False
+async def _commit(
+    ports: Ports, held: Held, action: Action, content: str | None
+) -> tuple[Held | None, int | None]:
+    """The held job and when `dispatching` was committed, if it was; every condition is checked in that transaction."""
+    committed: int | None = None
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         nonlocal committed
-        committed = False
+        committed = None
         now = ports.clock.now()
         row = tx.action(action.id)
         if row is None or row.state is not ActionState.APPROVED or row.arguments != action.arguments:
@@ -79,7 +81,7 @@ async def _commit(ports: Ports, held: Held, action: Action, content: str | None)
         _write(tx, ports, row, now)
         if row.origin is Origin.MCP:
             let_go(tx, row, now)
-        committed = True
+        committed = now
         data = {"action": row.id, "number": row.number, "payload_hash": row.payload_hash}
         return job, [*told[1], Event("action.dispatched", now, "backlane", data)]
 
@@ -116,9 +118,16 @@ def _void(tx: Transaction, job: Job, action: Action, why: str, now: int) -> tupl
     return replace(job, due_at=now), [*told, Event("action.proposed", now, "backlane", data)]
 
 
-async def _call(ports: Ports, declared: TypeAction, action: Action) -> Said:
-    """Call it. Only a receipt is success, only ActionFailed is failure; anything else is not known."""
-    limit = asyncio.timeout(action.timeout / 1000)
+async def _call(ports: Ports, declared: TypeAction, action: Action, committed_at: int) -> Said:
+    """Call it. Only a receipt is success, only ActionFailed is failure; anything else is not known.
+
+    Its time runs from the commit: a worker that stood still since then calls no more, or an effect could
+    come after a lookup was believed that found none.
+    """
+    stood = max(0, ports.clock.now() - committed_at)
+    if stood >= action.timeout:
+        return Said(ActionState.UNKNOWN, code="worker_late")
+    limit = asyncio.timeout((action.timeout - stood) / 1000)
     try:
         async with limit:
             return Said(ActionState.SUCCEEDED, receipt=await declared.run(action.arguments, action.key))

@@ -70,7 +70,9 @@ async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
         tx.move_action(action.id, [ActionState.PROPOSED], **kept)
         return after, told
 
-    return await conclude(ports, held, turn)
+    asked = await conclude(ports, held, turn)
+    ports.point("action_asked")
+    return asked
 
 
 async def content_now(ports: Ports, held: Held, action: Action) -> str | None:

@@ -83,6 +83,7 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
         if not isinstance(refusal, NotFound):
             await _audit_refusal(ports, caller, review_id, answer, refusal)
         raise
+    ports.point("decided")
     ports.notify()
     return review_id
 

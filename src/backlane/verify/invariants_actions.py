@@ -82,10 +82,14 @@ def one_hash(evidence: Evidence) -> Finding:
 
 
 def approved_when_sent(evidence: Evidence) -> Finding:
-    """I12: at dispatch there was an approval, live and unspent, by people who held the role; the job was open."""
+    """I12: at dispatch there was an approval, live and unspent, by people who held the role; the job was open.
+
+    What came first is judged by the order of events: a clock may be set back.
+    """
     actions = {row["id"]: row for row in evidence.actions}
     jobs = {row["id"]: row for row in evidence.jobs}
     reviews = {row["id"]: row for row in evidence.reviews}
+    order = _order(evidence)
     for row in evidence.dispatches:
         action, job = actions.get(row["action_id"]), jobs[row["job_id"]]
         if action is None:
@@ -97,12 +101,22 @@ def approved_when_sent(evidence: Evidence) -> Finding:
                 yield f"{action['id']} was dispatched without an approval"
             continue
         review = reviews[row["review_id"]]
-        late = review["closed_at"] is None or review["closed_at"] > row["at"]
+        late = review["closed_at"] is None or not order.get(review["id"], 0) < order.get(action["id"], 0)
         if review["state"] != "approved" or late or review["job_id"] != row["job_id"]:
             yield f"{action['id']} was dispatched on a review that is {review['state']}"
         if len(_standing(evidence, review, job, row["at"])) < review["quorum"]:
             yield f"{action['id']} was dispatched without enough people who might approve it"
     yield from _after_the_end(evidence)
+
+
+def _order(evidence: Evidence) -> dict[str, int]:
+    """The number of the last event that decided each review, and of that which dispatched each action."""
+    found: dict[str, int] = {}
+    names = {"review.decided": "review", "action.dispatched": "action"}
+    for event in sorted(evidence.events, key=lambda one: one["seq"] or 0):
+        if event["type"] in names:
+            found[str(data_of(event).get(names[event["type"]]))] = event["seq"]
+    return found
 
 
 def _standing(evidence: Evidence, review: Row, job: Row, at: int) -> set[str]:
@@ -126,7 +140,7 @@ def _held(key: Row, decision: Row, at: int) -> bool:
 
 
 def _after_the_end(evidence: Evidence) -> Finding:
-    """No action is sent by a job that has ended, and none waits in one."""
+    """No action is sent by a job that has ended or after it was taken back, and none waits in an ended job."""
     terminal = {str(status) for status in TERMINAL}
     ended: set[str] = set()
     for event in sorted(evidence.events, key=lambda one: (one["job_id"] or "", one["seq"] or 0)):
@@ -135,6 +149,10 @@ def _after_the_end(evidence: Evidence) -> Finding:
         after = data_of(event).get("after")
         if after and after["status"] in terminal:
             ended.add(event["job_id"])
+    sent = {row["action_id"] for row in evidence.dispatches}
+    for event in evidence.events:
+        if event["type"] == "action.undone" and data_of(event).get("action") in sent:
+            yield f"{data_of(event)['action']} was taken back by {event['actor']} and dispatched"
     over = {job["id"] for job in evidence.jobs if job["status"] in terminal}
     for action in evidence.actions:
         if action["job_id"] in over and action["state"] in {*UNSENT, ActionState.DISPATCHING}:

@@ -1,0 +1,58 @@
+"""How a simulated world begins: an empty database with two workspaces, and everybody's keys to them."""
+
+import random
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from backlane.service.access import Caller, make_key
+from backlane.store.database import Database
+from backlane.store.transaction import SqlStore
+from backlane.store.upgrade import upgrade
+from tests.world.provider import START
+
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+_DAY = 86_400_000
+# Of each pair the first is in one workspace, the second in the other.
+_PEOPLE = (
+    ("ana", "submitter"), ("bob", "submitter"), ("olga", "operator"), ("otto", "operator"),
+    ("adam", "admin"), ("anton", "admin"), ("rita", "reviewer"), ("rolf", "reviewer"),
+    ("rosa", "reviewer"), ("ruth", "reviewer"),
+)  # fmt: skip
+
+_template: list[Path] = []
+
+
+def template() -> Path:
+    """A migrated database to copy; made once in this process."""
+    if not _template:
+        path = Path(tempfile.mkdtemp(prefix="backlane-world-", dir=MEMORY)) / "backlane.db"
+        database = Database(f"sqlite:///{path}", inline=True)
+        upgrade(database)
+        database.close()
+        _template.append(path)
+    return _template[0]
+
+
+def callers(look: Database, ids: Any) -> list[Caller]:
+    """Requesters, operators, admins and reviewers, one or two of each in each workspace, with their keys."""
+    chance = random.Random("keys")
+    # Long enough ago for every jump of the clock.
+    ports: Any = SimpleNamespace(ids=ids, clock=SimpleNamespace(now=lambda: START - _DAY))
+    store = SqlStore(look, ids)
+    found: list[Caller] = []
+
+    def made(connection: Connection) -> None:
+        tx = store.records(connection)
+        for number, (name, role) in enumerate(_PEOPLE):
+            place = ("main", "other")[number % 2]
+            key = make_key(tx, ports, chance.randbytes(22), role=role, workspace=place, name=name)
+            known = tx.workspace(place)
+            assert known is not None
+            found.append(Caller(str(known["id"]), place, name, "person", role, key.id))
+
+    look.write_now(made)
+    return found
