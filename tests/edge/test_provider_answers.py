@@ -72,8 +72,8 @@ def test_a_run_that_goes_on_is_pending_and_keeps_its_hint(name: str, word: str) 
 
 @pytest.mark.parametrize("status", ["WEIRD", "", None, 7, ["completed"], {}])
 def test_a_status_nobody_knows_keeps_polling(status: Any) -> None:
-    assert observed({"id": "resp_1", "status": status}, "resp_1", None) == Pending("unknown")
     word = status if isinstance(status, str) and status else "unknown"
+    assert observed({"id": "resp_1", "status": status}, "resp_1", None) == Pending(word)
     assert accepted({"id": "resp_1", "status": status}, None) == Accepted("resp_1", word, None)
 
 

@@ -14,18 +14,28 @@ Items = Sequence[Mapping[str, Any]]
 
 # Items that wait for an answer nobody here can give.
 _UNSERVED = frozenset({"custom_tool_call", "computer_call", "local_shell_call", "apply_patch_call"})
-# What the provider's own tools did; other kinds of items say nothing that is evidence.
-_HOSTED = frozenset(
+# These say nothing that is evidence. Any kind that is in no list is new: it is kept as it came.
+_NO_EVIDENCE = frozenset(
     {
-        "web_search_call",
-        "file_search_call",
-        "code_interpreter_call",
-        "image_generation_call",
-        "shell_call",
-        "shell_call_output",
-        "mcp_list_tools",
-        "mcp_call",
-        "mcp_approval_request",
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "computer_call",
+        "computer_call_output",
+        "local_shell_call",
+        "local_shell_call_output",
+        "apply_patch_call",
+        "apply_patch_call_output",
+        "mcp_approval_response",
+        "program",
+        "program_output",
+        "tool_search_call",
+        "tool_search_output",
+        "additional_tools",
+        "compaction",
     }
 )
 # Without these the provider refuses the answers to them, however long they are.
@@ -90,11 +100,14 @@ def approvals_of(items: Items) -> tuple[Approval, ...]:
 
 
 def hosted_of(items: Items) -> tuple[dict[str, Any], ...]:
-    """What the provider's own tools did, in its words, up to a size; what is left out is counted."""
+    """What the provider's own tools did, in its words, and items of kinds nobody here knows, up to a size.
+
+    What is left out is counted.
+    """
     kept: list[dict[str, Any]] = []
     room, left_out = _HOSTED_AT_MOST, 0
     for item in items:
-        if _kind(item) not in _HOSTED:
+        if not item or _kind(item) in _NO_EVIDENCE:
             continue
         whole = as_stored(item)
         room -= len(json.dumps(whole, ensure_ascii=False))

@@ -83,8 +83,8 @@ def observed(reply: Any, response_id: str, look_after: int | None) -> LookOutcom
         return Unknown("wrong_response", "the provider's reply names another run", look_after)
     status = as_text(body.get("status"), 40) or "unknown"
     if status not in _ENDED:
-        known = status if status in _GOING_ON else "unknown"
-        return Pending(known, look_after, _metadata(body))
+        # Also a word that nobody knows: it is shown as it came, and the run is looked at again.
+        return Pending(status, look_after, _metadata(body))
     answer = _answer(body, response_id, _ENDED[status])
     return Failed(answer) if status == "failed" else Finished(answer)
 

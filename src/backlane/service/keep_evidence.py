@@ -26,6 +26,7 @@ _EVIDENCE: dict[str, tuple[str, ...]] = {
     "image-generation": ("image_generation_call",),
     "left-out": ("left_out",),
 }
+_KNOWN = frozenset(kind for kinds in _EVIDENCE.values() for kind in kinds)
 # A file whose copy fails is asked for so often, and after such pauses (milliseconds).
 _TRIES, _PAUSE = 3, 500
 
@@ -41,8 +42,11 @@ class Evidence:
 async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Evidence:
     """Everything a run left behind beside its text. Files are copied now: the provider forgets them soon."""
     found = Evidence()
-    for name, kinds in _EVIDENCE.items():
-        items = [item for item in answer.hosted if item.get("type") in kinds]
+    kept = {
+        name: [one for one in answer.hosted if one.get("type") in kinds] for name, kinds in _EVIDENCE.items()
+    }
+    kept["unknown"] = [one for one in answer.hosted if one.get("type") not in _KNOWN]
+    for name, items in kept.items():
         if items:
             found.outputs.append(await _record(ports, name, {"untrusted": True, "items": items}))
     if answer.files:

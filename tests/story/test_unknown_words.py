@@ -1,0 +1,65 @@
+"""A provider that says what nobody here knows: it is kept as it came, and the job goes on with what is known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from backlane.service import show
+from backlane.simulator.server import Running
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
+from tests.edge.raw_server import raw_server, reply
+from tests.story.acts import finished, submitted
+from tests.values import small_app
+
+NEW: dict[str, Any] = {"type": "telepathy_call", "id": "tp_1", "thought": {"of": "otters"}, "colour": 3}
+MESSAGE = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "mood": "calm",
+    "content": [
+        {"type": "output_text", "text": "Otters rest.", "annotations": [{"type": "aura", "x": 1}, 7]},
+        {"type": "output_hologram", "data": "…"},
+    ],
+}
+
+
+def run(status: str, *output: Any) -> dict[str, Any]:
+    usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5, "dream_tokens": 4}
+    body: dict[str, Any] = {"id": "resp_1", "object": "response", "status": status, "weather": {"rain": True}}
+    return {**body, "output": list(output), "model": "gpt-6-luna", "usage": usage if output else None}
+
+
+async def test_unknown_statuses_items_parts_and_fields_are_kept_raw_and_cost_the_job_nothing(
+    tmp_path: Path, simulator: Running
+) -> None:
+    answers = [
+        reply(200, run("queued")),
+        *[reply(200, run("daydreaming"))] * 3,
+        reply(200, run("completed", NEW, MESSAGE, {"type": "reasoning", "id": "rs_1", "summary": []}, 7, {})),
+    ]
+    async with raw_server(*answers) as server:
+        settings = settings_for(tmp_path, simulator, openai_base_url=server.url)
+        service = build(settings, types=small_app(), log=lambda line: None)
+        place = Place(service, simulator, settings)
+        ana = await place.caller()
+        await service.start_worker()
+        job = await submitted(place, ana, "plain")
+
+        words: set[str | None] = set()
+        while "daydreaming" not in words:
+            [attempt] = await service.store.read(lambda tx: tx.attempts(job.id)) or [None]
+            words.add(attempt and attempt.provider_status)
+            await service.ports.clock.sleep(5)
+        view = await finished(place, ana, job)
+        assert view["status"] == "completed", view["failure"]
+        kept = {row["name"]: row for row in view["artifacts"]}
+        assert {"result.md", "unknown.json"} <= kept.keys() and "left-out.json" not in kept
+        body = (await show.read_content(service.ports, ana, kept["unknown.json"]["id"], None)).content
+        assert json.loads(body) == {"untrusted": True, "items": [NEW]}
+        text = (await show.read_content(service.ports, ana, kept["result.md"]["id"], None)).content
+        assert text == b"Otters rest."
+        assert view["attempts"][0]["usage"]["dream_tokens"] == 4
+        await service.drain(grace=5)
