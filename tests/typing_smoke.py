@@ -2,7 +2,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from backlane import App, CheckFailed, File, Request, Review, Sensitive
+from backlane import App, CheckFailed, File, Request, Review, Sensitive, policy
 from backlane.core.ports import JobType, JobView, Types
 
 app = App()
@@ -83,6 +83,26 @@ async def _(key: str) -> Receipt | None:
 @refund.action
 async def again(args: Tickets, *, key: str) -> Receipt:
     return Receipt(id=key)
+
+
+@refund.policy
+def small(asked: policy.Asked) -> policy.Answers:
+    return policy.strictest(policy.amount(asked.arguments.amount, allow="20"), policy.Allow())
+
+
+@refund.policy(over=["action", "output"])
+def careful(asked: policy.Asked) -> policy.Review | policy.Allow:
+    return policy.Review("large", quorum=2) if asked.job.account else policy.Allow()
+
+
+@refund.sensitive(over="output")
+def names_somebody(inputs: Tickets, result: Digest | None) -> bool:
+    return result is not None and bool(inputs.note)
+
+
+@app.policy
+def everywhere(asked: policy.Asked) -> policy.Answers:
+    return policy.Refuse("closed") if asked.job.workspace == "ws_1" else policy.Allow()
 
 
 assert_type(ticket_digest(Tickets(tickets=["a"])), Request)

@@ -87,6 +87,7 @@ def policed_app(world: World, rule: Any = limits) -> App:
         ("trusted-draft", "draft", {"unreviewed_because": "an editor reads the page before it is printed"}),
     ):
         _writing(app, name, authority, declared)
+    _remote(app)
     return app
 
 
@@ -105,6 +106,23 @@ def _crediting(
         return receipt(args.to)
 
     credit.policy(rule)
+
+
+def one_ticket(asked: Asked) -> Answers:
+    """A remote tool's call, by its plain arguments."""
+    mine = (asked.target, asked.action, asked.arguments) == ("crm", "close_ticket", {"ticket": 7})
+    return policy.Allow() if mine else policy.Review("another call")
+
+
+def _remote(app: App) -> None:
+    server = {"type": "mcp", "server_label": "crm", "server_url": "https://mcp.example.test/sse"}
+
+    @app.job("remote-ticket", authority="low_risk_write")
+    def remote(inputs: Note) -> Request:
+        tools = [{**server, "require_approval": "always"}]
+        return Request(model="gpt-6-luna", instructions="Help.", input=inputs.text, tools=tools)
+
+    remote.policy(one_ticket)
 
 
 def _writing(app: App, name: str, authority: str, declared: dict[str, Any]) -> None:

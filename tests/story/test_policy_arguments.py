@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import Place
 from tests.story.acting import done, waits
 from tests.story.action_types import World
-from tests.story.acts import script, seen, verified
+from tests.story.acts import script, seen, submitted, verified
 from tests.story.policed import action_of, credited, policed, world
 
 __all__ = ["policed", "world"]  # fixtures
@@ -94,3 +94,18 @@ async def test_two_actions_are_judged_each_by_itself(policed: Place, world: Worl
     assert [one["state"] for one in view["actions"]] == ["succeeded", "proposed"]
     assert len(world.calls) == 1
     verified(policed, world.log())
+
+
+async def test_a_remote_tools_call_is_judged_by_its_plain_arguments(policed: Place, world: World) -> None:
+    ana = await policed.caller()
+    for ticket in (7, 8):
+        call = {"server_label": "crm", "name": "close_ticket", "arguments": {"ticket": ticket}}
+        script(policed, {"mcp": [call]})
+        job = await submitted(policed, ana, "remote-ticket")
+        if ticket == 8:
+            await waits(policed, ana, job)
+            continue
+        view = await seen(policed, ana, job.id, done)
+        assert (view["status"], view["actions"][0]["approved_by"]) == ("completed", "policy")
+    assert (await action_of(policed, job))["policy"]["reason"] == "another call"
+    verified(policed, [])

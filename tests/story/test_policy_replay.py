@@ -112,7 +112,7 @@ async def test_job_types_tell_what_controls_them(policed: Place, world: World) -
     assert credit["controls"]["policy"] == {"action": policy, "output": None}
     assert (credit["authority"], credit["inputs"]["type"]) == ("low_risk_write", "object")
     listed = (await asked(policed, "/v1/job-types")).json()["data"]
-    assert credit in listed and len(listed) == 13
+    assert credit in listed and len(listed) == 14
     assert (await asked(policed, "/v1/job-types/none")).status_code == 404
     policed = await redeployed(policed, sampled_app())
     draft = (await asked(policed, "/v1/job-types/sampled-draft")).json()["controls"]

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
-from backlane import App, Request, Sensitive
+from backlane import App, AsyncClient, Request, Sensitive
 from backlane.core.policy import Over
 from backlane.errors import DeclarationError, NotAllowed, NotFound, RoleRequired
 from backlane.service.access import Caller
@@ -22,6 +22,7 @@ from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.story.acting import approve, done, review_of, waits
 from tests.story.acts import contents, finished, script, seen, submitted, verified
+from tests.story.commands import command, served
 from tests.story.live_acts import RUN, events
 from tests.story.policed import audited
 from tests.values import Note, small_app
@@ -306,3 +307,21 @@ async def test_a_sensitive_jobs_failure_does_not_quote_the_provider(hooked: Hook
         view = await seen(place, ana, job.id, done)
         plain = "The provider refused the prompt as it stands."
         assert (view["failure"]["message"] == plain) is sensitive
+
+
+async def test_the_command_marks_an_open_job(hooked: Hooked) -> None:
+    place, _ = hooked
+    ana = await place.caller()
+    script(place, {**RUN, "running_seconds": 8.0})
+    job = await submitted(place, ana, "plain")
+    async with served(place) as url:
+        mine = {"BACKLANE_URL": url, "BACKLANE_API_KEY": await place.key()}
+        told = await command(mine, "sensitive", job.id, "--reason", "a name", "--json")
+        assert (told.code, json.loads(told.out)["sensitive"]) == (0, True)
+        async with AsyncClient(url, mine["BACKLANE_API_KEY"]) as client:
+            assert (await client.mark_sensitive(job.id)).data["sensitive"] is True
+        await waits(place, ana, job, "sensitive")
+        done_one = await submitted(place, ana, "plain")
+        await finished(place, ana, done_one)
+        assert (await command(mine, "sensitive", done_one.id)).code == 3
+    verified(place)
