@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 
 from tests.world.mistakes import MISTAKES, planted
+from tests.world.winds import EVERY_DOOR
 from tests.world.world import Outcome, run
 
 GIVE_UP_AFTER = 100
@@ -71,7 +72,7 @@ def main() -> int:
     asked.add_argument("--seeds", type=int, default=300, help="how many seeds to live through")
     asked.add_argument("--first", type=int, default=1, help="the first of them")
     asked.add_argument("--twice", action="store_true", help="run each twice and compare the traces")
-    asked.add_argument("--door", help="most work goes through this door")
+    asked.add_argument("--door", choices=EVERY_DOOR, help="most work goes through this door")
     asked.add_argument("--mistake", choices=sorted(MISTAKES), help="with --seed: plant this mistake")
     asked.add_argument("--planted", type=int, metavar="ROUNDS", help="measure every planted mistake")
     asked.add_argument("--processes", type=int, default=os.cpu_count() or 1)

@@ -55,7 +55,10 @@ class Reviewer:
         pending = [one for one in (await process.ask(asked))["data"] if one["kind"] not in RESOLVED_ONLY]
         if not pending:
             return
-        review = self.chance.choice(pending)
+        # What one may not decide, such as one's own, is tried all the same.
+        forbidden = [one for one in pending if not one["allowed"]]
+        tempted = bool(forbidden) and self.chance.random() < 0.4
+        review = self.chance.choice(forbidden if tempted else pending)
         shown = await process.ask(read_review(process.ports, self.caller, review["id"]))
         draw = self.chance.random()
         if draw < 0.1:

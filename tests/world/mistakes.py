@@ -318,8 +318,8 @@ def planted(name: str | None) -> Generator[dict[str, Any]]:
     """The product with this mistake in it; what the world must be told."""
     undo = MISTAKES[name]() if name else []
     try:
-        door = {"door": _DOORS[name]} if name in _DOORS else {}
-        yield {"unsafe_sync": True} if name == "sync_less" else door
+        changes = {"door": _DOORS.get(name or "", "plain")} if name else {}
+        yield {**changes, "unsafe_sync": True} if name == "sync_less" else changes
     finally:
         for one in reversed(undo):
             one()

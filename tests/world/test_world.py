@@ -1,12 +1,14 @@
-"""Three hundred seeds of the simulated world; a failing one prints the command that replays it, and is kept."""
+"""Seeds of the simulated world, whole and through each door; a failing one prints the command that replays it."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.world.winds import EVERY_DOOR
 from tests.world.world import run
 
-AT_ONCE = 5
+# Many more are lived through by `make world`.
+AT_ONCE, WHOLE, THROUGH_A_DOOR = 4, 48, 8
 KEPT = [
     int(line.split()[0])
     for line in Path(__file__).with_name("kept_seeds.txt").read_text().splitlines()
@@ -14,18 +16,24 @@ KEPT = [
 ]
 
 
-def live(seed: int) -> None:
-    outcome = run(seed)
+def live(seed: int, door: str | None = None) -> None:
+    outcome = run(seed, door=door)
     told = "\n".join(f"{name}: {what}" for name, what in outcome.violations)
-    assert not outcome.violations, (
-        f"{told}\nagain: python -m tests.world --seed {seed}\nthen add it to tests/world/kept_seeds.txt"
-    )
+    again = f"python -m tests.world --seed {seed}" + (f" --door {door}" if door else "")
+    assert not outcome.violations, f"{told}\nagain: {again}\nthen add it to tests/world/kept_seeds.txt"
 
 
-@pytest.mark.parametrize("first", range(1, 301, AT_ONCE))
+@pytest.mark.parametrize("first", range(1, WHOLE + 1, AT_ONCE))
 def test_nothing_is_lost_bought_twice_or_forgotten_whatever_the_weather(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         live(seed)
+
+
+@pytest.mark.parametrize("door", EVERY_DOOR)
+@pytest.mark.parametrize("first", range(1001, 1001 + THROUGH_A_DOOR, AT_ONCE))
+def test_nothing_goes_wrong_behind_any_door(door: str, first: int) -> None:
+    for seed in range(first, first + AT_ONCE):
+        live(seed, door)
 
 
 @pytest.mark.parametrize("seed", KEPT)
@@ -33,9 +41,9 @@ def test_a_seed_that_once_found_something_finds_nothing_any_more(seed: int) -> N
     live(seed)
 
 
-@pytest.mark.parametrize("seed", [100, 200, 300])
-def test_the_same_seed_gives_the_same_world(seed: int) -> None:
-    assert run(seed).trace == run(seed).trace
+@pytest.mark.parametrize(("seed", "door"), [(100, None), (200, "acts"), (300, "chats")])
+def test_the_same_seed_gives_the_same_world(seed: int, door: str | None) -> None:
+    assert run(seed, door=door).trace == run(seed, door=door).trace
 
 
 def test_another_seed_gives_another_world() -> None:

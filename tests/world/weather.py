@@ -105,6 +105,10 @@ class Weather:
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
+# The share of plain work, by the door that most work goes through; "plain" leaves all others shut.
+_PLAIN_WORK: dict[str | None, float] = {None: 0.5, "hooks": 0.7, "plain": 1.0}
+
+
 def draw(seed: int, door: str | None = None) -> Weather:
     """The weather of a seed; with a door, one in which most of the work goes through it."""
     chance = random.Random(f"{seed}:weather")
@@ -132,8 +136,7 @@ def draw(seed: int, door: str | None = None) -> Weather:
         workers=chance.randint(1, 3),
         faces=chance.randint(1, 2),
         requesters=chance.randint(2, 4),
-        # Fewer than there were before other doors opened.
-        jobs=chance.randint(8, 24) * (1 if door in (None, "hooks") else 0) // 2,
+        jobs=round(chance.randint(8, 24) * _PLAIN_WORK.get(door, 0)),
         crash_every=sometimes(0.7, 10, 120),
         stop_every=sometimes(0.5, 20, 200),
         jump_every=sometimes(0.3, 60, 400),
