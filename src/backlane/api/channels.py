@@ -16,7 +16,7 @@ from fastapi.sse import format_sse_event
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, closed_at
+from backlane.service.access import Caller, closed_event
 from backlane.service.ports import Ports
 from backlane.service.show import event_view, newest_seqs, read_news
 
@@ -38,7 +38,6 @@ class _Told:
 
     def __init__(self, row: Row) -> None:
         self.seq: int = row["seq"]
-        self.at: int = row["at"]
         self.size = len(row["data"] or "") + 300
         self._row = row
         self._sides: dict[bool, bytes] = {}
@@ -105,7 +104,7 @@ class Channel:
         # Nearly always the last few: found from their end.
         missing = min(len(self._told), self.newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
-        return b"".join(one.bytes_for(closed_at(caller, job, one.at)) for one in found), found[-1].seq
+        return b"".join(one.bytes_for(closed_event(caller, job, one.seq)) for one in found), found[-1].seq
 
     @property
     def news(self) -> asyncio.Event:

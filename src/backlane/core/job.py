@@ -146,7 +146,7 @@ class Job:
     archived_at: int | None
     held: bool
     released: str | None = None
-    sent_back_at: int | None = None
+    sent_back_seq: int | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     lane_reasons: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 

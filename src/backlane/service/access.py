@@ -9,7 +9,7 @@ from typing import Any
 
 from backlane.core.job import Gate, Job, Status
 from backlane.core.key import key_hash, looks_like_key, new_key
-from backlane.core.review import is_requester, is_sent_back, may_decide
+from backlane.core.review import is_requester, may_decide
 from backlane.core.schedule import DAY, MINUTE
 from backlane.core.storage import Transaction
 from backlane.errors import (
@@ -142,26 +142,26 @@ def released(job: Job) -> bool:
 def closed_for(caller: Caller, job: Job) -> bool:
     """Whether the release gate stands between this caller and what the job's run wrote."""
     whole = job.gate is Gate.NONE or (released(job) and job.released != "edited")
-    return not whole and _outside(caller, job)
+    return not whole and outside(caller, job)
 
 
-def _outside(caller: Caller, job: Job) -> bool:
+def outside(caller: Caller, job: Job) -> bool:
     """Whether the release gate is there for this caller."""
     return job.submitted_by == caller.name or caller.role == "submitter"
 
 
-def closed_at(caller: Caller, job: Job, at: int | None) -> bool:
-    """Whether what was written then is closed: a draft that was sent back stays closed when the next is released."""
-    sent_back = job.sent_back_at is not None and at is not None and at <= job.sent_back_at
-    return closed_for(caller, job) or (sent_back and _outside(caller, job))
+def closed_event(caller: Caller, job: Job, seq: int) -> bool:
+    """Whether an event is closed: what a draft left that was sent back stays so when the next one is released."""
+    sent_back = job.sent_back_seq is not None and seq <= job.sent_back_seq
+    return closed_for(caller, job) or (sent_back and outside(caller, job))
 
 
 def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
     """Whether the gate stands before one artifact: an approved edit releases only the edited version."""
     if artifact["kind"] in ("input", "reviewer_notes"):
         return False
-    if is_sent_back(job, artifact):
-        return _outside(caller, job)
+    if artifact["sent_back"]:
+        return outside(caller, job)
     if released(job) and artifact["edited_by"] is not None:
         return False
     return closed_for(caller, job)

@@ -18,7 +18,7 @@ def complete_or_review(
     tx: Transaction, ports: Ports, held: Held, job: Job, now: int
 ) -> tuple[Job, Sequence[Event]]:
     """Complete it where nothing has to be decided; else the type proposes its actions, or the gate is met."""
-    if job.gate is Gate.NONE and job.sent_back_at is None:
+    if job.gate is Gate.NONE and job.sent_back_seq is None:
         after, event = lifecycle.apply(job, Command.FINISH_UNREVIEWED, now, actor="backlane")
         return replace(after, due_at=None), [event]
     approval = approved_review(tx, job)
@@ -34,9 +34,11 @@ def release_or_review(
     tx: Transaction, ports: Ports, held: Held, job: Job, now: int
 ) -> tuple[Job, Sequence[Event]]:
     """The last action's success releases the job, unless the type has what is written after it reviewed too."""
+    if job.review_state == SENT_BACK:
+        # Whoever asked for changes is shown what came of it, whatever else would let it out now.
+        return open_gate_review(tx, ports, held, job, now)
     reviews_text = held.type is None or held.type.reviews_text
-    # Whoever asked for changes is shown what came of it, also where no action is left to approve.
-    if reviews_text or job.review_state == SENT_BACK or not all_happened(tx.actions(job.id)):
+    if reviews_text or not all_happened(tx.actions(job.id)):
         return open_gate_review(tx, ports, held, job, now)
     reviews = [one for one in tx.reviews_of([job.id])[job.id] if one["kind"] == Phase.ACTION]
     review = reviews[-1]["id"] if reviews else None

@@ -11,7 +11,7 @@ from backlane.core.event import Event
 from backlane.core.job import Attempt, Gate, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.ports import JobType
-from backlane.core.review import RESOLVED_ONLY, is_sent_back
+from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.service.ports import Ports
 from backlane.service.seal import Sealed, seal
@@ -28,7 +28,7 @@ def open_gate_review(
     shown = [
         row
         for row in tx.artifacts(job.id)
-        if row["kind"] not in ("input", "reviewer_notes") and not is_sent_back(job, row)
+        if row["kind"] not in ("input", "reviewer_notes") and not row["sent_back"]
     ]
     payload = {
         "job": job.id,

@@ -10,7 +10,7 @@ from backlane.core.event import closed_data
 from backlane.core.job import Gate, Job
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound, StoreError
-from backlane.service.access import Caller, closed_at, note_read, open_content, require_reason, visible
+from backlane.service.access import Caller, closed_event, note_read, open_content, require_reason, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.upload import own_upload, upload_artifact
@@ -43,7 +43,7 @@ async def read_events(
         return job, tx.events(job_id, after, limit)
 
     job, rows = await ports.store.read(body)
-    told = [event_view(row, closed_at(caller, job, row["at"])) for row in rows]
+    told = [event_view(row, closed_event(caller, job, row["seq"])) for row in rows]
     return told, job.finished_at is not None and len(rows) < limit
 
 
