@@ -62,7 +62,12 @@ def buy_it_twice(rows: Rows) -> None:
 
 def forget_that_it_was_sent_back(rows: Rows) -> None:
     for job in rows["jobs"]:
-        job["sent_back_at"] = None
+        job["sent_back_seq"] = None
+
+
+def unmark(rows: Rows) -> None:
+    for artifact in rows["artifacts"]:
+        artifact["sent_back"] = False
 
 
 def show_it_again(rows: Rows) -> None:
@@ -79,7 +84,8 @@ CORRUPTIONS: list[tuple[str, Callable[[Rows], None]]] = [
     ("R1", say_something_else),
     ("R1", say_it_as_the_system),
     ("R1", buy_it_twice),
-    ("R1", forget_that_it_was_sent_back),
+    ("R2", forget_that_it_was_sent_back),
+    ("R2", unmark),
     ("R2", show_it_again),
 ]
 

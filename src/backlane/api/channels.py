@@ -17,9 +17,9 @@ from backlane.api.bell import Bell
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, closed_for, hidden_from
+from backlane.service.access import Caller, closed_event, closed_for, hidden_from
 from backlane.service.ports import Ports
-from backlane.service.show import closed_event, event_view, newest_seqs, read_news
+from backlane.service.show import event_view, newest_seqs, read_news
 
 # News of other processes is looked for this often, seconds.
 LOOK_EVERY = 1.0
@@ -41,7 +41,6 @@ class _Told:
 
     def __init__(self, row: Row) -> None:
         self.seq: int = row["seq"]
-        self.at: int = row["at"]
         self.size = len(row["data"] or "") + 300
         self._row = row
         self._sides: dict[bool, bytes] = {}
@@ -120,9 +119,7 @@ class Channel:
         # Nearly always the last few: found from their end.
         missing = min(len(self._told), newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
-        return b"".join(one.bytes_for(closed_event(caller, job, one.seq, one.at)) for one in found), found[
-            -1
-        ].seq
+        return b"".join(one.bytes_for(closed_event(caller, job, one.seq)) for one in found), found[-1].seq
 
 
 class Followers:

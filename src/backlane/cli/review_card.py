@@ -89,9 +89,7 @@ def _beside(
     """What else the run left, for judging an action by: no part of what is approved, nor of what was sent back."""
     if review["kind"] != "action":
         return []
-    former = client.reviews(job=job["id"], state="changes_requested")["data"]
-    since = max((str(one["closed_at"]) for one in former), default="")
-    rows = [row for row in job["artifacts"] if row["kind"] in _EVIDENCE and row["created_at"] > since]
+    rows = [row for row in job["artifacts"] if row["kind"] in _EVIDENCE and not row["sent_back"]]
     return [Piece(row, client.content(row["id"])) for row in rows if row["id"] not in shown]
 
 

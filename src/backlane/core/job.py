@@ -154,7 +154,7 @@ class Job:
     released: str | None = None
     sensitive: str | None = None
     closed_from: int | None = None
-    sent_back_at: int | None = None
+    sent_back_seq: int | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     lane_reasons: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from backlane.core.job import Job
 from backlane.core.schedule import MINUTE
 
 # How long a claim keeps others waiting; deciding without one is allowed.
@@ -37,7 +36,7 @@ class ReasonCode(StrEnum):
 # Reviews that only `resolve` closes: nobody's approval says what really happened.
 RESOLVED_ONLY = frozenset({"submission_unknown", "effect_unknown"})
 # What a draft that is sent back leaves for the next one: what people, tools and actions brought.
-_STAYS = frozenset({"input", "reviewer_notes", "tool_output", "record"})
+STAYS = frozenset({"input", "reviewer_notes", "tool_output", "record"})
 _DECIDING = frozenset({"reviewer", "admin"})
 
 
@@ -56,12 +55,6 @@ def claimed_by_another(review: Mapping[str, Any], name: str, now: int) -> str | 
     holder, until = review["claimed_by"], review["claimed_until"]
     live = holder is not None and until is not None and until > now
     return holder if live and holder != name else None
-
-
-def is_sent_back(job: Job, artifact: Mapping[str, Any]) -> bool:
-    """Whether this belongs to a draft that a reviewer sent back: it is neither shown again nor released."""
-    at = job.sent_back_at
-    return at is not None and artifact["kind"] not in _STAYS and artifact["created_at"] <= at
 
 
 def approvals(decisions: Sequence[Mapping[str, Any]], version: int) -> set[str]:

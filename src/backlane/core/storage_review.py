@@ -21,6 +21,10 @@ class ReviewStorage(Protocol):
         """Change a review that is still pending; whether it was."""
         ...
 
+    def send_back_artifacts(self, job_id: str) -> None:
+        """Mark everything that belongs to the job's draft; what people, tools and actions brought stays."""
+        ...
+
     def insert_decision(self, decision: Mapping[str, Any]) -> None: ...
     def decisions(self, review_id: str) -> list[Row]:
         """What was decided on a review, oldest first."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from backlane.core.credential import key_hash, looks_like_key
 from backlane.core.job import Gate, Job, Status
-from backlane.core.review import is_requester, is_sent_back, may_decide
+from backlane.core.review import is_requester, may_decide
 from backlane.core.schedule import MINUTE
 from backlane.core.storage import Transaction
 from backlane.errors import (
@@ -141,18 +141,25 @@ def released(job: Job) -> bool:
 def closed_for(caller: Caller, job: Job) -> bool:
     """Whether the release gate stands between this caller and what the job's run wrote."""
     whole = job.gate is Gate.NONE or (released(job) and job.released != "edited")
-    return not whole and _outside(caller, job)
+    return not whole and outside(caller, job)
 
 
-def _outside(caller: Caller, job: Job) -> bool:
+def outside(caller: Caller, job: Job) -> bool:
     """Whether the release gate is there for this caller."""
     return job.submitted_by == caller.name or caller.role == "submitter"
 
 
-def closed_at(caller: Caller, job: Job, at: int | None) -> bool:
-    """Whether what was written then is closed: a draft that was sent back stays closed when the next is released."""
-    sent_back = job.sent_back_at is not None and at is not None and at <= job.sent_back_at
-    return closed_for(caller, job) or (sent_back and _outside(caller, job))
+def closed_event(caller: Caller, job: Job, seq: int | None) -> bool:
+    """Whether this caller is not shown what an event says.
+
+    What a draft left that was sent back stays closed when the next one is released; what was told before a gate
+    was closed stays told.
+    """
+    place = seq or 0
+    sent_back = job.sent_back_seq is not None and place <= job.sent_back_seq and outside(caller, job)
+    if sent_back or closed_for(caller, job):
+        return place >= (job.closed_from or 0)
+    return hidden_from(caller, job)
 
 
 def hidden_from(caller: Caller, job: Job) -> bool:
@@ -167,8 +174,8 @@ def lacks_reason(caller: Caller, submitted_by: str) -> bool:
 
 def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
     """Whether the gate stands before one artifact: an approved edit releases only the edited version."""
-    if is_sent_back(job, artifact):
-        return _outside(caller, job)
+    if artifact["sent_back"]:
+        return outside(caller, job)
     return _is_written(job, artifact) and closed_for(caller, job)
 
 

@@ -73,7 +73,11 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
             job, review = permitted(tx, ports, caller, review_id, answer)
             after, told = _carry_out(tx, ports, caller, job, review=review, answer=answer, brought=brought)
             noted = [] if notes is None else add_outputs(tx, ports, job, [notes], attempt_id=None, now=now)
-            saved = tx.save(job, after, [*noted, *told])
+            events = [*noted, *told]
+            if answer.decision == Decision.REQUEST_CHANGES:
+                # Up to the events of this decision, these included, all stays closed.
+                after = replace(after, sent_back_seq=tx.newest_seqs([job.id])[job.id] + len(events))
+            saved = tx.save(job, after, events)
             if saved.status is not job.status:
                 follow_up(tx, ports, saved)
             _audit(tx, ports, caller, review, answer, {"job": job.id, "status": saved.status})

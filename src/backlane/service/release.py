@@ -12,7 +12,7 @@ from backlane.core.job import Attempt, Gate, Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.policy import NO_POLICY, Over
 from backlane.core.ports import JobType
-from backlane.core.review import RESOLVED_ONLY, is_sent_back
+from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.service.judge import output_verdict, policy_version
 from backlane.service.ports import Ports
@@ -31,7 +31,7 @@ def open_gate_review(
     shown = [
         row
         for row in tx.artifacts(job.id)
-        if row["kind"] not in ("input", "reviewer_notes") and not is_sent_back(job, row)
+        if row["kind"] not in ("input", "reviewer_notes") and not row["sent_back"]
     ]
     payload = {
         "job": job.id,

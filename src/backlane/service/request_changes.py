@@ -60,6 +60,7 @@ def send_back(
         raise NotAllowed("at its max_cost", "request_changes", ["approve", "reject"])
     now = ports.clock.now()
     told = _withdraw(tx, job, review, now)
+    tx.send_back_artifacts(job.id)
     attempt = intent(ports, job, len(attempts) + 1, AttemptReason.CHANGES_REQUESTED, now)
     tx.insert_attempt(attempt)
     changes_turn(tx, former, attempt, now, note=changes.note, draft=changes.draft, edited=_edited(review))
@@ -70,7 +71,7 @@ def send_back(
     after, event = lifecycle.apply(
         job, Command.REQUEST_CHANGES, now, phase=Phase.READY, actor=caller.name, data=why
     )
-    after = replace(after, review_state=SENT_BACK, sent_back_at=now, due_at=now, wait_until=None, tries=0)
+    after = replace(after, review_state=SENT_BACK, due_at=now, wait_until=None, tries=0)
     return after, [event, *told]
 
 

@@ -13,7 +13,7 @@ from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound, StoreError
 from backlane.service.access import (
     Caller,
-    closed_at,
+    closed_event,
     hidden_from,
     lacks_reason,
     note_read,
@@ -25,13 +25,6 @@ from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.upload import own_upload, upload_artifact
 from backlane.service.view import artifact_view
-
-
-def closed_event(caller: Caller, job: Job, seq: int | None, at: int) -> bool:
-    """Whether this caller is not shown what this event says; what was told before a gate was closed stays told."""
-    if closed_at(caller, job, at):
-        return (seq or 0) >= (job.closed_from or 0)
-    return hidden_from(caller, job)
 
 
 def event_view(row: Row, closed: bool) -> dict[str, Any]:
@@ -60,7 +53,7 @@ async def read_events(
         return job, tx.events(job_id, after, limit)
 
     job, rows = await ports.store.read(body)
-    views = [event_view(row, closed_event(caller, job, row["seq"], row["at"])) for row in rows]
+    views = [event_view(row, closed_event(caller, job, row["seq"])) for row in rows]
     return views, job.finished_at is not None and len(rows) < limit
 
 

@@ -8,7 +8,7 @@ from backlane.core.action import SENT_BACK, Action, ActionState
 from backlane.core.job import Job, Phase
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound
-from backlane.service.access import Caller, closed_at, decides, hidden_from, note_read, visible
+from backlane.service.access import Caller, decides, hidden_from, note_read, outside, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 
@@ -17,8 +17,8 @@ def action_view(
     caller: Caller, job: Job, action: Action, dispatches: Sequence[Row], review: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """An Action of the public contract. What it would do is closed to whom the job's outputs are closed."""
-    never = action.code == SENT_BACK and closed_at(caller, job, action.finished_at)
-    closed = never or hidden_from(caller, job)
+    sent_back = action.code == SENT_BACK and outside(caller, job)
+    closed = sent_back or hidden_from(caller, job)
     sent = next((row for row in dispatches if row["action_id"] == action.id), None)
     return {
         "id": action.id,

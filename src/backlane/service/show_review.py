@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backlane.core.action import SENT_BACK
 from backlane.core.job import Job, Phase
 from backlane.core.review import claimed_by_another
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allows
 from backlane.errors import NotFound
-from backlane.service.access import Caller, closed_at, closed_for, decides, note_read, visible
+from backlane.service.access import Caller, closed_for, decides, note_read, outside, visible
 from backlane.service.annotate import may_read
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
@@ -25,7 +26,8 @@ def review_view(
     ports: Ports, caller: Caller, job: Job, row: Row, decided: Sequence[Row], handed: Sequence[Row]
 ) -> dict[str, Any]:
     """A Review of the public contract. Its payload is closed to whom the job's outputs are closed."""
-    closed = closed_at(caller, job, row["opened_at"])
+    sent_back = row["state"] == SENT_BACK and outside(caller, job)
+    closed = sent_back or closed_for(caller, job)
     now = ports.clock.now()
     live = row["claimed_by"] is not None and (row["claimed_until"] or 0) > now
     return {

@@ -8,13 +8,13 @@ from typing import Any
 from backlane.core.action import Action, anything_sent, effect_in_doubt
 from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
-from backlane.core.job import Attempt, Job, Phase, newest_of
+from backlane.core.job import Attempt, AttemptReason, Job, Phase, newest_of
 from backlane.core.lane import kind_of
 from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allowed
-from backlane.service.access import Caller, closed_at, closed_for, hidden_artifact, hidden_from, relation
+from backlane.service.access import Caller, closed_for, hidden_artifact, hidden_from, outside, relation
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target, without_quotes
 from backlane.service.incident import holds_of
 from backlane.service.ports import Ports
@@ -108,6 +108,15 @@ def _attempt(attempt: Attempt, costs: Sequence[Row], closed: bool) -> dict[str, 
     }
 
 
+def _attempts(
+    attempts: Sequence[Attempt], costs: Sequence[Row], *, closed: bool, apart: bool
+) -> list[dict[str, Any]]:
+    """The attempts; of those whose draft a reviewer sent back, no sizes for whom the gate is there (`apart`)."""
+    asked = [one.number for one in attempts if one.reason is AttemptReason.CHANGES_REQUESTED]
+    gone = range(max(asked, default=0)) if apart else range(0)
+    return [_attempt(one, costs, closed or one.number in gone) for one in attempts]
+
+
 def artifact_view(caller: Caller, job: Job | None, row: Row) -> dict[str, Any]:
     """An artifact's metadata; a closed one shows that it exists, not how large or what it holds.
 
@@ -125,6 +134,7 @@ def artifact_view(caller: Caller, job: Job | None, row: Row) -> dict[str, Any]:
         "media_type": "application/octet-stream" if nameless else row["media_type"],
         "bytes": None if hidden else row["bytes"],
         "sha256": None if hidden else row["sha256"],
+        "sent_back": job is not None and bool(row.get("sent_back")),
         "simulated": job is not None and job.simulated,
         "created_at": moment(row["created_at"]),
     }
@@ -188,14 +198,6 @@ def _identity(job: Job) -> dict[str, Any]:
     return {"object": "job", "group": job.group_id, "case": job.case_id, "sensitive": sensitive, **found}
 
 
-def _attempts(caller: Caller, job: Job, around: Around, closed: bool) -> list[dict[str, Any]]:
-    costs = around.costs[job.id]
-    return [
-        _attempt(one, costs, closed or closed_at(caller, job, one.finished_at))
-        for one in around.attempts[job.id]
-    ]
-
-
 def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str, Any]:
     """The Job of the public contract, as this caller may see it."""
     now = ports.clock.now()
@@ -218,7 +220,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
         **_identity(job),
         "phase_since": moment(job.phase_since),
         "waiting_on": waiting_on(job, review, target=target, late=late, hold=around.holds.get(job.id)),
-        "attempts": _attempts(caller, job, around, closed),
+        "attempts": _attempts(attempts, costs, closed=closed, apart=outside(caller, job)),
         "progress": {
             "percent": None,
             "text": headline(job, newest, late=late),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import bindparam, select, update
 
-from backlane.store.tables import reviews
+from backlane.store.tables import artifacts, reviews
 from backlane.store.tables_review import decisions, escalations
 
 # The open review of a job.
@@ -23,6 +23,13 @@ CLOSE_REVIEW = (
 )
 # Change a review that is still open.
 CHANGE_REVIEW = update(reviews).where(reviews.c.id == bindparam("at_id"), reviews.c.state == "pending")
+# Mark all that a job's draft left.
+SEND_BACK_ARTIFACTS = (
+    update(artifacts)
+    .where(artifacts.c.job_id == bindparam("at_id"))
+    .where(artifacts.c.kind.not_in(bindparam("stays", expanding=True)))
+    .values(sent_back=True)
+)
 # What was decided on a review, oldest first.
 DECISIONS = (
     select(decisions)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from backlane.core.review import STAYS
 from backlane.core.storage import Row
 from backlane.store import queries_review as queries
 from backlane.store.records import JobRecords, setting
@@ -37,6 +38,9 @@ class ReviewRecords(JobRecords):
     def change_review(self, review_id: str, **changes: Any) -> bool:
         where = {"at_id": review_id}
         return self._connection.execute(*setting(queries.CHANGE_REVIEW, changes, where)).rowcount > 0
+
+    def send_back_artifacts(self, job_id: str) -> None:
+        self._changed(queries.SEND_BACK_ARTIFACTS, at_id=job_id, stays=sorted(STAYS))
 
     def insert_decision(self, decision: Mapping[str, Any]) -> None:
         self._connection.execute(insert(decisions), dict(decision))

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from backlane.core.action import SENT_BACK
-from backlane.core.review import Decision
-from backlane.verify.evidence import Evidence, Row, by
+from backlane.core.review import STAYS, Decision
+from backlane.verify.evidence import Evidence, Row, by, data_of
 
 Finding = Iterator[str]
-# What tools and actions brought does not belong to one draft.
-_STAYS = frozenset({"tool_output", "record"})
 
 
 def sent_back_once(evidence: Evidence) -> Finding:
@@ -23,19 +21,17 @@ def sent_back_once(evidence: Evidence) -> Finding:
             was = "was" if review["id"] in sent_back else "was not"
             yield f"{review['id']} is {review['state']}, and {was} sent back"
     made = by((row for row in evidence.attempts if row["reason"] == SENT_BACK), "job_id")
-    asked = by(wanted, "job_id")
-    for job_id in {*made, *asked}:
-        attempts = sorted(made.get(job_id, []), key=lambda row: row["number"])
-        notes = sorted(asked.get(job_id, []), key=lambda row: row["at"])
+    for job_id, notes in by(wanted, "job_id").items():
+        attempts = made.pop(job_id, [])
         if len(attempts) != len(notes):
             yield f"{job_id} was sent back {len(notes)} times, with {len(attempts)} attempts"
-        for attempt, note in zip(attempts, notes, strict=False):
-            if not _says(turns.get(attempt["id"]), note["notes"]):
-                yield f"the note of {note['id']} is not what {attempt['id']} says"
-    sent_back_at = {row["id"]: row["sent_back_at"] or 0 for row in evidence.jobs}
-    for decision in wanted:
-        if sent_back_at[decision["job_id"]] < decision["at"]:
-            yield f"{decision['job_id']} forgot that {decision['id']} sent it back"
+        for note in notes:
+            said = next((row for row in attempts if _says(turns.get(row["id"]), note["notes"])), None)
+            if said is None:
+                yield f"the note of {note['id']} was not said to the model as it was written"
+            attempts = [row for row in attempts if row is not said]
+    for job_id in made:
+        yield f"{job_id} has an attempt for changes that nobody asked for"
 
 
 def _says(turn: Row | None, note: str) -> bool:
@@ -47,18 +43,35 @@ def _says(turn: Row | None, note: str) -> bool:
 
 
 def never_shown_again(evidence: Evidence) -> Finding:
-    """R2: what a reviewer sent back is in no later review of its job, so no later approval releases it."""
-    kinds = {row["id"]: row["kind"] for row in evidence.artifacts}
+    """R2: what a reviewer sent back is marked, and in no other review of its job, so no approval releases it."""
+    drafts = {row["id"]: row for row in evidence.artifacts if row["kind"] not in STAYS}
     for job_id, rows in by(evidence.reviews, "job_id").items():
-        gone: set[str] = set()
-        for review in sorted(rows, key=lambda row: (row["opened_at"], row["id"])):
-            payload: dict[str, Any] = json.loads(review["payload"])
-            shown = {one["id"] for one in payload.get("artifacts", []) if kinds.get(one["id"]) not in _STAYS}
-            again = gone & shown
-            if again:
-                yield f"{review['id']} of {job_id} shows {sorted(again)} again"
-            if review["state"] == SENT_BACK:
-                gone |= shown
+        shown = {row["id"]: _shown(row) & drafts.keys() for row in rows}
+        for review in (row for row in rows if row["state"] == SENT_BACK):
+            mine = shown[review["id"]]
+            for other, theirs in shown.items():
+                if other != review["id"] and mine & theirs:
+                    yield f"{other} of {job_id} shows {sorted(mine & theirs)} again"
+            for artifact in sorted(mine):
+                if not drafts[artifact]["sent_back"]:
+                    yield f"{artifact} was sent back with {review['id']} and is not marked"
+    yield from _closed_events(evidence)
+
+
+def _shown(review: Row) -> set[str]:
+    payload: dict[str, Any] = json.loads(review["payload"])
+    return {one["id"] for one in payload.get("artifacts", [])}
+
+
+def _closed_events(evidence: Evidence) -> Finding:
+    """What the job keeps closed reaches to its newest request for changes."""
+    until = {row["id"]: row["sent_back_seq"] or 0 for row in evidence.jobs}
+    for event in evidence.events:
+        asked = (
+            event["type"] == "review.decided" and data_of(event).get("decision") == Decision.REQUEST_CHANGES
+        )
+        if asked and until[event["job_id"]] < event["seq"]:
+            yield f"{event['job_id']} forgot that it was sent back at {event['seq']}"
 
 
 REVIEW_INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
