@@ -14,7 +14,6 @@ from backlane.errors import NotFound, StoreError
 from backlane.service.access import (
     Caller,
     closed_event,
-    hidden_from,
     lacks_reason,
     note_read,
     open_content,
