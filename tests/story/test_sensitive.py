@@ -184,7 +184,7 @@ async def test_marking_a_running_job_closes_its_stream_at_that_event(hooked: Hoo
     await mark_sensitive(place.service.ports, olga, job.id)
     view = await waits(place, ana, job, "sensitive")
     told = await events(place, ana, job.id)
-    [mark] = [one for one in told if one["type"] == "job.marked_sensitive"]
+    [mark] = [one for one in told if one["type"] == "job.tightened"]
     assert (mark["actor"], mark["data"]) == ("ana", {})
     assert told[: len(before)] == before
     deltas = [one for one in told if one["type"] == "output.delta"]
@@ -220,7 +220,7 @@ async def test_a_follower_over_http_gets_nothing_after_the_mark(hooked: Hooked) 
     for line in told.text.splitlines():
         if line.startswith("data: "):
             event = json.loads(line[6:])
-            marked = marked or event["type"] == "job.marked_sensitive"
+            marked = marked or event["type"] == "job.tightened"
             got.append((event["type"], event["data"]))
             assert not (marked and "text" in event["data"])
     assert marked and any("text" in data for _, data in got)
@@ -288,7 +288,7 @@ async def test_who_follows_a_job_when_it_is_marked_asks_again_and_is_audited(hoo
         assert await audited(place, "events.read") == []
         await mark_sensitive(place.service.ports, ana, job.id)
         told = (await asyncio.wait_for(following, 20)).text
-        assert "event: job.marked_sensitive" in told and "event: job.completed" not in told
+        assert "event: job.tightened" in told and "event: job.completed" not in told
         last = told.rsplit("\nid: ", 1)[1].split("\n")[0]
         await waits(place, ana, job, "sensitive")
         await cancel(place.service.ports, ana, job.id, None)

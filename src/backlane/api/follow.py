@@ -13,7 +13,7 @@ from backlane.service.show import read_events
 
 _PING_AFTER = 15.0
 # The line that only this event begins with: text of an event is JSON, which has no line of its own.
-_CLOSES = b"\nevent: job.marked_sensitive\n"
+_CLOSES = b"\nevent: job.tightened\n"
 _RECHECK_AFTER = 30.0
 # Not yet part of a channel: its news is looked for by the follower itself.
 _ALONE = 1.0

@@ -26,7 +26,7 @@ EVENT_TYPES = [
     "job.escalated",
     "job.held",
     "job.unheld",
-    "job.marked_sensitive",
+    "job.tightened",
     "check.started",
     "check.finished",
     "attempt.planned",

@@ -43,7 +43,7 @@ async def mark_sensitive(ports: Ports, caller: Caller, job_id: str, reason: str 
         if job.review_state == "sampled_out":
             marks["review_state"] = "not_required"
         tx.mark_job(job, **marks)
-        tx.keep_events(job_id, [Event("job.marked_sensitive", ports.clock.now(), caller.name, data)])
+        tx.keep_events(job_id, [Event("job.tightened", ports.clock.now(), caller.name, data)])
         witness(tx, ports, caller, "job.sensitive", job_id, job=job_id)
 
     await ports.store.write(body)
