@@ -41,6 +41,9 @@ FILES = [("papers", "Read it.")]
 ACTS = [
     ("refund", "Order AB-12 came 3 days late."),
     ("two-things", "Order CD-34 came 9 days late, and nobody wrote."),
+]
+# What becomes of these nobody says: they are looked up.
+DOUBTS = [
     ("refund", f"Order {HANGS}-1 came 5 days late."),
     ("refund-pair", f"Order {NEVER}-2 came 7 days late."),
 ]

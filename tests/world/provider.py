@@ -34,7 +34,7 @@ class SimulatedProvider:
             zdr=weather.zdr,
             cancel_ended=weather.cancel_ended,
             queued_seconds=(0.1, 20.0),
-            running_seconds=(1.0, 60.0 if "acts" in weather.doors else 240.0),
+            running_seconds=(1.0, 30.0 if "acts" in weather.doors else 240.0),
             webhook_url=WEBHOOK_URL if "hooks" in weather.doors else None,
             webhook_secret=SECRET,
             **weather.switches,
