@@ -102,6 +102,7 @@ async def test_a_draft_that_is_sent_back_comes_again_and_only_the_new_one_is_rel
     await decide(ports, rita, newer["id"], answered(newer))
     view = await read_job(ports, ana, job.id)
     assert json.loads(await content(working, ana, view)) == json.loads(SECOND)
+    assert [bool(one["usage"]) for one in view["attempts"]] == [False, True]
     first = next(row["id"] for row in view["artifacts"] if row["kind"] == "result")
     with pytest.raises(NotReleased):
         await show.read_content(ports, ana, first, None)
