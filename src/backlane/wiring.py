@@ -165,7 +165,8 @@ def build(
             wake()
 
     loaded = types or load_app(settings.app)
-    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed}
+    secret = read_secret(settings)
+    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed, "secret": secret}
     ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
     engine = Embedded(notify)
@@ -177,7 +178,7 @@ def build(
         settings=settings,
         ports=ports,
         store=store,
-        secret=read_secret(settings),
+        secret=secret,
         provider=provider,
         worker=worker,
         carrier=carrier,

@@ -17,6 +17,7 @@ from backlane.api import (
     files,
     hooks,
     jobs,
+    keys,
     lanes,
     marks,
     outputs,
@@ -58,6 +59,7 @@ def create_app(
     app.include_router(files.router)
     app.include_router(reviews.router)
     app.include_router(actions.router)
+    app.include_router(keys.router)
     problems.install(app)
     _install_health(app)
     app.add_middleware(EveryRequest, log=around.ports.log)

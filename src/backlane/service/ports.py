@@ -27,6 +27,7 @@ class Ports:
 
     `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
     events; `log` takes one line for operators; `streams` are the live streams this worker reads;
+    `secret` signs the tokens of end users (empty: there are none);
     `point` marks named places where a test may stop the process.
     """
 
@@ -53,3 +54,4 @@ class Ports:
     noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
     point: Callable[[str], None] = _nothing
+    secret: bytes = b""
