@@ -64,7 +64,7 @@ def test_every_command_in_the_papers_exists() -> None:
 
 async def test_the_calling_page_lists_the_routes_that_are_served(place: Place) -> None:
     page = (ROOT / "docs" / "calling.md").read_text()
-    listed = set(re.findall(r"`(GET|POST|PATCH) (/[\w/{}-]+)`", page))
+    listed = set(re.findall(r"`(GET|POST|PATCH|DELETE) (/[\w/{}-]+)`", page))
     paths = place.app().openapi()["paths"]
     served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert listed == served

@@ -76,7 +76,8 @@ def lifecycle() -> Iterator[str]:
         yield f"| {verb} | {', '.join(sorted(rule.who))} | {statuses}{only} | {never} | {_only_if(rule)} |"
     yield (
         "\nWho: the requester is who submitted the job, operators include admins, a reviewer is whoever may decide "
-        "the open review (its role, duties separated), an onlooker a reviewer who has the job in sight."
+        "the open review (its role, duties separated), an onlooker a reviewer who has the job in sight, an end user "
+        "whom a service submitted it for, with a token."
     )
     yield "\n## Events\n"
     yield "The closed list of event types: " + ", ".join(f"`{name}`" for name in EVENT_TYPES) + ".\n"

@@ -167,7 +167,8 @@ def build(
 
     loaded = types or load_app(settings.app)
     _read_policies(loaded)
-    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed}
+    secret = read_secret(settings)
+    given = {"types": loaded, "log": tell, "notify": notify, "noticed": noticed, "secret": secret}
     ports, provider = _ports(settings, store, ids, worker, {**given, **({"point": point} if point else {})})
     carrier = Carrier(ports)
     engine = Embedded(notify)
@@ -179,7 +180,7 @@ def build(
         settings=settings,
         ports=ports,
         store=store,
-        secret=read_secret(settings),
+        secret=secret,
         provider=provider,
         worker=worker,
         carrier=carrier,
@@ -219,7 +220,6 @@ def _ports(
         price=price,
         worker=worker,
         accounts=accounts,
-        secret=read_secret(settings),
         delete_at_provider=settings.delete_at_provider,
         upload_at_most=settings.upload_at_most,
         file_inline_at_most=settings.file_inline_at_most,

@@ -94,6 +94,7 @@ async def read_all(place: Place, job: str, headers: dict[str, str]) -> None:
             "review_id": [row["id"] for row in tx.reviews_of([job])[job]],
             "action_id": [one.id for one in tx.actions(job)][:3],
             "case_id": [],
+            "key_id": [],
         }
         return Known(job, found)
 
@@ -159,7 +160,9 @@ async def test_nothing_that_is_said_has_any_power(
     verified(place)
     for job in jobs:
         await read_all(place, job, headers)
-    await said_by_commands(place, list(jobs), await place.key())
+    shown = ("words and citations", "a beginning", "pages and files", "an error")
+    told = [job for job, name in jobs.items() if name in shown]
+    await said_by_commands(place, told, await place.key())
     # Too many arguments that no action can be given end a job before anybody is asked.
     waiting = {row["id"] for row in rows(place, jobs_table()) if row["status"] == "needs_review"}
     acting = [job for job, name in jobs.items() if name == "actions" and job in waiting]
@@ -192,7 +195,7 @@ async def said_by_commands(place: Place, jobs: list[str], key: str) -> None:
         here = {"BACKLANE_URL": url, "BACKLANE_API_KEY": key}
         admin = {**here, "BACKLANE_API_KEY": await place.key("adam", "admin")}
         said = [await command(admin, "reviews"), await command(admin, "jobs"), await command(admin, "cases")]
-        for job in jobs[:15]:
+        for job in jobs:
             view = await ask(place.app(), "GET", f"/v1/jobs/{job}", {"Authorization": f"Bearer {key}"})
             said.append(await command(here, "show", job))
             if json.loads(view.body)["status"] not in ("needs_review", "running", "queued"):

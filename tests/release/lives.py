@@ -101,13 +101,15 @@ def _script(place: Place, kind: str, state: str, tag: str) -> None:
     script(place, _WRITTEN, input_contains=tag)
 
 
-async def lead(place: Place, people: People, kind: str, state: str) -> Life:
-    """A job of this kind, in this state."""
+async def lead(
+    place: Place, people: People, kind: str, state: str, *, by: Caller | None = None, **more: Any
+) -> Life:
+    """A job of this kind, in this state; ana asks for it unless somebody else is named."""
     tag = f"tag{next(_tags):04d}"
     type_name = "read" if kind == "sensitive" else kind
     _script(place, kind, state, tag)
-    ana = await people("ana", "submitter")
-    given: dict[str, Any] = {"sensitive": True} if kind == "sensitive" else {}
+    ana = by or await people("ana", "submitter")
+    given: dict[str, Any] = {**more, "sensitive": True} if kind == "sensitive" else more
     job = await submitted(place, ana, type_name, marked(Thing.INPUT, tag), live=True, **given)
     await seen(place, ana, job.id, _met(kind, state))
     await _LEADS.get(state, _nothing)(place, people, job)
@@ -180,7 +182,7 @@ async def _over(place: Place, job: Job, *, respond_by: bool) -> None:
 
 
 async def _cancel(place: Place, people: People, job: Job) -> None:
-    await control.cancel(place.service.ports, await people("ana", "submitter"), job.id, None)
+    await control.cancel(place.service.ports, await people("olga", "operator"), job.id, None)
 
 
 _LEADS: dict[str, Callable[[Place, People, Job], Awaitable[None]]] = {

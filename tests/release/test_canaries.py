@@ -74,6 +74,7 @@ async def known_of(place: Place, life: Life) -> Known:
             "review_id": [row["id"] for row in reviews],
             "action_id": [one.id for one in tx.actions(job)],
             "case_id": [tx.job(job).case_id],
+            "key_id": ["key_nobodys"],
         }
         closed = [row for row in rows if row["kind"] != "reviewer_notes" and not row["edited_by"]]
         digests = {row["sha256"] for row in closed} | {

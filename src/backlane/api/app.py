@@ -18,6 +18,7 @@ from backlane.api import (
     hooks,
     job_types,
     jobs,
+    keys,
     lanes,
     marks,
     outputs,
@@ -60,6 +61,7 @@ def create_app(
     app.include_router(reviews.router)
     app.include_router(actions.router)
     app.include_router(job_types.router)
+    app.include_router(keys.router)
     problems.install(app)
     _install_health(app)
     app.add_middleware(EveryRequest, log=around.ports.log)

@@ -145,7 +145,7 @@ async def get_notes(
 
 @router.post("/jobs/{job_id}/notes", status_code=201, openapi_extra=takes(NoteBody))
 async def post_note(
-    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("jobs.read"))]
+    request: Request, job_id: str, caller: Annotated[Caller, Depends(Permit("notes.write"))]
 ) -> Response:
     """Note something about a job: for colleagues, unless marked for the requester."""
     around = context(request)

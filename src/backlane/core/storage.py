@@ -39,6 +39,7 @@ class Search:
     group: str | None = None
     archived: bool | None = False
     text: str | None = None
+    ids: frozenset[str] | None = None  # only these, and those in place of these
     created_after: int | None = None
     oldest_first: bool = False
     after: tuple[int, str] | None = None  # the (created_at, id) the former page ended with
@@ -190,6 +191,10 @@ class Transaction(
     def key(self, key_hash: str) -> Row | None: ...
     def keys(self) -> list[Row]: ...
     def revoke_key(self, key_id: str, now: int) -> bool: ...
+    def live_key(self, key_id: str, now: int) -> Row | None:
+        """A key that is neither revoked nor expired, with whose it is."""
+        ...
+
     def touch_key(self, key_id: str, now: int) -> None: ...
     def used_key(self, workspace: str, submitted_by: str, key: str) -> tuple[str, str] | None:
         """The body hash and job of an idempotency key that was used before."""

@@ -35,20 +35,21 @@ _DECIDED_IN = frozenset({Phase.OUTPUT, Phase.ACTION, Phase.SENSITIVE, Phase.SAMP
 _DECISION = Verb(frozenset({Status.NEEDS_REVIEW}), frozenset({"reviewer"}), phases=_DECIDED_IN)
 _OWNERS = frozenset({"requester", "operator"})
 _OPERATOR = frozenset({"operator"})
+_END_USERS = _OWNERS | {"end user"}
 # Who: "requester" is the job's own submitter, "operator" includes admins, "reviewer" is whoever may
 # decide the open review: its role, duties separated; "onlooker" is a reviewer who has the job in sight
-# because it is or was under review for their role.
+# because it is or was under review for their role; "end user" is whom a service's job is for, with its token.
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "cancel": Verb(
             CANCELLABLE,
-            _OWNERS,
+            _END_USERS,
             not_phases=frozenset({Phase.EFFECT_UNKNOWN}),
         ),
         "approve": _DECISION,
         "request_changes": _DECISION,
         "reject": _DECISION,
-        "retry": Verb(TERMINAL, _OWNERS),
+        "retry": Verb(TERMINAL, _END_USERS),
         "resolve": Verb(
             frozenset({Status.NEEDS_REVIEW}),
             _OPERATOR,

@@ -12,6 +12,7 @@ from backlane.core.job import Gate, Job, Status
 from backlane.core.review import is_requester, may_decide
 from backlane.core.schedule import MINUTE
 from backlane.core.storage import Transaction
+from backlane.core.token import MARK, Grant, read_token
 from backlane.errors import (
     AwaitingReview,
     NotFound,
@@ -24,16 +25,19 @@ from backlane.service.ports import Ports
 
 ROLES = ("submitter", "reviewer", "support", "operator", "admin")
 
+# What end users may ask with a token: to look, and what the verbs' own table lets them do.
+LOOKS = frozenset({*ROLES, "token"})
+
 # Every permission a route may ask for, and the roles that have it. A route without one cannot be served.
 PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "anyone": frozenset(ROLES),
+        "anyone": LOOKS,
         "jobs.submit": frozenset({"submitter", "operator", "admin"}),
-        "jobs.read": frozenset(ROLES),
-        "jobs.inputs": frozenset(ROLES),
+        "jobs.read": LOOKS,
+        "jobs.inputs": LOOKS,
         "jobs.control": frozenset({"submitter", "operator", "admin"}),
         "jobs.resolve": frozenset({"operator", "admin"}),
-        "artifacts.read": frozenset(ROLES),
+        "artifacts.read": LOOKS,
         "files.upload": frozenset({"submitter", "operator", "admin"}),
         "reviews.read": frozenset({"reviewer", "operator", "admin"}),
         "lanes.read": frozenset({"support", "operator", "admin"}),
@@ -42,7 +46,10 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "cases.read": frozenset(ROLES),
         "cases.change": frozenset({"support", "operator", "admin"}),
         "audit.read": frozenset({"admin"}),
-        "actions.read": frozenset(ROLES),
+        "notes.write": frozenset(ROLES),
+        "keys.manage": frozenset({"admin"}),
+        "tokens.mint": frozenset({"submitter", "operator", "admin"}),
+        "actions.read": LOOKS,
         "actions.stop": frozenset({"operator", "admin"}),
         "actions.allow": frozenset({"admin"}),
     }
@@ -62,6 +69,8 @@ class Caller:
     may_decide: bool = True
     # Why support looks at what it sees only with a reason.
     reason: str | None = None
+    # What an end user's token opens; None for everybody who has a key.
+    grant: Grant | None = None
 
     @property
     def sees_everything(self) -> bool:
@@ -69,9 +78,20 @@ class Caller:
         return self.role in ("support", "operator", "admin")
 
 
+def owns(caller: Caller, job: Job) -> bool:
+    """Whether this caller asked for the job: its submitter, or whom a service submitted it for, with a token."""
+    grant = caller.grant
+    if grant is None:
+        return job.submitted_by == caller.name
+    listed = grant.jobs is None or bool(grant.jobs & {job.id, job.retry_of})
+    return (job.submitted_by, job.user) == (grant.service, grant.user) and listed
+
+
 async def authenticate(ports: Ports, header: str | None) -> Caller:
     """The caller behind an Authorization header. Raises Unauthenticated, alike for every reason."""
     scheme, _, key = (header or "").partition(" ")
+    if scheme.lower() == "bearer" and key.startswith(MARK):
+        return await _bearer(ports, key)
     if scheme.lower() != "bearer" or not looks_like_key(key):
         raise Unauthenticated("A valid key is needed.")
     hashed = key_hash(key)
@@ -89,6 +109,18 @@ async def authenticate(ports: Ports, header: str | None) -> Caller:
     return Caller(*who, may_decide=bool(row["may_decide"]))
 
 
+async def _bearer(ports: Ports, token: str) -> Caller:
+    """The end user behind a token; it lives no longer than the key that minted it. Raises Unauthenticated."""
+    grant = read_token(ports.secret, token)
+    if grant is None or grant.expires_at <= ports.clock.now():
+        raise Unauthenticated("A valid key is needed.")
+    row = await ports.store.read(lambda tx: tx.live_key(grant.key_id, ports.clock.now()))
+    if row is None or row["name"] != grant.service:
+        raise Unauthenticated("A valid key is needed.")
+    who = (row["workspace"], row["workspace_name"], grant.name, "token", "token", row["id"])
+    return Caller(*who, may_decide=False, grant=grant)
+
+
 def require(caller: Caller, permission: str) -> None:
     """Raises RoleRequired unless the caller's role has the permission."""
     if caller.role not in PERMISSIONS[permission]:
@@ -99,8 +131,8 @@ def require(caller: Caller, permission: str) -> None:
 def relation(caller: Caller, job: Job, review: Mapping[str, Any] | None = None) -> frozenset[str]:
     """What the caller is to the job and its newest review, in the lifecycle table's words."""
     found: set[str] = set()
-    if job.submitted_by == caller.name:
-        found.add("requester")
+    if owns(caller, job):
+        found.add("requester" if caller.grant is None else "end user")
     if caller.role in ("operator", "admin"):
         found.add("operator")
     if caller.role == "reviewer":
@@ -121,7 +153,7 @@ def visible(tx: Transaction, caller: Caller, job: Job | None) -> Job:
     """The job, if it is within the caller's sight. Raises NotFound, alike for foreign and unknown ids."""
     if job is None or job.workspace != caller.workspace:
         raise NotFound()
-    if caller.sees_everything or job.submitted_by == caller.name:
+    if caller.sees_everything or owns(caller, job):
         return job
     if caller.role == "reviewer":
         reviews = tx.reviews_of([job.id])[job.id]
@@ -146,7 +178,7 @@ def closed_for(caller: Caller, job: Job) -> bool:
 
 def outside(caller: Caller, job: Job) -> bool:
     """Whether the release gate is there for this caller."""
-    return job.submitted_by == caller.name or caller.role == "submitter"
+    return owns(caller, job) or caller.role in ("submitter", "token")
 
 
 def closed_event(caller: Caller, job: Job, seq: int | None) -> bool:

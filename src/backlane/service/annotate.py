@@ -73,7 +73,7 @@ def may_read(caller: Caller, job: Job, author: str) -> bool:
     """
     if author in (caller.name, "backlane"):
         return True
-    return caller.role != "submitter" and job.submitted_by != caller.name
+    return caller.role not in ("submitter", "token") and job.submitted_by != caller.name
 
 
 def note_view(row: Row) -> dict[str, Any]:

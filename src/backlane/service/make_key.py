@@ -6,6 +6,7 @@ from typing import Any
 from backlane.core.credential import key_hash, new_key
 from backlane.core.schedule import DAY
 from backlane.core.storage import Transaction
+from backlane.core.token import THROUGH
 from backlane.errors import InvalidRequest
 from backlane.service.access import ROLES
 from backlane.service.ports import Ports
@@ -40,17 +41,8 @@ def _place(tx: Transaction, ports: Ports, name: str) -> dict[str, Any]:
     return place
 
 
-def make_key(
-    tx: Transaction,
-    ports: Ports,
-    randomness: bytes,
-    *,
-    role: str,
-    workspace: str,
-    name: str,
-    service: bool = False,
-) -> NewKey:
-    """Make a key, and the workspace and person it belongs to if they are new. Raises InvalidRequest."""
+def _require_sound(role: str, workspace: str, name: str) -> None:
+    """Raises InvalidRequest for a role or a name that nobody may have."""
     if role not in ROLES:
         raise InvalidRequest([("/role", f"must be one of {', '.join(ROLES)}")])
     for pointer, value in (("/workspace", workspace), ("/name", name)):
@@ -60,6 +52,23 @@ def make_key(
         raise InvalidRequest(
             [("/name", f"{name!r} is what the service itself is called in events; take another")]
         )
+    if THROUGH in name:
+        raise InvalidRequest([("/name", f"must not hold {THROUGH!r}: so are a service's end users named")])
+
+
+def make_key(
+    tx: Transaction,
+    ports: Ports,
+    randomness: bytes,
+    *,
+    role: str,
+    workspace: str,
+    name: str,
+    service: bool = False,
+    actor: str = "command-line",
+) -> NewKey:
+    """Make a key, and the workspace and person it belongs to if they are new. Raises InvalidRequest."""
+    _require_sound(role, workspace, name)
     now = ports.clock.now()
     place = _place(tx, ports, workspace)
     kind = "service" if service else "person"
@@ -85,7 +94,7 @@ def make_key(
         "last_used_at": None,
     }
     tx.insert_key(row)
-    line = {"workspace": place["id"], "at": now, "actor": "command-line"}
+    line = {"workspace": place["id"], "at": now, "actor": actor}
     data = {"name": name, "role": role, "kind": kind}
     tx.audit({**line, "action": "key.created", "subject": row["id"], "data": data})
     return NewKey(row["id"], key, workspace, name, role, row["expires_at"])

@@ -27,6 +27,7 @@ class Ports:
 
     `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
     events; `log` takes one line for operators; `streams` are the live streams this worker reads;
+    `secret` signs the tokens of end users (empty: there are none) and seeds draws;
     `point` marks named places where a test may stop the process.
     """
 
@@ -40,7 +41,6 @@ class Ports:
     price: Pricer
     worker: Worker
     accounts: Accounts
-    # Seeds the draws of the sampled review; never shown.
     secret: bytes = field(default=b"", repr=False)
     delete_at_provider: bool = False
     inline_bytes: int = 16_384

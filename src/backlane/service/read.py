@@ -73,6 +73,13 @@ def within_sight(caller: Caller, search: Search) -> Search:
     search = replace(search, workspace=caller.workspace)
     if caller.sees_everything:
         return search
+    if caller.grant is not None:
+        # Asked for another user, an end user finds nothing.
+        theirs = search.user in (None, caller.grant.user)
+        own = replace(
+            search, submitted_by=caller.grant.service, user=caller.grant.user, ids=caller.grant.jobs
+        )
+        return own if theirs else replace(own, ids=frozenset[str]())
     role = caller.role if caller.role == "reviewer" else None
     return replace(search, submitted_by=caller.name, reviewed_by=role)
 

@@ -8,7 +8,7 @@ from backlane.core.action import SENT_BACK, Action, ActionState
 from backlane.core.job import Job, Phase
 from backlane.core.storage import Row, Transaction
 from backlane.errors import NotFound
-from backlane.service.access import Caller, decides, hidden_from, note_read, outside, visible
+from backlane.service.access import Caller, decides, hidden_from, note_read, outside, owns, visible
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
 
@@ -71,7 +71,7 @@ def _allowed(caller: Caller, job: Job, action: Action, review: Mapping[str, Any]
 
 def may_undo(caller: Caller, job: Job, review: Mapping[str, Any] | None) -> bool:
     """Whoever asked for the job, whoever may decide on it, and operators: taking back is always the safer side."""
-    if job.submitted_by == caller.name or caller.role in ("operator", "admin"):
+    if owns(caller, job) or caller.role in ("operator", "admin"):
         return True
     return review is not None and decides(caller, job, {**review, "state": "pending"})
 
@@ -82,7 +82,7 @@ async def read_action(ports: Ports, caller: Caller, action_id: str) -> dict[str,
     def body(tx: Transaction) -> tuple[bool, dict[str, Any]]:
         job, action = find_action(tx, caller, action_id)
         review = None if action.review_id is None else tx.review(action.review_id)
-        audited = job.submitted_by != caller.name and not hidden_from(caller, job)
+        audited = not owns(caller, job) and not hidden_from(caller, job)
         shown = action_view(caller, job, action, tx.dispatches_of([job.id])[job.id], review)
         said = [row for row in tx.verdicts(job.id) if row["action_id"] == action.id]
         return audited, {**shown, "policy": verdict_view(caller, job, said)}

@@ -1,6 +1,6 @@
 """The statements about workspaces, principals, keys and the audit log, each named and described."""
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from backlane.store.people import audit, keys, principals, workspaces
 
@@ -32,6 +32,20 @@ KEYS = (
     .join(principals, principals.c.id == keys.c.principal_id)
     .join(workspaces, workspaces.c.id == keys.c.workspace)
     .order_by(keys.c.id)
+)  # fmt: skip
+# A key that still opens something, by its id, with whose it is.
+LIVE_KEY = (
+    select(
+        keys.c.id, keys.c.role, principals.c.name, principals.c.kind, keys.c.workspace,
+        workspaces.c.name.label("workspace_name"),
+    )
+    .join(principals, principals.c.id == keys.c.principal_id)
+    .join(workspaces, workspaces.c.id == keys.c.workspace)
+    .where(
+        keys.c.id == bindparam("at_id"),
+        keys.c.revoked_at.is_(None),
+        or_(keys.c.expires_at.is_(None), keys.c.expires_at > bindparam("now")),
+    )
 )  # fmt: skip
 # Take a key back.
 REVOKE_KEY = (

@@ -57,6 +57,8 @@ def job_search(search: Search) -> Select[Any]:
         jobs.c.group_id: search.group,
     }
     where += [column == value for column, value in equal.items() if value is not None]
+    if search.ids is not None:
+        where.append(or_(jobs.c.id.in_(search.ids), jobs.c.retry_of.in_(search.ids)))
     if search.statuses:
         where.append(jobs.c.status.in_(search.statuses))
     if search.archived is not None:

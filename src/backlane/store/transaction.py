@@ -161,6 +161,9 @@ class Records(
     def revoke_key(self, key_id: str, now: int) -> bool:
         return self._changed(queries_people.REVOKE_KEY, at_id=key_id, now=now)
 
+    def live_key(self, key_id: str, now: int) -> Row | None:
+        return self._one(queries_people.LIVE_KEY, at_id=key_id, now=now)
+
     def touch_key(self, key_id: str, now: int) -> None:
         self._changed(queries_people.TOUCH_KEY, at_id=key_id, now=now)
 
