@@ -12,7 +12,7 @@ from backlane.outbound.folder import ArtifactFolder
 from backlane.store.database import Database
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
-from examples.demo_people import drafts, expired, refund
+from examples.demo_people import drafts, expired, refund, voucher
 from examples.demo_provider import files_in, live_through_a_restart, with_tools
 from examples.stage import ROOT, Failed, Stage, fresh_stage, until
 
@@ -243,6 +243,7 @@ def main() -> int:
         rita = stage.client("rita", "reviewer")
         drafts(stage, ana, rita)
         refund(stage, ana, rita)
+        voucher(stage, ana, rita)
         expired(stage, ana, olga)
         files_in(stage, ana)
         with_tools(stage, ana)

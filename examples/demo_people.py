@@ -75,6 +75,37 @@ def refund(stage: Stage, ana: Client, rita: Client) -> None:
     stage.check("what was made is on record", action["state"] == "succeeded" and len(records) == 1)
 
 
+def voucher(stage: Stage, ana: Client, rita: Client) -> None:
+    """A small voucher goes out by the policy's word, a larger one waits for a person, who wants it changed."""
+    print("A policy lets a small voucher out and shows a large one to a person", flush=True)
+    for amount in ("15", "120"):
+        call = {"name": "send_voucher", "arguments": {"order": f"V-{amount}", "amount": amount}}
+        rule = {"match": {"input_contains": f"V-{amount}"}, "then": {"tool_calls": [call]}, "times": 1}
+        stage.simulator("script", [rule])
+    small, large = (
+        ana.wait(ana.submit("goodwill", {"title": "Late", "text": f"Order V-{amount} came late."}).id)
+        for amount in ("15", "120")
+    )
+    sent = [one for one in stage.payments() if "voucher" in one]
+    stage.check(
+        "the policy allowed the small one, and it was sent once",
+        small.status == "completed" and [one["order"] for one in sent] == ["V-15"],
+    )
+    stage.check("the large one waits", large.data["phase"] == "action", str(large.data["waiting_on"]))
+    less = {"name": "send_voucher", "arguments": {"order": "V-120", "amount": "40"}}
+    rule = {"match": {"input_contains": "Forty is enough"}, "then": {"tool_calls": [less]}, "times": 1}
+    stage.simulator("script", [rule])
+    _decide(rita, dict(large.data), "request_changes", notes="Forty is enough.")
+    again = ana.wait(large.id)
+    _decide(rita, dict(again.data), "approve")
+    ended = ana.wait(large.id, until="terminal")
+    sent = [one["voucher"] for one in stage.payments() if one["order"] == "V-120"]
+    stage.check(
+        "what was sent back came again, smaller, and was sent once",
+        ended.status == "completed" and sent == ["40"],
+    )
+
+
 def expired(stage: Stage, ana: Client, olga: Client) -> None:
     """A run is not done in its useful time: it is stopped, and a person looks after what is left."""
     print("A job is not done in time, and becomes a case", flush=True)

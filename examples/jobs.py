@@ -1,4 +1,4 @@
-"""A structured digest, a cited report, a digest of files, an answer with tools, a reviewed draft, a refund."""
+"""Digests, a cited report, an answer with tools, a reviewed draft, a refund, a voucher."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backlane import App, CheckFailed, File, Receipt, Request, Review, Sensitive, ToolFailed, ToolView
+from backlane import App, CheckFailed, File, Receipt, Request, Review, Sensitive, ToolFailed, ToolView, policy
 
 app = App()
 
@@ -190,6 +190,15 @@ def _payments() -> Path:
     return Path(os.environ.get("EXAMPLE_PAYMENTS", ".backlane/payments.jsonl"))
 
 
+def _book(line: dict[str, str]) -> None:
+    payments = _payments()
+    payments.parent.mkdir(parents=True, exist_ok=True)
+    with payments.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 @app.job(
     "refund",
     authority="external_effect",
@@ -206,12 +215,7 @@ def refund(inputs: Text) -> Request:
 @refund.action(undo="0s", timeout="30s", target="the payment service")
 def issue_refund(args: Refund, *, key: str) -> Receipt:
     """Pay an order back."""
-    payments = _payments()
-    payments.parent.mkdir(parents=True, exist_ok=True)
-    with payments.open("a") as file:
-        file.write(json.dumps({"key": key, "order": args.order, "amount": str(args.amount)}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    _book({"key": key, "order": args.order, "amount": str(args.amount)})
     time.sleep(
         float(os.environ.get("EXAMPLE_PAYMENTS_SECONDS", "0"))
     )  # the payment is made, its answer is late
@@ -226,3 +230,29 @@ def find_refund(key: str) -> Receipt | None:
     made = [json.loads(line) for line in _payments().read_text().splitlines()]
     order = next((one["order"] for one in made if one["key"] == key), None)
     return None if order is None else Receipt(system="payments", type="refund", id=f"re-{order}")
+
+
+class Voucher(BaseModel):
+    """A small thank-you, proposed by the model."""
+
+    order: str
+    amount: Decimal
+
+
+@app.job("goodwill", authority="low_risk_write", useful_for="2d", finish_after_actions=True)
+def goodwill(inputs: Text) -> Request:
+    """Answers a complaint, with a small voucher where that is right: the policy says how small."""
+    return Request(model="gpt-6-luna", instructions="Help. A voucher may be due.", input=[inputs.text])
+
+
+@goodwill.action(timeout="30s", target="the shop")
+def send_voucher(args: Voucher, *, key: str) -> Receipt:
+    """Send a voucher for the next order."""
+    _book({"key": key, "order": args.order, "voucher": str(args.amount)})
+    return Receipt(system="shop", type="voucher", id=f"vo-{args.order}")
+
+
+@goodwill.policy
+def small_vouchers(asked: policy.Asked) -> policy.Answers:
+    """Up to 20 goes out by itself; more is shown to a person; above 200 nobody sends one."""
+    return policy.amount(asked.arguments.amount, allow="20", refuse="200")

@@ -206,9 +206,12 @@ def lacks_reason(caller: Caller, submitted_by: str) -> bool:
 
 def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
     """Whether the gate stands before one artifact: an approved edit releases only the edited version."""
+    if artifact["kind"] in ("input", "reviewer_notes"):
+        return False
     if artifact["sent_back"]:
         return outside(caller, job)
-    return _is_written(job, artifact) and closed_for(caller, job)
+    # What a reviewer wrote in a draft's place is released by their approval.
+    return (not released(job) or artifact["edited_by"] is None) and closed_for(caller, job)
 
 
 def hidden_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bool:
@@ -216,13 +219,6 @@ def hidden_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bo
     return closed_artifact(caller, job, artifact) or (
         artifact["kind"] != "input" and hidden_from(caller, job) and not closed_for(caller, job)
     )
-
-
-def _is_written(job: Job, artifact: Mapping[str, Any]) -> bool:
-    """Whether a model or a tool wrote it; what a reviewer wrote in its place is released by their approval."""
-    if artifact["kind"] in ("input", "reviewer_notes"):
-        return False
-    return not released(job) or artifact["edited_by"] is None
 
 
 def open_content(caller: Caller, job: Job, artifact: Mapping[str, Any], reason: str | None) -> None:
