@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from backlane.service.control_actions import resolve_action
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
-from tests.story.acting import REFUND, approve, as_seen_by_olga, proposes, review_of
+from tests.story.acting import REFUND, approve, as_seen_by_olga, asked_for, done, proposes, review_of
 from tests.story.action_types import World, acting_app
-from tests.story.acts import creates, script, submitted, verified
+from tests.story.acts import creates, script, seen, submitted, verified
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,3 +123,28 @@ async def test_killed_between_two_actions_each_takes_effect_once(outside: Place,
     assert (view["status"], world.orders()) == ("completed", ["o-17", "o-18"])
     assert creates(outside) == 2
     verified(outside, World(tmp_path).log())
+
+
+async def test_a_worker_that_stood_still_after_the_commit_calls_no_more(
+    tmp_path: Path, simulator: Running
+) -> None:
+    """Its call could take effect after a lookup was believed that found nothing."""
+    settings, world = settings_for(tmp_path, simulator), World(tmp_path)
+    stood: list[str] = []
+
+    def stands_still(point: str) -> None:
+        if point == "dispatching":
+            stood.append(point)
+            time.sleep(0.5)  # the whole process, for longer than the action may take
+
+    service = build(settings, types=acting_app(world), point=stands_still, log=lambda line: None)
+    await service.start_worker()
+    place = Place(service, simulator, settings)
+    ana = await place.caller()
+    job, review = await asked_for(place, ana)
+    await approve(place, review)
+    view = await seen(place, ana, job.id, done)
+    assert (view["status"], view["failure"]["code"]) == ("failed", "action_did_not_happen")
+    assert (stood, world.calls, world.effects()) == (["dispatching"], [], [])
+    verified(place, world.log())
+    await service.drain(grace=5)

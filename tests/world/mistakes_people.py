@@ -14,7 +14,7 @@ from backlane.core.situation import Plan
 from backlane.core.storage import Transaction
 from backlane.errors import NotAllowed
 from backlane.provider.openai import OpenAIProvider
-from backlane.service import access, act, approve_action, ask, control_actions, decide, stand
+from backlane.service import access, act, approve_action, ask, control_actions, decide, stand, take_turns
 from backlane.service.act import Said
 from backlane.service.conclude import conclude
 from backlane.service.ports import Ports
@@ -174,9 +174,14 @@ def forget_what_was_said() -> list[Undo]:
     return put(MessageRecords, "waiting_messages", lambda self, job_id: [])
 
 
-def say_it_in_every_turn() -> list[Undo]:
-    """Words that a turn took up stay waiting."""
-    return put(MessageRecords, "take_messages", lambda self, job_id, attempt_id: None)
+def say_everything_twice() -> list[Undo]:
+    """What a person said stands in the turn two times."""
+    before = take_turns.words_of
+
+    def doubled(rows: Any) -> Any:
+        return [said for said in before(rows) for _ in range(2)]
+
+    return swap(before, doubled)
 
 
 def buy_talk_in_the_background() -> list[Undo]:
@@ -221,7 +226,7 @@ PEOPLE_MISTAKES: dict[str, tuple[Callable[[], list[Undo]], ...]] = {
     ),
     "chats": (
         forget_what_was_said,
-        say_it_in_every_turn,
+        say_everything_twice,
         buy_talk_in_the_background,
         buy_a_lost_talk_again,
     ),

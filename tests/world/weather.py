@@ -212,7 +212,7 @@ def _people(chance: random.Random, only: str | None) -> dict[str, Any]:
         "talks": chance.randint(2, 6) + (5 if only else 0) if "chats" in doors else 0,
         "reviewers_stay": chance.random() < 0.7,
         "outside": {name: chance.uniform(0.05, 0.6) for name in faults if chance.random() < 0.4},
-        "revokes": acts and chance.random() < 0.4,
+        "revokes": acts and chance.random() < 0.6,
         "switches_off": acts and chance.random() < 0.4,
         "vandal": acts and chance.random() < 0.3,
     }
