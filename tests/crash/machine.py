@@ -238,7 +238,7 @@ class Machine:
                         for one in listed.json().get("data", []):
                             body = {"decision": "approve", "payload_hash": one["payload_hash"]}
                             await http.post(f"{url}/{one['id']}/decisions", json=body)
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.1)
 
     async def _cancel(self, http: httpx2.AsyncClient, job: str) -> None:
         """Cancel a job once its run is under way, or after a while all the same."""

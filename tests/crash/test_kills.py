@@ -98,6 +98,7 @@ async def test_a_service_killed_at_each_point_loses_nothing(machine: Machine, ab
     machine.verified()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(1, 7))
 async def test_a_service_killed_at_random_instants_loses_nothing(machine: Machine, seed: int) -> None:
     chance = random.Random(seed)
