@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from backlane.service.access import Caller, make_key
+from backlane.service.access import Caller
+from backlane.service.make_key import make_key
 from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
 from backlane.store.upgrade import upgrade

@@ -12,10 +12,11 @@ from sqlalchemy import select, update
 
 from backlane.core.review import RESOLVED_ONLY
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, make_key
+from backlane.service.access import Caller
 from backlane.service.claim import claim, release_claim
 from backlane.service.control_actions import allow_actions, stop_actions
 from backlane.service.decide import Decided, decide
+from backlane.service.make_key import make_key
 from backlane.service.read import read_job
 from backlane.service.revoke import revoke_key
 from backlane.service.show_review import list_reviews, read_review

@@ -9,6 +9,7 @@ from backlane.core import review, step
 from backlane.core.action import Action, ActionState
 from backlane.core.event import Event
 from backlane.core.job import STREAM_LOST, Attempt, AttemptReason, Job
+from backlane.core.policy import NO_POLICY, Answer, Verdict
 from backlane.core.ports import CreateCall
 from backlane.core.situation import Plan
 from backlane.core.storage import Transaction
@@ -18,7 +19,6 @@ from backlane.service import access, act, approve_action, ask, control_actions, 
 from backlane.service.act import Said
 from backlane.service.conclude import conclude
 from backlane.service.ports import Ports
-from backlane.service.release import POLICY_VERSION
 from backlane.service.show_actions import find_action
 from backlane.service.situate import Held
 from backlane.service.witness import witness
@@ -43,10 +43,8 @@ def act_without_asking() -> list[Undo]:
 
     async def asks_nobody(ports: Ports, held: Held, action: Action) -> Held | None:
         def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-            now = ports.clock.now()
-            told = approve_action.approve_by_policy(tx, ports, job, action, POLICY_VERSION)
-            after, more = act._begin(job, now)
-            return replace(after, due_at=now), [*more, told]
+            fresh = replace(action, expires_at=job.useful_until)
+            return approve_action.approve_by_policy(tx, ports, job, fresh, Verdict(Answer.ALLOW, NO_POLICY))
 
         return await conclude(ports, held, turn)
 
