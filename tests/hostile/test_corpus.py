@@ -95,6 +95,7 @@ async def read_all(place: Place, job: str, headers: dict[str, str]) -> None:
             "action_id": [one.id for one in tx.actions(job)][:3],
             "case_id": [],
             "key_id": [],
+            "name": [],
         }
         return Known(job, found)
 

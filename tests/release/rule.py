@@ -39,9 +39,9 @@ def made(kind: str, state: str) -> frozenset[Thing]:
     if state == "edited":
         found.add(Thing.EDIT)
     if state in _STOPPED:
-        return frozenset(
-            found | {"incomplete": {Thing.PARTIAL}, "failed": {Thing.PROVIDER}}.get(state, set())
-        )
+        # The provider's words about a sensitive job may quote it: nobody is told them.
+        words = {Thing.PROVIDER} if kind != "sensitive" else set[Thing]()
+        return frozenset(found | {"incomplete": {Thing.PARTIAL}, "failed": words}.get(state, set()))
     if kind not in ACTS:
         return frozenset(found | _ANSWER)
     # New arguments take the place of those that were proposed.

@@ -75,6 +75,7 @@ async def known_of(place: Place, life: Life) -> Known:
             "action_id": [one.id for one in tx.actions(job)],
             "case_id": [tx.job(job).case_id],
             "key_id": ["key_nobodys"],
+            "name": ["no-such-type"],
         }
         closed = [row for row in rows if row["kind"] != "reviewer_notes" and not row["edited_by"]]
         digests = {row["sha256"] for row in closed} | {

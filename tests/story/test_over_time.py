@@ -109,6 +109,7 @@ async def test_a_reviewer_sees_what_is_under_review_and_nothing_else(working: Pl
         ).status_code == 403
     assert (await read_job(working.service.ports, rita, draft["id"]))["allowed"] == [
         "approve",
+        "request_changes",
         "reject",
         "escalate",
     ]

@@ -87,11 +87,12 @@ def lost_and_called_failed(rows: Rows) -> None:
 
 def word_not_taken_up(rows: Rows) -> None:
     steered(rows)["attempt_id"] = None
-    steered(rows)["at"] -= 60_000
 
 
 def word_passed_over(rows: Rows) -> None:
-    steered(rows)["at"] -= 600_000
+    said = steered(rows)["id"]
+    told = next(row for row in rows["events"] if row["type"] == "job.messaged" and said in row["data"])
+    told["seq"] = 0
 
 
 def word_taken_up_elsewhere(rows: Rows) -> None:

@@ -4,11 +4,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from backlane.verify.evidence import Evidence, Row
+from backlane.verify.evidence import Evidence, Row, data_of
 
 Finding = Iterator[str]
 _TERMINAL = frozenset({"completed", "failed", "canceled", "expired"})
-_SLACK = 50  # milliseconds between two clocks of one machine
 
 
 def held_runs_stay_held(evidence: Evidence) -> Finding:
@@ -72,10 +71,18 @@ def words_are_taken_up(evidence: Evidence) -> Finding:
 
 
 def _sent_after(evidence: Evidence, message: Row) -> list[Row]:
+    """The attempts that were sent after it, by the order of the job's events: clocks may be set."""
+    mine = [event for event in evidence.events if event["job_id"] == message["job_id"]]
+    heard = [
+        event["seq"]
+        for event in mine
+        if event["type"] == "job.messaged" and data_of(event).get("message") == message["id"]
+    ]
+    sent = {data_of(event).get("attempt"): event["seq"] for event in mine if event["type"] == "attempt.sent"}
     found = [
         one
         for one in evidence.attempts
-        if one["job_id"] == message["job_id"] and (one["sent_at"] or 0) > message["at"] + _SLACK
+        if one["job_id"] == message["job_id"] and heard and sent.get(one["id"], 0) > heard[0]
     ]
     return sorted(found, key=lambda one: one["number"])
 
@@ -89,7 +96,7 @@ def _words(turn: Row | None) -> list[str]:
 def _heard(evidence: Evidence) -> Finding:
     """Every message has its event."""
     told = [
-        (event["job_id"], json.loads(event["data"] or "{}").get("message"))
+        (event["job_id"], data_of(event).get("message"))
         for event in evidence.events
         if event["type"] == "job.messaged"
     ]
