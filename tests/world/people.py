@@ -183,13 +183,16 @@ class Operator:
         if not views:
             return
         view = self.chance.choice(views)
-        attempt = view["attempts"][-1]["id"]
+        newest = view["attempts"][-1]
+        attempt = newest["id"]
         runs = {
             line["metadata"]["backlane_attempt"]: line["response_id"]
             for line in self.world.provider.world.log
             if line["call"] == "create" and line["response_id"] and line["metadata"]
         }
-        choice = "attach" if attempt in runs else self.chance.choice(["run_again", "give_up"])
+        # Attaching a run whose stream was lost only shows once more that it was.
+        findable = attempt in runs and newest["code"] != "stream_lost"
+        choice = "attach" if findable else self.chance.choice(["run_again", "give_up"])
         work = control.resolve(
             process.ports, self.caller, view["id"], choice, provider_response_id=runs.get(attempt)
         )

@@ -171,11 +171,16 @@ class Wire(httpx2.AsyncBaseTransport):
         process, provider = self._process, self._provider
         conversation = provider.converse(request, body)
         process.listens(conversation)
-        head = await asyncio.shield(conversation.head)
-        await asyncio.sleep(provider.chance.uniform(0.01, 0.4))
-        await process.turn("from the wire")
-        if not head:
-            raise httpx2.ReadError("reset")
+        try:
+            head = await asyncio.shield(conversation.head)
+            await asyncio.sleep(provider.chance.uniform(0.01, 0.4))
+            await process.turn("from the wire")
+            if not head:
+                raise httpx2.ReadError("reset")
+        except BaseException:
+            # Whoever gives up before the first piece has hung up too: the provider must not wait for them.
+            conversation.leave()
+            raise
 
         def cuts() -> bool:
             return provider.chance.random() < process.world.weather_now("stream_cut")
