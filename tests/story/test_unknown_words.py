@@ -58,7 +58,10 @@ async def test_unknown_statuses_items_parts_and_fields_are_kept_raw_and_cost_the
         kept = {row["name"]: row for row in view["artifacts"]}
         assert {"result.md", "unknown.json"} <= kept.keys() and "left-out.json" not in kept
         body = (await show.read_content(service.ports, ana, kept["unknown.json"]["id"], None)).content
-        assert json.loads(body) == {"untrusted": True, "items": [NEW]}
+        assert json.loads(body) == {
+            "untrusted": True,
+            "items": [NEW, {"type": "response_fields", "weather": {"rain": True}}],
+        }
         text = (await show.read_content(service.ports, ana, kept["result.md"]["id"], None)).content
         assert text == b"Otters rest."
         assert view["attempts"][0]["usage"]["dream_tokens"] == 4

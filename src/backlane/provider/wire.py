@@ -30,6 +30,13 @@ _GOING_ON = frozenset({"queued", "in_progress"})
 _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "canceled", "failed": "failed"}
 
 
+# A Response's fields: openai 3.54, types/responses/response.py, and what the service sends beside them. Any
+# other is new, and kept as it came.
+_FIELDS = frozenset(
+    ["access_programs", "background", "billing", "completed_at", "content_filters", "conversation", "created_at", "error", "frequency_penalty", "id", "image", "incomplete_details", "input_transformations", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation", "object", "output", "output_text", "parallel_tool_calls", "presence_penalty", "previous_response_id", "prompt", "prompt_cache_diagnostics", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "status", "store", "temperature", "text", "tool_choice", "tool_usage", "tools", "top_logprobs", "top_p", "truncation", "usage", "user"]
+)
+
+
 def accepted(reply: Any, look_after: int | None, attempt_id: str | None = None) -> Accepted | Unknown:
     """What a create's reply says. An id is a fact, however odd the rest looks.
 
@@ -110,11 +117,17 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
         metadata=_metadata(body),
         calls=calls,
         approvals=approvals,
-        hosted=hosted_of(items),
+        hosted=hosted_of([*items, *_new_fields(body)]),
         files=cited_files(items),
         items=items_of(items) if calls or approvals else (),
         unpriced=unpriced_of(items),
     )
+
+
+def _new_fields(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The fields of a reply that nobody here knows, as one item of their own."""
+    new = {name: value for name, value in body.items() if name not in _FIELDS}
+    return [{**new, "type": "response_fields"}] if new else []
 
 
 def _reason(
