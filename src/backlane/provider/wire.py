@@ -32,9 +32,16 @@ _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "ca
 
 # A Response's fields: openai 3.54, types/responses/response.py, and what the service sends beside them. Any
 # other is new, and kept as it came.
-_FIELDS = frozenset(
-    ["access_programs", "background", "billing", "completed_at", "content_filters", "conversation", "created_at", "error", "frequency_penalty", "id", "image", "incomplete_details", "input_transformations", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation", "object", "output", "output_text", "parallel_tool_calls", "presence_penalty", "previous_response_id", "prompt", "prompt_cache_diagnostics", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "status", "store", "temperature", "text", "tool_choice", "tool_usage", "tools", "top_logprobs", "top_p", "truncation", "usage", "user"]
-)
+_FIELDS = frozenset({
+    "access_programs", "background", "billing", "completed_at", "content_filters", "conversation",
+    "created_at", "error", "frequency_penalty", "id", "image", "incomplete_details",
+    "input_transformations", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model",
+    "moderation", "object", "output", "output_text", "parallel_tool_calls", "presence_penalty",
+    "previous_response_id", "prompt", "prompt_cache_diagnostics", "prompt_cache_key",
+    "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier",
+    "status", "store", "temperature", "text", "tool_choice", "tool_usage", "tools", "top_logprobs",
+    "top_p", "truncation", "usage", "user",
+})  # fmt: skip
 
 
 def accepted(reply: Any, look_after: int | None, attempt_id: str | None = None) -> Accepted | Unknown:
