@@ -100,6 +100,10 @@ class Reviewer:
 
     async def _decided(self, process: Process, shown: dict[str, Any]) -> Decided:
         draw, known = self.chance.random(), {"payload_hash": shown["payload_hash"], "take_over": True}
+        # Only while it storms: a draft that is sent back for ever never comes to rest.
+        if draw > 0.9 and self.world.storming:
+            self.world.counts["sent back"] += 1
+            return Decided(decision="request_changes", notes="Say it more kindly.", **known)
         if draw < 0.14:
             return Decided(decision="reject", notes="no", reason_code="wrong", **known)
         if draw < 0.3:

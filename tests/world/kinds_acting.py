@@ -4,7 +4,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
-from backlane import App, Receipt, Request, Review
+from backlane import App, Receipt, Request, Review, policy
 from tests.values import Note
 
 # Written by every gated run of these types: whoever may not read them may see it nowhere.
@@ -12,7 +12,7 @@ CANARY = "kanarie-7b1f"
 WHISPER = "Whisper."
 ACTING = (
     "refund", "refund", "refund-pair", "refund-later", "refund-blind", "refund-brief", "refund-said", "two-things",
-    "planned", "tag",
+    "planned", "tag", "ruled", "ruled",
 )  # fmt: skip
 GATED = ("letter", "pair", "memo", "watched")
 TALKING = ("chat", "chat", "chat-anew", "chat-draft", "chat-helped")
@@ -79,6 +79,7 @@ def add_acting(app: App, outside: Outside, pace: float) -> None:
     _two_things(app, outside, pace)
     _planned(app, outside, pace)
     _tagging(app, outside, pace)
+    _ruled(app, outside, pace)
 
 
 def _looked_up(action: Any, outside: Outside) -> None:
@@ -166,6 +167,26 @@ def _tagging(app: App, outside: Outside, pace: float) -> None:
         return await outside.take(key, args.model_dump(mode="json"))
 
     _looked_up(add_tag, outside)
+
+
+def _ruled(app: App, outside: Outside, pace: float) -> None:
+    """A policy lets some out by itself, has a person look at others, and refuses the rest."""
+
+    @app.job("ruled", authority="low_risk_write", review=Review(respond_within="15m"))
+    def ruled(inputs: Note) -> Request:
+        return _ask(inputs)
+
+    @ruled.action(timeout=_limit(pace), undo=_delay("5s", pace))
+    async def add_tag(args: Refund, *, key: str) -> Receipt:
+        """Tag an order."""
+        return await outside.take(key, args.model_dump(mode="json"))
+
+    _looked_up(add_tag, outside)
+
+    @ruled.policy
+    def by_the_order(asked: policy.Asked) -> policy.Answers:
+        kind = sum(map(ord, asked.arguments.order_id)) % 4
+        return policy.Refuse("not this one") if kind == 3 else policy.amount(kind, allow="1", refuse="9")
 
 
 def add_letters(app: App) -> None:
