@@ -32,8 +32,20 @@ WRITERS = {
     "allow_actions": {"service/control_actions.py:allow_actions"},
     "state approved": {"service/approve_action.py:_approved"},
     "review_state approved": {"service/decide.py:_carry_out", "service/complete.py:release_or_review"},
-    "released": {"service/release.py:decided_release", "service/complete.py:release_or_review"},
-    "POLICY": {"service/approve_action.py:approve_by_policy"},
+    "released": {
+        "service/release.py:decided_release",
+        "service/complete.py:release_or_review",
+        # A policy's allow of exactly this output, at a gate that waits for it.
+        "service/complete.py:_opened",
+    },
+    "POLICY": {
+        "service/approve_action.py:approve_by_policy",
+        "service/approve_action.py:refuse_by_policy",
+        "service/approve_action.py:_note",
+        "service/complete.py:_opened",
+        "service/complete.py:_refused",
+        "service/complete.py:_note",
+    },
 }
 # Rooms and files that read what others say; none may even import who decides.
 _LISTENERS = (

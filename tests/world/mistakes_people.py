@@ -1,6 +1,6 @@
 """Planted mistakes about what people decide, what then leaves, and what they say to jobs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from backlane.core import review, step
 from backlane.core.action import Action, ActionState
 from backlane.core.event import Event
 from backlane.core.job import STREAM_LOST, Attempt, AttemptReason, Job
-from backlane.core.policy import NO_POLICY, Answer, Verdict
+from backlane.core.policy import Answer, Verdict
 from backlane.core.ports import CreateCall
 from backlane.core.situation import Plan
 from backlane.core.storage import Transaction
@@ -17,7 +17,6 @@ from backlane.errors import NotAllowed
 from backlane.provider.openai import OpenAIProvider
 from backlane.service import access, act, approve_action, ask, control_actions, decide, stand, take_turns
 from backlane.service.act import Said
-from backlane.service.conclude import conclude
 from backlane.service.ports import Ports
 from backlane.service.show_actions import find_action
 from backlane.service.situate import Held
@@ -36,19 +35,6 @@ def _never_void_for(*reasons: str) -> list[Undo]:
         return None if why in reasons else why
 
     return swap(before, blind)
-
-
-def act_without_asking() -> list[Undo]:
-    """What the model proposes is approved by nobody, and carried out."""
-
-    async def asks_nobody(ports: Ports, held: Held, action: Action) -> Held | None:
-        def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-            fresh = replace(action, expires_at=job.useful_until)
-            return approve_action.approve_by_policy(tx, ports, job, fresh, Verdict(Answer.ALLOW, NO_POLICY))
-
-        return await conclude(ports, held, turn)
-
-    return _never_void_for("not_approved") + swap(ask.ask_action, asks_nobody)
 
 
 def call_again_after_a_crash() -> list[Undo]:
@@ -226,7 +212,6 @@ def buy_a_lost_talk_again() -> list[Undo]:
 
 PEOPLE_MISTAKES: dict[str, tuple[Callable[[], list[Undo]], ...]] = {
     "acts": (
-        act_without_asking,
         call_again_after_a_crash,
         call_before_the_commit,
         take_silence_for_a_no,

@@ -8,7 +8,7 @@ from tests.world.winds import EVERY_DOOR
 from tests.world.world import run
 
 # Many more are lived through by `make world`.
-AT_ONCE, WHOLE, THROUGH_A_DOOR = 4, 48, 8
+AT_ONCE, WHOLE, THROUGH_A_DOOR = 4, 32, 4
 KEPT = [
     int(line.split()[0])
     for line in Path(__file__).with_name("kept_seeds.txt").read_text().splitlines()

@@ -6,7 +6,9 @@ from backlane.core.case import opens_by_itself
 from backlane.core.event import Event
 from backlane.core.job import Job, Phase, Status, newest_of
 from backlane.core.lifecycle import TERMINAL
+from backlane.core.situation import Wait
 from backlane.core.storage import Row, Transaction
+from backlane.core.stray import followed
 from backlane.service.access import Caller, visible
 from backlane.service.alert import unflag_job
 from backlane.service.annotate import keep_note
@@ -77,11 +79,29 @@ def _headline(tx: Transaction, job: Job) -> str:
 
 def follow_up(tx: Transaction, ports: Ports, saved: Job) -> None:
     """What a change of status leads to beside the job: a case that opens by itself; with its end, a flag is taken
-    down and what was never sent is taken back."""
+    down, what was never sent is taken back, and older runs go on being followed."""
     if saved.status in TERMINAL:
         unflag_job(tx, ports, saved)
         end_actions(tx, saved, ports.clock.now())
+        until = _followed_until(tx, ports, saved)
+        if until is not None:
+            tx.wake(saved.id, until)
     job_type = ports.types.get(saved.type)
     table: Mapping[str, bool] = job_type.cases if job_type else {}
     if opens_by_itself(table, saved.status, saved.phase, saved.failure) and tx.open_case(saved.id) is None:
         opened(tx, ports, saved, _headline(tx, saved), actor="backlane")
+
+
+def _followed_until(tx: Transaction, ports: Ports, job: Job) -> int | None:
+    """When an ended job's older runs are to be looked at: they may have been found while it ended."""
+    now, rows = ports.clock.now(), tx.attempts(job.id)
+    newest, soonest = newest_of(rows), list[int]()
+    for one in rows:
+        if one is newest:
+            continue
+        step = followed(one, ports.timings, now)
+        if not isinstance(step, Wait):
+            return now
+        if step.until is not None:
+            soonest.append(step.until)
+    return min(soonest, default=None)
