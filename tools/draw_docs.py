@@ -13,33 +13,11 @@ from backlane.core.lifecycle import TABLE, TERMINAL
 from backlane.core.meaning import MEANINGS
 from backlane.core.verb import VERBS, Verb
 from backlane.settings import Settings
-from backlane.store import (
-    people,
-    tables,
-    tables_actions,
-    tables_case,
-    tables_lanes,
-    tables_policy,
-    tables_review,
-    tables_wire,
-)
-from backlane.store.columns import metadata
+from backlane.store import rooms
+from backlane.store.rooms import metadata
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
-# Importing the rooms is what fills the metadata.
-ROOMS = tuple(
-    room.__name__
-    for room in (
-        people,
-        tables,
-        tables_actions,
-        tables_case,
-        tables_lanes,
-        tables_policy,
-        tables_review,
-        tables_wire,
-    )
-)
+ROOMS = tuple(room.__name__ for room in rooms.ROOMS)
 NOTE = "<!-- Drawn by `make docs`; change the code, not this page. -->\n"
 
 

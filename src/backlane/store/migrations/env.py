@@ -2,29 +2,7 @@
 
 from alembic import context
 
-from backlane.store import (
-    people,
-    tables,
-    tables_actions,
-    tables_case,
-    tables_lanes,
-    tables_policy,
-    tables_review,
-    tables_wire,
-)
-from backlane.store.columns import metadata
-
-# Importing the rooms is what fills the metadata.
-_ROOMS = (
-    people,
-    tables,
-    tables_actions,
-    tables_case,
-    tables_lanes,
-    tables_policy,
-    tables_review,
-    tables_wire,
-)
+from backlane.store.rooms import metadata
 
 
 def run() -> None:
