@@ -288,7 +288,12 @@ def test_events_are_known_by_their_type_and_anything_else_is_noted() -> None:
 
     assert one("response.in_progress", response={**RUN, "status": "in_progress"}) == Moved("in_progress", 1)
     assert one("response.in_progress", response={**RUN, "status": "thinking"}) == Moved("thinking", 1)
-    assert one("response.mood.changed", x=[1]) == Noted(1)
+    assert one("response.mood.changed", x=[1]) == Noted(
+        1, '{"type": "response.mood.changed", "sequence_number": 1, "x": [1]}'
+    )
+    assert one("response.mood.changed", x="y" * 20_000) == Noted(
+        1, '{"type": "response.mood.changed", "left_out": "20064 characters"}'
+    )
     assert one("keepalive", None) == Noted(None)
     assert one("response.refusal.delta", delta="no") == Noted(1)
     assert one("response.output_text.delta", delta="a\x00b") == Text("a\ufffdb", 1)

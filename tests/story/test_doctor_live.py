@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import socket
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,11 @@ def test_everything_is_as_assumed_of_the_simulator_as_it_comes(
     code, out, _ = doctor(capsys, "--max-cost", "0.50", "--json")
     report = json.loads(out)
     assert (code, report["ok"]) == (0, True)
-    assert [step["outcome"] for step in report["steps"]] == ["ok"] * 7
-    assert {row["name"]: row["observed"] for row in report["assumptions"] if row["agrees"] is not True} == {}
+    assert [step["outcome"] for step in report["steps"]] == ["ok"] * 7 + ["skipped"]
+    assert {row["name"]: row["observed"] for row in report["assumptions"] if row["agrees"] is not True} == {
+        "webhook_event": None,
+        "webhook_signature": None,
+    }
     assert 0 < Decimal(report["cost"]["spent_at_most"]) < Decimal("0.01")
     assert [row["why"] for row in report["not_tried"] if row["name"] == "batch"] == ["not available yet"]
     # Nothing is left behind, here or there.
@@ -171,3 +175,65 @@ def test_what_is_assumed_is_what_the_simulator_plays() -> None:
             assert PLAYED[one.switch][one.assumed] == defaults[one.switch], one.name
     assert len({one.name for one in ASSUMPTIONS}) == len(ASSUMPTIONS)
     assert {name for name, _ in NOT_TRIED}.isdisjoint({one.name for one in ASSUMPTIONS})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def heard_at(port: int) -> list[str]:
+    return ["--max-cost", "0.50", "--webhook-url", f"http://127.0.0.1:{port}/", "--json"]
+
+
+def delivery(report: dict[str, Any]) -> dict[str, Any]:
+    return next(step for step in report["steps"] if step["step"] == "webhook delivery")
+
+
+def test_a_webhook_is_made_heard_and_taken_away_again(
+    provider: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = doctor(capsys, *heard_at(free_port()))
+    report = json.loads(out)
+    assert (code, delivery(report)["outcome"]) == (0, "ok"), report
+    assert seen(report)["webhook_event"] == "response.completed"
+    assert [row["name"] for row in report["assumptions"] if row["agrees"] is not True] == []
+    assert provider.world.webhooks.endpoints == {}
+    assert "whsec_" not in out and "resp_" not in out
+
+
+def test_a_webhook_that_is_forged_is_not_taken_for_one(
+    provider: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backlane.provider.trial._PATIENCE", 3_000)
+    provider.faults({"fault": "forge_webhook", "times": None})
+    code, out, _ = doctor(capsys, *heard_at(free_port()))
+    report = json.loads(out)
+    assert (code, delivery(report)["outcome"]) == (1, "failed")
+    assert "whose signature" in delivery(report)["note"]
+    assert provider.world.webhooks.endpoints == {}
+
+
+def test_a_webhook_that_is_lost_fails_the_step_and_leaves_no_endpoint(
+    provider: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backlane.provider.trial._PATIENCE", 1_000)
+    provider.faults({"fault": "lose_webhook", "times": None})
+    code, out, _ = doctor(capsys, *heard_at(free_port()))
+    assert (code, delivery(json.loads(out))["outcome"]) == (1, "failed")
+    assert provider.world.webhooks.endpoints == {}
+
+
+def test_an_address_in_the_open_or_a_port_in_use_is_refused_before_anything_is_bought(
+    provider: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = doctor(capsys, "--max-cost", "0.50", "--webhook-url", "http://backlane.example.com/")
+    assert (code, provider.world.log) == (2, [])
+    assert "--webhook-url" in err and "https" in err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, _, err = doctor(capsys, *heard_at(taken.getsockname()[1]))
+    assert (code, provider.world.log) == (2, [])
+    assert "--webhook-port" in err

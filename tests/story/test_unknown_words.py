@@ -9,7 +9,8 @@ from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.edge.raw_server import raw_server, reply
-from tests.story.acts import finished, submitted
+from tests.story.acts import fault, finished, script, submitted, verified
+from tests.story.live_acts import RUN, lived
 from tests.values import small_app
 
 NEW: dict[str, Any] = {"type": "telepathy_call", "id": "tp_1", "thought": {"of": "otters"}, "colour": 3}
@@ -66,3 +67,21 @@ async def test_unknown_statuses_items_parts_and_fields_are_kept_raw_and_cost_the
         assert text == b"Otters rest."
         assert view["attempts"][0]["usage"]["dream_tokens"] == 4
         await service.drain(grace=5)
+
+
+async def test_an_unknown_event_of_a_stream_is_kept_raw_once_however_the_stream_breaks(
+    working: Place,
+) -> None:
+    script(working, RUN)
+    fault(working, "unknown_event", after=4, fields={"mood": ["calm", {"depth": 2}]})
+    fault(working, "drop_stream", after=8, call="create")
+    life = await lived(working)
+    assert life["status"] == "completed" and life["joined"] == life["result"]
+    ana = await working.caller()
+    [kept] = [row for row in life["artifacts"] if row["name"] == "unknown.json"]
+    assert kept["kind"] == "tool_output"
+    body = json.loads((await show.read_content(working.service.ports, ana, kept["id"], None)).content)
+    [item] = body["items"]
+    assert (item["event"]["type"], item["event"]["mood"]) == ("response.mood.changed", ["calm", {"depth": 2}])
+    assert item["event"]["sequence_number"] == 5
+    verified(working)

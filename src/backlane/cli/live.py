@@ -1,6 +1,8 @@
 """`backlane doctor --live`: a trial of a real account, printed without its key, its ids or its organization."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +16,23 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "gpt-6-luna"
 
 
-def live(max_cost: str | None, account: str | None, model: str | None, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How an account is to be tried, as it was typed."""
+
+    max_cost: str | None
+    account: str | None
+    model: str | None
+    webhook_url: str | None
+    webhook_port: int | None
+
+
+def live(wanted: Wanted, as_json: bool) -> int:
     """Try an account for real and print the report; the exit code. It never touches the database."""
-    limit = _limit(max_cost)
+    limit = _limit(wanted.max_cost)
 
     async def work() -> int:
-        name, simulated, found = await _tried(limit, account, model or DEFAULT_MODEL)
+        name, simulated, found = await _tried(limit, wanted)
         shown = report(name, simulated, limit, found)
         if as_json:
             put_json(shown)
@@ -43,20 +56,25 @@ def _limit(max_cost: str | None) -> Decimal:
     return amount
 
 
-async def _tried(limit: Decimal, account: str | None, model: str) -> "tuple[str, bool, Found]":
+async def _tried(limit: Decimal, wanted: Wanted) -> "tuple[str, bool, Found]":
+    from backlane.cli.ear import listening
     from backlane.provider.calling import Calls
+    from backlane.provider.registration import public_url
     from backlane.provider.trial import Trial
     from backlane.settings import load_settings
     from backlane.wiring import SystemClock, read_accounts
 
     settings = load_settings()
     book = read_accounts(settings)
-    name = chosen_account(book, account)
-    calls = Calls(book.accounts, call_timeout=int(settings.call_timeout * 1000))
-    try:
-        found = await Trial(calls, name, model, limit, SystemClock()).run()
-    finally:
-        await calls.close()
+    name = chosen_account(book, wanted.account)
+    async with AsyncExitStack() as opened:
+        ear = None
+        if wanted.webhook_url is not None:
+            url = public_url(wanted.webhook_url, "--webhook-url")
+            ear = await opened.enter_async_context(listening(url, wanted.webhook_port))
+        calls = Calls(book.accounts, call_timeout=int(settings.call_timeout * 1000))
+        opened.push_async_callback(calls.close)
+        found = await Trial(calls, name, wanted.model or DEFAULT_MODEL, limit, SystemClock(), ear).run()
     return name, book.accounts[name].simulated, found
 
 

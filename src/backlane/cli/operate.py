@@ -42,6 +42,8 @@ def doctor(
     max_cost: str | None = None,
     account: str | None = None,
     model: str | None = None,
+    webhook_url: str | None = None,
+    webhook_port: int | None = None,
     as_json: _Json = False,
 ) -> int:
     """Say what stands in the way, with the mend: backlane doctor --verify
@@ -55,34 +57,47 @@ def doctor(
     max_cost: with --live: USD, such as 0.50.
     account: with --live or --register-webhook: the account; `default` if left out.
     model: with --live: the model, the cheaper the better.
+    webhook_url: with --live: an https address that leads to this machine; a delivery is tried there.
+    webhook_port: where this machine listens for it; 8322 if left out.
     as_json: print JSON.
     """
     if live:
-        return trying.live(max_cost, account, model, as_json)
+        wanted = trying.Wanted(
+            max_cost=max_cost,
+            account=account,
+            model=model,
+            webhook_url=webhook_url,
+            webhook_port=webhook_port,
+        )
+        return trying.live(wanted, as_json)
 
     async def work(built: "Service") -> int:
         if register_webhook is not None:
             return await hooks.register_webhook(built, register_webhook, account, as_json)
         if restored:
             return await _declare_restored(built, as_json)
-        lines = await _findings(built)
-        report = _verify(built) if verify else None
-        broken = [line for line in lines if line["level"] == "blocking"]
-        if as_json:
-            shown: dict[str, Any] = {"findings": lines}
-            if report is not None:
-                shown["violations"] = [{"invariant": name, "what": what} for name, what in report.violations]
-                shown["judged"] = report.judged
-                shown["not_judged"] = report.not_judged
-            put_json(shown)
-        else:
-            told = [f"{one['level']:<9} {one['what']}; {one['mend']}".rstrip("; ") for one in lines]
-            told += report.lines() if report is not None else []
-            for one in told:
-                put(one)
-        return 1 if broken or (report is not None and not report.ok) else 0
+        return await _diagnose(built, verify, as_json)
 
     return on_database(work)
+
+
+async def _diagnose(built: "Service", verify: bool, as_json: bool) -> int:
+    lines = await _findings(built)
+    report = _verify(built) if verify else None
+    broken = [line for line in lines if line["level"] == "blocking"]
+    if as_json:
+        shown: dict[str, Any] = {"findings": lines}
+        if report is not None:
+            shown["violations"] = [{"invariant": name, "what": what} for name, what in report.violations]
+            shown["judged"] = report.judged
+            shown["not_judged"] = report.not_judged
+        put_json(shown)
+    else:
+        told = [f"{one['level']:<9} {one['what']}; {one['mend']}".rstrip("; ") for one in lines]
+        told += report.lines() if report is not None else []
+        for one in told:
+            put(one)
+    return 1 if broken or (report is not None and not report.ok) else 0
 
 
 async def _declare_restored(built: "Service", as_json: bool) -> int:

@@ -13,6 +13,14 @@ class LiveTransaction(Protocol):
         """The text that followers of a job have, joined since it was last voided."""
         ...
 
+    def keep_unknown(self, attempt_id: str, events: Sequence[str]) -> None:
+        """Keep a run's events that nobody here knows, each as JSON, up to `UNKNOWN_AT_MOST` of a run."""
+        ...
+
+    def unknown_events(self, attempt_id: str) -> list[str]:
+        """Those that were kept, in the order they came."""
+        ...
+
     def newest_seqs(self, job_ids: Sequence[str]) -> dict[str, int]:
         """Per job the newest event's number; cheap for many jobs."""
         ...

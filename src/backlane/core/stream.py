@@ -10,6 +10,8 @@ from backlane.core.outcome import Accepted, Failed, Finished
 PIECE = 4_096
 # A stream that could not be taken up so often in a row, with nothing learned, is given up: looks go on.
 TRIES_IN_VAIN = 5
+# Of a run's events that nobody here knows so many are kept, the first ones.
+UNKNOWN_AT_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An event that means nothing to us, known or not."""
+    """An event that means nothing to us; `unknown` is all of it, as JSON, if its type is new to us too."""
 
     seq: int | None
+    unknown: str | None = None
 
 
 class Break(StrEnum):

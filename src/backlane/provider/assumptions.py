@@ -41,6 +41,10 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption("window_2h", "a background run with a window of 2h", "accepted"),
     Assumption("file_read_back", "reading back a file that was uploaded as input", "200", "download_inputs"),
     Assumption("webhook_endpoints", "listing webhook endpoints by API", "200"),
+    Assumption("webhook_event", "what a webhook calls the end of a run", "response.completed"),
+    Assumption(
+        "webhook_signature", "a webhook's signature by the secret its endpoint was made with", "genuine"
+    ),
 )
 # What no trial of a few minutes can see.
 NOT_TRIED: tuple[tuple[str, str], ...] = (

@@ -32,7 +32,7 @@ class Registered:
     secret: str = field(repr=False)
 
 
-def public_url(raw: str) -> str:
+def public_url(raw: str, given_by: str = "--register-webhook") -> str:
     """Where the provider is to send events; the door's path is added where none is given.
 
     Raises InvalidRequest for an address that would carry events in the open, or none at all.
@@ -43,9 +43,9 @@ def public_url(raw: str) -> str:
     except ValueError:
         host, usable, parts = "", False, urlsplit("")
     if not host or not usable or parts.username is not None or parts.fragment:
-        raise InvalidRequest([("--register-webhook", "must look like https://host/")])
+        raise InvalidRequest([(given_by, "must look like https://host/")])
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
-        raise InvalidRequest([("--register-webhook", "must be https; http only on this machine")])
+        raise InvalidRequest([(given_by, "must be https; http only on this machine")])
     return parts._replace(path=PATH if parts.path in ("", "/") else parts.path).geturl()
 
 

@@ -1,9 +1,11 @@
 """A run's event stream: frames to stream values. It goes by an event's `type` and its `response`, never by a class.
 
-Nothing about an event's shape is trusted; one whose meaning is unknown is noted and changes nothing.
+Nothing about an event's shape is trusted; one whose type is unknown is noted as it came and changes nothing.
+Event types: openai 3.54, types/responses/response_stream_event.py.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,6 +20,36 @@ from backlane.provider.sse import Frames
 # Longer than this many silences without an event, whatever else is sent to keep the connection open.
 _EVENTLESS = 10
 _DONE = b"[DONE]"
+# Event types that mean nothing here begin like this; what they tell of comes again in the terminal object.
+_FAMILIES = tuple(
+    f"response.{name}"
+    for name in (
+        "audio.",
+        "code_interpreter_call.",
+        "code_interpreter_call_code.",
+        "compaction.",
+        "content_part.",
+        "custom_tool_call_input.",
+        "file_search_call.",
+        "function_call_arguments.",
+        "image_generation_call.",
+        "mcp_call.",
+        "mcp_call_arguments.",
+        "mcp_list_tools.",
+        "output_item.",
+        "output_text.",
+        "reasoning_summary_part.",
+        "reasoning_summary_text.",
+        "reasoning_text.",
+        "refusal.",
+        "shell_call_command.",
+        "shell_call_output_content.",
+        "web_search_call.",
+    )
+)
+_NO_NEWS = "keepalive"
+# A larger event of an unknown type is kept by its type and size, characters of JSON.
+_UNKNOWN_AT_MOST = 16_000
 
 
 class EventReader:
@@ -49,7 +81,8 @@ class EventReader:
             return self._text(event, seq)
         if kind == "response.output_item.added":
             self._remember(event)
-        return Noted(seq)
+        known = kind == _NO_NEWS or kind.startswith(_FAMILIES)
+        return Noted(seq, None if known else _kept(event))
 
     def _lifecycle(self, response: Any, seq: int | None) -> StreamEvent:
         """An event that carries the run. Its status decides, not the event's name."""
@@ -78,6 +111,13 @@ class EventReader:
         phase: Any = cast(Mapping[str, Any], item).get("phase") if isinstance(item, Mapping) else None
         if phase == "commentary" and index is not None:
             self._commentary.add(index)
+
+
+def _kept(event: Mapping[str, Any]) -> str:
+    whole = json.dumps(reading.as_stored(event), ensure_ascii=False)
+    if len(whole) <= _UNKNOWN_AT_MOST:
+        return whole
+    return json.dumps({"type": reading.as_text(event["type"], 100), "left_out": f"{len(whole)} characters"})
 
 
 def _number(value: Any) -> int | None:

@@ -19,6 +19,7 @@ from backlane.provider.calling import Calls, EventStream, Form
 from backlane.provider.prices import price
 from backlane.provider.replies import Reply, error_body, parse
 from backlane.provider.sse import Frames
+from backlane.provider.trial_webhook import Deaf, Ear, close_endpoint, heard, open_endpoint
 
 _SHORT = {"input": "Say: ready.", "max_output_tokens": 64}
 _LONG = {"input": "Write the numbers from 1 to 400 in words.", "max_output_tokens": 1500}
@@ -33,19 +34,20 @@ class Stopped(Exception):
     """A step could not be made, for this reason."""
 
 
-class TooDear(Stopped):
-    """The step would have passed the limit."""
+class Skipped(Stopped):
+    """The step was not tried: it would have passed the limit, or nobody gave what it needs."""
 
 
 @dataclass(slots=True)
 class Trial:
-    """One trial of one account. `max_cost` is USD."""
+    """One trial of one account. `max_cost` is USD; with an ear, a webhook is tried too."""
 
     calls: Calls
     account: str
     model: str
     max_cost: Decimal
     clock: Clock
+    ear: Ear | None = None
     found: Found = field(default_factory=Found)
     _made: list[str] = field(default_factory=list[str])
 
@@ -58,14 +60,17 @@ class Trial:
         await self._step("window", self._window)
         await self._step("files", self._files)
         await self._step("webhook endpoints", self._webhooks)
+        await self._step("webhook delivery", self._delivery)
         await self._clean_up()
         return self.found
 
     async def _step(self, name: str, make: Callable[[], Awaitable[None]]) -> None:
         try:
             await make()
-        except TooDear as error:
+        except Skipped as error:
             self.found.steps.append(Step(name, "skipped", str(error)))
+        except Deaf as error:
+            self.found.steps.append(Step(name, "failed", error.why))
         except Stopped as error:
             self.found.steps.append(Step(name, "failed", str(error)))
         else:
@@ -165,6 +170,16 @@ class Trial:
         reply = await self._reply("GET", "/webhook_endpoints")
         self._saw("webhook_endpoints", str(reply.status))
 
+    async def _delivery(self) -> None:
+        if self.ear is None:
+            raise Skipped("with --webhook-url, an address that leads to this machine, one is tried")
+        endpoint = await open_endpoint(self.calls, self.account, self.ear, self.clock.now())
+        try:
+            run = str((await self._create(_SHORT))["id"])
+            self.found.observed |= await heard(self.ear, endpoint, run, self.clock, _PATIENCE)
+        finally:
+            await close_endpoint(self.calls, self.account, endpoint)
+
     async def _clean_up(self) -> None:
         """What was made is deleted; what cannot be is left to the provider's own retention."""
         for run in self._made:
@@ -182,14 +197,14 @@ class Trial:
     def _afford(self, params: dict[str, Any]) -> None:
         """Count a run like this at the most it can cost, before it is sent.
 
-        Raises TooDear if that would pass the limit, Stopped if nobody knows what it costs.
+        Raises Skipped if that would pass the limit, Stopped if nobody knows what it costs.
         """
         usage = {"input_tokens": _INPUT_TOKENS, "output_tokens": params["max_output_tokens"]}
         estimate = price(Answer("", "completed", model=self.model, usage=usage), self.clock.now()).amount
         if estimate is None:
             raise Stopped(f"no price is known for model {self.model[:80]}: choose another with --model")
         if self.found.spent + estimate > self.max_cost:
-            raise TooDear(f"it might cost {estimate} USD: {self.found.spent} of {self.max_cost} are spent")
+            raise Skipped(f"it might cost {estimate} USD: {self.found.spent} of {self.max_cost} are spent")
         self.found.spent += estimate
 
     async def _create(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 A file that cannot be had any more is noted and costs the job nothing else.
 """
 
+import json
 import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,7 +46,9 @@ async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answ
     kept = {
         name: [one for one in answer.hosted if one.get("type") in kinds] for name, kinds in _EVIDENCE.items()
     }
+    streamed = await ports.store.read(lambda tx: tx.unknown_events(attempt.id)) if held.job.live else []
     kept["unknown"] = [one for one in answer.hosted if one.get("type") not in _KNOWN]
+    kept["unknown"] += [{"event": json.loads(body)} for body in streamed]
     for name, items in kept.items():
         if items:
             found.outputs.append(await _record(ports, name, {"untrusted": True, "items": items}))

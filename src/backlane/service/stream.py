@@ -15,12 +15,14 @@ from backlane.core.storage import Transaction
 from backlane.core.stream import (
     PIECE,
     TRIES_IN_VAIN,
+    UNKNOWN_AT_MOST,
     Began,
     Break,
     Broken,
     Ended,
     Events,
     Moved,
+    Noted,
     Opened,
     Place,
     StreamEvent,
@@ -103,6 +105,7 @@ class _Reader:
     # Events of a stream that cannot be taken up again are missing: its text is believed no further.
     missed: bool = False
     _text: list[str] = field(default_factory=list[str])
+    _unknown: list[str] = field(default_factory=list[str])
     _size: int = 0
     _since: int = 0
 
@@ -156,6 +159,8 @@ class _Reader:
                 self._since = self.ports.clock.now()
             self._text.append(event.delta)
             self._size += len(event.delta.encode(errors="replace"))
+        if isinstance(event, Noted) and event.unknown and len(self._unknown) < UNKNOWN_AT_MOST:
+            self._unknown.append(event.unknown)
         seq = None if isinstance(event, Broken) else event.seq
         self.cursor = self.cursor if seq is None else seq
 
@@ -173,7 +178,7 @@ class _Reader:
         now = self.ports.clock.now()
         renew = renew or now >= self._renewal()
         text = "".join(self._text)
-        if not (text or renew or started):
+        if not (text or renew or started or self._unknown):
             return True
         if self.held.job.status is Status.QUEUED and (text or started):
             return await self._start(deltas(text, now), now)
@@ -192,12 +197,14 @@ class _Reader:
             return False
         if told:
             tx.keep_events(job.id, told)
+        if told or self._unknown:
             self._keep_cursor(tx)
         if renew:
             tx.listen(Due(job.id, job.lease_no), now + self.ports.timings.lease)
         return True
 
     def _keep_cursor(self, tx: Transaction) -> None:
+        tx.keep_unknown(self.attempt.id, self._unknown)
         tx.move_attempt(self.attempt.id, [AttemptState.ACCEPTED], stream_seq=self.cursor, stream_tries=0)
 
     async def _start(self, told: Sequence[Event], now: int) -> bool:
@@ -217,6 +224,7 @@ class _Reader:
     def _committed(self, kept: bool) -> bool:
         if kept:
             self._text.clear()
+            self._unknown.clear()
             self._size = 0
             self.ports.point("delta")
         else:

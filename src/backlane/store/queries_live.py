@@ -1,8 +1,9 @@
 """The statements of live text, each a named constant under one line that says what it is for."""
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, insert, select
 
 from backlane.store.tables import events, jobs
+from backlane.store.tables_wire import unknown_events
 
 _VOIDED = (
     select(func.max(events.c.seq))
@@ -18,6 +19,14 @@ STREAMED = (
         events.c.seq > func.coalesce(_VOIDED, 0),
     )
     .order_by(events.c.seq)
+)
+# An event of a stream that nobody here knows.
+KEEP_UNKNOWN = insert(unknown_events)
+# Those of a run, in the order they came.
+UNKNOWN_EVENTS = (
+    select(unknown_events.c.body)
+    .where(unknown_events.c.attempt_id == bindparam("attempt_id"))
+    .order_by(unknown_events.c.number)
 )
 # The newest event's number of many jobs, each found by one step into an index.
 NEWEST_SEQS = select(

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from backlane.core.ports import Due
 from backlane.core.storage import Row
+from backlane.core.stream import UNKNOWN_AT_MOST
 from backlane.store import queries, queries_live
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # At most so many jobs are asked for in one statement.
 _TOGETHER = 5_000
@@ -16,6 +20,7 @@ class LiveRecords:
     """The part of a transaction that is about live streams."""
 
     if TYPE_CHECKING:
+        _connection: Connection
 
         def _all(self, statement: Any, **values: Any) -> list[Row]: ...
         def _changed(self, statement: Any, **values: Any) -> bool: ...
@@ -23,6 +28,18 @@ class LiveRecords:
     def streamed(self, job_id: str) -> str:
         rows = self._all(queries_live.STREAMED, job_id=job_id)
         return "".join(json.loads(row["data"] or "{}").get("text", "") for row in rows)
+
+    def keep_unknown(self, attempt_id: str, events: Sequence[str]) -> None:
+        if not events:
+            return
+        number = len(self.unknown_events(attempt_id))
+        for body in events[: UNKNOWN_AT_MOST - number]:
+            number += 1
+            row = {"attempt_id": attempt_id, "number": number, "body": body}
+            self._connection.execute(queries_live.KEEP_UNKNOWN, row)
+
+    def unknown_events(self, attempt_id: str) -> list[str]:
+        return [row["body"] for row in self._all(queries_live.UNKNOWN_EVENTS, attempt_id=attempt_id)]
 
     def newest_seqs(self, job_ids: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -174,6 +174,16 @@ inbox = Table(
     comment="The provider's signed events, stored once per id; hints, never truth.",
 )
 
+unknown_events = Table(
+    "unknown_events",
+    metadata,
+    _attempt_column(),
+    Column("number", Integer, nullable=False, comment="its place among the attempt's, from 1"),
+    Column("body", Text, nullable=False, comment="JSON, as it came"),
+    PrimaryKeyConstraint("attempt_id", "number"),
+    comment="Events of live streams whose type nobody here knows, until the run's artifacts are written.",
+)
+
 lane_minutes = Table(
     "lane_minutes",
     metadata,
