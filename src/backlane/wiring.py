@@ -123,7 +123,11 @@ def read_accounts(settings: Settings) -> AccountBook:
 
 
 def _provider(
-    settings: Settings, accounts: AccountBook, now: Callable[[], int], chance: Callable[[], float]
+    settings: Settings,
+    accounts: AccountBook,
+    now: Callable[[], int],
+    chance: Callable[[], float],
+    artifacts: ArtifactFolder,
 ) -> OpenAIProvider:
     pace = Pace(now, chance, settings.looks_per_second, settings.looks_per_second * 2)
     timeout = int(settings.call_timeout * 1000)
@@ -135,6 +139,7 @@ def _provider(
         call_timeout=timeout,
         reply_at_most=at_most,
         silence=int(settings.stream_silence * 1000),
+        spill=artifacts.draft,
     )
 
 
@@ -205,10 +210,10 @@ def _ports(
     """The ports over the real clock, chance and provider."""
     clock, chance = SystemClock(), random.SystemRandom().random
     accounts = read_accounts(settings)
-    provider = _provider(settings, accounts, clock.now, chance)
     artifacts = ArtifactFolder.from_url(settings.artifacts_url)
     artifacts.prepare()
     artifacts.sweep((clock.now() - _HALF_WRITTEN) / 1000)
+    provider = _provider(settings, accounts, clock.now, chance, artifacts)
     ports = Ports(
         **given,
         store=store,

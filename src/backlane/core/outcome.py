@@ -53,6 +53,14 @@ class CitedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Bytes that lie in the artifact store already; `sha256` in hex, `size` in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What we keep of a provider run that has ended.
 
@@ -60,7 +68,8 @@ class Answer:
     reported none; that is unpriced, never zero. `calls` and `approvals` wait for an answer of ours, `hosted`
     holds what the provider's own tools did, in its words, `files` what must be copied before it is lost.
     `items` are the run's own words for the next turn, should the provider forget them. `unpriced` names what
-    the provider charges for beside tokens and web searches, of which nobody knows the price.
+    the provider charges for beside tokens and web searches, of which nobody knows the price. `raw` is what was
+    read of a reply that is larger than is read.
     """
 
     response_id: str
@@ -81,6 +90,7 @@ class Answer:
     files: tuple[CitedFile, ...] = ()
     items: tuple[dict[str, Any], ...] = ()
     unpriced: tuple[str, ...] = ()
+    raw: Stored | None = None
 
     @property
     def waits(self) -> bool:

@@ -1,14 +1,14 @@
 """One request of an account, never repeated, through the official SDK: its own retries and redirects are off."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from backlane.core.outcome import NotSent, Refused, Unknown, When
-from backlane.core.stream import Break, Broken
 from backlane.errors import SettingsError
+from backlane.provider.receiving import EventStream, Spill, headers_of, read_spilling
 from backlane.provider.replies import TRUNCATED, Reply
 from backlane.provider.webhooks import signing_key
 
@@ -36,39 +36,6 @@ class Account:
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     background: bool = True
     retired: bool = False
-
-
-class EventStream:
-    """An open stream of server-sent events, not yet read."""
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    @property
-    def is_packed(self) -> bool:
-        """Whether its bytes would have to be unpacked, which could fill memory."""
-        return self._response.headers.get("content-encoding", "identity").strip().lower() != "identity"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Its headers; names are lower case."""
-        return _headers(self._response)
-
-    async def chunks(self) -> AsyncGenerator[bytes | Broken]:
-        """Its bytes as they come; how it broke off, if it did, is the last value."""
-        import httpx2
-
-        try:
-            async for chunk in self._response.aiter_raw():
-                yield chunk
-        except httpx2.TimeoutException:
-            yield Broken(Break.SILENT, "nothing came for too long")
-        except httpx2.HTTPError:
-            yield Broken(Break.CUT, "the connection ended in the middle")
-
-    async def close(self) -> None:
-        """Let go of the connection."""
-        await self._response.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +132,18 @@ class Calls:
         return client
 
     async def call(
-        self, name: str, method: str, path: str, content: bytes | Form | None = None
+        self,
+        name: str,
+        method: str,
+        path: str,
+        content: bytes | Form | None = None,
+        spill: Spill | None = None,
     ) -> Reply | Refused | Unknown | NotSent:
-        """One request, never repeated. No reply is either proof that nothing was sent, or not knowing."""
-        found = await self._ask(name, method, path, content, streams=False)
+        """One request, never repeated. No reply is either proof that nothing was sent, or not knowing.
+
+        `spill` takes in a reply that is too large for memory. Raises StoreFull.
+        """
+        found = await self._ask(name, method, path, content, streams=False, spill=spill)
         assert not isinstance(found, EventStream)
         return found
 
@@ -179,7 +154,14 @@ class Calls:
         return await self._ask(name, method, path, content, streams=True)
 
     async def _ask(
-        self, name: str, method: str, path: str, content: bytes | Form | None, *, streams: bool
+        self,
+        name: str,
+        method: str,
+        path: str,
+        content: bytes | Form | None,
+        *,
+        streams: bool,
+        spill: Spill | None = None,
     ) -> EventStream | Reply | Refused | Unknown | NotSent:
         account = self._accounts.get(name)
         if account is None or not account.api_key:
@@ -191,17 +173,15 @@ class Calls:
             client = self.client(name, account, streams=streams)
         except OSError as error:
             return NotSent(f"this process cannot make a connection: {error.strerror}")
-        given: dict[str, Any] = {} if content is None else {"content": content}
-        options: dict[str, Any] = {"max_retries": 0}
-        timeout = self._timeout
-        if streams:
-            given["stream"], options["headers"] = True, {"Accept-Encoding": "identity"}
+        given, timeout = _arguments(content, streams), self._timeout
+        if streams or spill is not None:
+            given["stream"] = True
         if isinstance(content, Form):
-            given, timeout = content.arguments(), max(self._timeout, content.timeout)
-            options["headers"] = {"Content-Type": "multipart/form-data"}
+            timeout = max(timeout, content.timeout)
         try:
             async with asyncio.timeout(timeout):
-                return await _answer(_sender(client, method), path, account, {**given, "options": options})
+                raw = await _sender(client, method)(path, cast_to=httpx2.Response, **given)
+                return await _answer(raw, account, streams, spill)
         except openai.APIStatusError as error:
             return _reply(error.response, account)
         except (openai.OpenAIError, httpx2.HTTPError) as error:
@@ -217,16 +197,29 @@ def _sender(client: "AsyncOpenAI", method: str) -> Any:
     return {"POST": client.post, "GET": client.get, "DELETE": client.delete}[method]
 
 
-async def _answer(send: Any, path: str, account: Account, given: dict[str, Any]) -> EventStream | Reply:
-    import httpx2
+def _arguments(content: bytes | Form | None, streams: bool) -> dict[str, Any]:
+    """What the SDK's client is called with beside the path."""
+    options: dict[str, Any] = {"max_retries": 0}
+    if streams:
+        options["headers"] = {"Accept-Encoding": "identity"}
+    if isinstance(content, Form):
+        options["headers"] = {"Content-Type": "multipart/form-data"}
+        return {**content.arguments(), "options": options}
+    return {"options": options} if content is None else {"content": content, "options": options}
 
+
+async def _answer(raw: Any, account: Account, streams: bool, spill: Spill | None) -> EventStream | Reply:
     from backlane.provider.capped import is_event_stream
 
-    raw = await send(path, cast_to=httpx2.Response, **given)
-    if given.get("stream") and is_event_stream(raw):
+    if streams and is_event_stream(raw):
         return EventStream(raw)
-    await raw.aread()
-    return _reply(raw, account)
+    try:
+        if spill is None:
+            await raw.aread()
+            return _reply(raw, account)
+        return await read_spilling(raw, headers_of(raw), spill)
+    finally:
+        await raw.aclose()
 
 
 def is_key(text: str) -> bool:
@@ -256,13 +249,9 @@ def _check(name: str, account: Account) -> None:
             raise SettingsError(f"OPENAI_WEBHOOK_SECRET: a secret of account {name!r}: {error}") from None
 
 
-def _headers(raw: Any) -> dict[str, str]:
-    return {str(name).lower(): str(value) for name, value in raw.headers.items()}
-
-
 def _reply(raw: Any, account: Account) -> Reply:
     """The reply as plain data. Error texts quote keys, so ours is taken out before anybody reads it."""
-    headers = _headers(raw)
+    headers = headers_of(raw)
     body: bytes = raw.content
     if raw.status_code >= 400 and len(account.api_key) >= 16:
         body = body.replace(account.api_key.encode(), b"(key)")

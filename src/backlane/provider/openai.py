@@ -29,9 +29,10 @@ from backlane.core.ports import CreateCall
 from backlane.core.provider_file import DeleteOutcome, FileUpload, FindOutcome, UploadOutcome
 from backlane.core.stream import Break, Broken, Ended, Opened, StreamEvent, Streaming
 from backlane.provider import wire
-from backlane.provider.calling import Account, Calls, EventStream
+from backlane.provider.calling import Account, Calls
 from backlane.provider.files import ProviderFiles
 from backlane.provider.pace import Pace, poll_after, retry_after
+from backlane.provider.receiving import EventStream, Spill
 from backlane.provider.registration import Registered, register
 from backlane.provider.replies import Reply, create_refusal, look_refusal, parse
 from backlane.provider.stream import EventReader, Named, after, named_run, not_taken_up, only, read_events
@@ -50,6 +51,7 @@ class OpenAIProvider:
     `now` gives milliseconds since 1970; `call_timeout` is how long one whole call may take, in milliseconds;
     `reply_at_most` how much of a reply is read, in bytes; `silence` how long a stream may say nothing, in
     milliseconds.
+    `spill` takes in answers that are too large for memory.
     `transport` replaces the network (an httpx2 transport), for a simulator in the same process.
     Raises SettingsError for an account that could never work.
     """
@@ -63,6 +65,7 @@ class OpenAIProvider:
         call_timeout: int = 30_000,
         reply_at_most: int = 32_000_000,
         silence: int = 60_000,
+        spill: Spill | None = None,
         transport: Any = None,
     ) -> None:
         self._calls = Calls(
@@ -74,6 +77,7 @@ class OpenAIProvider:
         )
         self._timeout = call_timeout / 1000
         self._silence = silence / 1000
+        self._spill = spill
         self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
         self._text_at_most = reply_at_most
         self._files = ProviderFiles(self._calls, now)
@@ -177,14 +181,14 @@ class OpenAIProvider:
         """Retrieve a run."""
         if not wire.is_run_id(response_id):
             return _NO_ID
-        reply = await self._calls.call(account, "GET", _path(response_id))
+        reply = await self._calls.call(account, "GET", _path(response_id), spill=self._spill)
         return self._observed(account, response_id, reply)
 
     async def cancel(self, account: str, response_id: str) -> LookOutcome:
         """Ask for a run to be stopped; a refusal is settled by looking at the run."""
         if not wire.is_run_id(response_id):
             return _NO_ID
-        reply = await self._calls.call(account, "POST", _path(response_id) + "/cancel")
+        reply = await self._calls.call(account, "POST", _path(response_id) + "/cancel", spill=self._spill)
         if isinstance(reply, Reply) and reply.status in (400, 404, 409):
             return await self.look(account, response_id)
         return self._observed(account, response_id, reply)
@@ -247,7 +251,7 @@ class OpenAIProvider:
         if reply.ok:
             hint = self._hint(reply)
             if reply.truncated:
-                return wire.observed_in_part(reply.body, response_id, hint)
+                return wire.observed_in_part(reply.body, response_id, hint, reply.stored)
             return wire.observed(parse(reply.body), response_id, hint)
         outcome = look_refusal(reply, self._now())
         if isinstance(outcome, Refused) and outcome.when is When.LATER and outcome.retry_after:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from backlane.core.failure import FILE_CODES, QUOTA_CODES, meaning
 from backlane.core.meaning import MEANINGS
-from backlane.core.outcome import Gone, Refused, Unknown, When
+from backlane.core.outcome import Gone, Refused, Stored, Unknown, When
 from backlane.provider.pace import retry_after
 
 _SECRETS = re.compile(r"(\bsk-|\bwhsec_|\bblk_|\bBearer )[^\s\"',;]+")
@@ -36,12 +36,16 @@ TRUNCATED = "backlane_truncated"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP reply, read whole unless `truncated`. Header names are lower case."""
+    """One HTTP reply, read whole unless `truncated`. Header names are lower case.
+
+    Where that was asked for, all that was read of a truncated one is `stored`, and `body` is its beginning.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     truncated: bool = False
+    stored: Stored | None = None
 
     @property
     def ok(self) -> bool:

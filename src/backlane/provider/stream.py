@@ -13,7 +13,7 @@ from typing import Any, cast
 from backlane.core.outcome import Accepted, Failed, Finished, Refused, Unknown
 from backlane.core.stream import Began, Break, Broken, Ended, Events, Moved, Noted, StreamEvent, Text
 from backlane.provider import reading, wire
-from backlane.provider.calling import EventStream
+from backlane.provider.receiving import EventStream
 from backlane.provider.replies import Reply, error_of, parse
 from backlane.provider.sse import Frames
 

@@ -15,8 +15,9 @@ from backlane.core.outcome import Answer, Failed, Finished
 from backlane.core.ports import Clock
 from backlane.provider import wire
 from backlane.provider.assumptions import Found, Step
-from backlane.provider.calling import Calls, EventStream, Form
+from backlane.provider.calling import Calls, Form
 from backlane.provider.prices import price
+from backlane.provider.receiving import EventStream
 from backlane.provider.replies import Reply, error_body, parse
 from backlane.provider.sse import Frames
 from backlane.provider.trial_webhook import Deaf, Ear, close_endpoint, heard, open_endpoint

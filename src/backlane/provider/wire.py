@@ -7,7 +7,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backlane.core.outcome import Accepted, Answer, Citation, Failed, Finished, LookOutcome, Pending, Unknown
+from backlane.core.outcome import (
+    Accepted,
+    Answer,
+    Citation,
+    Failed,
+    Finished,
+    LookOutcome,
+    Pending,
+    Stored,
+    Unknown,
+)
 from backlane.provider.items import (
     approvals_of,
     calls_of,
@@ -68,7 +78,9 @@ def accepted_in_part(body: bytes, look_after: int | None) -> Accepted | Unknown:
     return Accepted(found[1], "unknown", look_after)
 
 
-def observed_in_part(body: bytes, response_id: str, look_after: int | None) -> LookOutcome:
+def observed_in_part(
+    body: bytes, response_id: str, look_after: int | None, stored: Stored | None = None
+) -> LookOutcome:
     """What the beginning of a look's reply says: the run goes on, or ended with more than is read."""
     head = body[:_KEPT].decode(errors="replace")
     named, status = _FIRST_ID.match(head), _FIRST_STATUS.search(head.partition('"output"')[0])
@@ -82,7 +94,8 @@ def observed_in_part(body: bytes, response_id: str, look_after: int | None) -> L
             status="failed",
             text=storable(head),
             code="result_too_large",
-            message=f"{len(body)} bytes were read, the first {len(head)} characters are kept: truncated",
+            message=f"{stored.size if stored else len(body)} bytes were read and the rest was not: truncated",
+            raw=stored,
         )
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState
-from backlane.core.outcome import Answer, Approval, Citation, CitedFile, ToolCall
+from backlane.core.outcome import Answer, Approval, Citation, CitedFile, Stored, ToolCall
 from backlane.core.storage import Transaction
 from backlane.service.cost import book_cost
 from backlane.service.incident import LOOK, release_lane
@@ -84,4 +84,6 @@ def answer_of(body: str) -> Answer:
         values[name] = tuple(kind(**one) for one in values.get(name, ()))
     for name in ("hosted", "items", "unpriced"):
         values[name] = tuple(values.get(name, ()))
+    raw = values.get("raw")
+    values["raw"] = raw and Stored(**raw)
     return Answer(**values)

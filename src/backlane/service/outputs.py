@@ -119,4 +119,12 @@ async def unhappy_outputs(ports: Ports, answer: Answer, kind: str = "partial") -
     truncated = answer.code == "result_too_large"
     name = f"{kind}-truncated.md" if truncated else f"{kind}.md"
     kept = await store_output(ports, kind, name, "text/markdown", text.encode(errors="replace"))
-    return [kept]
+    if answer.raw is None:
+        return [kept]
+    # What is read as the answer stays small: the whole of it is beside it, under a kind that nobody sends on.
+    beside = "json" if kind == "partial" else kind
+    raw = answer.raw
+    return [
+        kept,
+        Output(beside, f"{kind}-truncated.json", "application/json", raw.size, raw.sha256, None),
+    ]
