@@ -1,6 +1,6 @@
 """Planted mistakes about what people decide, what then leaves, and what they say to jobs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,20 +9,33 @@ from backlane.core import review, step
 from backlane.core.action import Action, ActionState
 from backlane.core.event import Event
 from backlane.core.job import STREAM_LOST, Attempt, AttemptReason, Job
-from backlane.core.policy import Answer, Verdict
+from backlane.core.policy import NO_POLICY, Answer, Verdict
 from backlane.core.ports import CreateCall
 from backlane.core.situation import Plan
 from backlane.core.storage import Transaction
 from backlane.errors import NotAllowed
 from backlane.provider.openai import OpenAIProvider
-from backlane.service import access, act, approve_action, ask, control_actions, decide, stand, take_turns
+from backlane.service import (
+    access,
+    act,
+    approve_action,
+    ask,
+    control_actions,
+    decide,
+    request_changes,
+    stand,
+    take_turns,
+)
 from backlane.service.act import Said
+from backlane.service.conclude import conclude
+from backlane.service.judge import judge_action
 from backlane.service.ports import Ports
 from backlane.service.show_actions import find_action
 from backlane.service.situate import Held
 from backlane.service.witness import witness
 from backlane.store.records_actions import ActionRecords
 from backlane.store.records_messages import MessageRecords
+from backlane.store.records_review import ReviewRecords
 from tests.world.planting import Undo, put, swap
 
 
@@ -35,6 +48,27 @@ def _never_void_for(*reasons: str) -> list[Undo]:
         return None if why in reasons else why
 
     return swap(before, blind)
+
+
+def act_without_asking() -> list[Undo]:
+    """What the model proposes is approved by nobody, and carried out."""
+
+    async def asks_nobody(ports: Ports, held: Held, action: Action) -> Held | None:
+        assert held.type is not None
+        content = await ask.content_now(ports, held, action)
+        said = await judge_action(ports, held.type, held.job, action)
+        version = NO_POLICY if said is None else said.version
+
+        def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+            bound = {"content": content, "policy_version": version, "expires_at": job.useful_until}
+            fresh = replace(action, **bound)
+            return approve_action.approve_by_policy(
+                tx, ports, job, fresh, Verdict(answer=Answer.ALLOW, version=version)
+            )
+
+        return await conclude(ports, held, turn)
+
+    return _never_void_for("not_approved") + swap(ask.ask_action, asks_nobody)
 
 
 def call_again_after_a_crash() -> list[Undo]:
@@ -173,6 +207,21 @@ def take_any_word_of_a_policy_for_yes() -> list[Undo]:
     return _never_void_for("not_approved") + swap(before, yes) + put(ask, "keep_verdict", kept)
 
 
+def show_again_what_was_sent_back() -> list[Undo]:
+    """A draft that a reviewer sent back is not marked, and stands beside the next one."""
+    return put(ReviewRecords, "send_back_artifacts", lambda self, job_id: None)
+
+
+def lose_the_note() -> list[Undo]:
+    """Work is sent back, and the model is not told why."""
+    before = request_changes.read_changes
+
+    async def told_nothing(ports: Ports, review: Any, note: str) -> Any:
+        return replace(await before(ports, review, note), note="Please improve it.")
+
+    return swap(before, told_nothing)
+
+
 def forget_what_was_said() -> list[Undo]:
     """Words are stored, and the next turn does not hold them."""
     return put(MessageRecords, "waiting_messages", lambda self, job_id: [])
@@ -212,6 +261,7 @@ def buy_a_lost_talk_again() -> list[Undo]:
 
 PEOPLE_MISTAKES: dict[str, tuple[Callable[[], list[Undo]], ...]] = {
     "acts": (
+        act_without_asking,
         call_again_after_a_crash,
         call_before_the_commit,
         take_silence_for_a_no,
@@ -227,6 +277,8 @@ PEOPLE_MISTAKES: dict[str, tuple[Callable[[], list[Undo]], ...]] = {
         ignore_the_kill_switch,
         only_tell_of_an_undo,
         take_any_word_of_a_policy_for_yes,
+        show_again_what_was_sent_back,
+        lose_the_note,
     ),
     "chats": (
         forget_what_was_said,

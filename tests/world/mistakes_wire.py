@@ -16,10 +16,11 @@ from backlane.service import adopt, bring, hints, live_text, stream, take_turns,
 from backlane.service.lease import renewed
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
+from backlane.store import queries_files
 from backlane.store.records_hooks import InboxRecords
 from backlane.store.records_tools import ToolRecords
 from backlane.store.tables import attempts
-from backlane.store.tables_wire import tool_calls
+from backlane.store.tables_wire import provider_files, tool_calls
 from tests.world.planting import Undo, put, swap
 
 
@@ -155,6 +156,18 @@ def upload_again_without_looking() -> list[Undo]:
     return swap(bring._find, lost)
 
 
+def delete_files_in_use() -> list[Undo]:
+    """A copy at the provider is deleted when its time comes, whoever reads it."""
+    at, due = queries_files.bindparam, provider_files.c.due_at
+    idle = select(provider_files).where(due <= at("now")).order_by(due).limit(at("n"))
+    claim = update(provider_files).where(
+        provider_files.c.id == at("at_id"), provider_files.c.state == at("at_state")
+    )
+    return put(queries_files, "IDLE_PROVIDER_FILES", idle) + put(
+        queries_files, "CLAIM_IDLE_FILE", claim.values(state="deleting")
+    )
+
+
 def leave_files_at_the_provider() -> list[Undo]:
     """A copy is called deleted, and nobody asks the provider to delete it."""
 
@@ -185,6 +198,7 @@ WIRE_MISTAKES: dict[str, tuple[Callable[[], list[Undo]], ...]] = {
     ),
     "files": (
         upload_again_without_looking,
+        delete_files_in_use,
         leave_files_at_the_provider,
     ),
 }

@@ -86,7 +86,7 @@ class Witness:
         """No open job may wait for a run that reads it."""
         self._world.counts["file deletes"] += 1
         world = self._world.provider.world
-        lines = (line for line in world.log if file_id in (line.get("files") or ()))
+        lines = (line for line in world.log if file_id in _read_by(line))
         for line in lines:
             run = world.runs[line["response_id"]]
             if world.status(run) not in ("queued", "in_progress"):
@@ -131,3 +131,8 @@ class Witness:
 def _attempt(line: dict[str, Any]) -> str | None:
     metadata = line.get("metadata") or {}
     return metadata.get("backlane_attempt") if line["call"] == "create" else None
+
+
+def _read_by(line: dict[str, Any]) -> set[str]:
+    """The ids of the provider's files that a logged create made its run read."""
+    return {one["file_id"] for one in line.get("files") or ()}
