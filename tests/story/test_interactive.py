@@ -131,6 +131,25 @@ async def test_a_connection_dropped_in_the_middle_loses_the_run_and_asks(steerin
     verified(steering)
 
 
+async def test_a_lost_run_that_is_attached_ends_the_job_as_it_ended_and_is_not_asked_about_again(
+    steering: Place,
+) -> None:
+    ana, olga = await steering.caller(), await steering.caller("olga", "operator")
+    script(steering, BROKEN)
+    fault(steering, "drop_stream", after=9)
+    job = await submitted(steering, ana, "chat")
+    view = await finished(steering, ana, job)
+    run = view["attempts"][0]["provider_response_id"]
+    assert view["phase"] == "submission_unknown"
+    await control.resolve(steering.service.ports, olga, job.id, "attach", provider_response_id=run)
+    view = await seen(steering, ana, job.id, lambda one: one["status"] != "queued")
+    assert (view["status"], view["failure"]["code"]) == ("failed", "stopped_at_provider")
+    assert [one["state"] for one in view["attempts"]] == ["canceled"]
+    assert [row["kind"] for row in view["artifacts"]].count("partial") == 1
+    assert creates(steering) == 1
+    verified(steering)
+
+
 async def test_a_lost_run_is_bought_once_more_where_the_type_says_so(steering: Place) -> None:
     ana = await steering.caller()
     script(steering, BROKEN, times=None)

@@ -1,4 +1,7 @@
-"""`python -m tests.world`: live through seeds; `--seed N` replays one, `--planted` measures the mistakes."""
+"""`python -m tests.world`: live through seeds; `--seed N` replays one, `--planted` measures the mistakes.
+
+`--first-seeds` prints which seed catches each mistake first, as `tests/world/first_seeds.txt` has it.
+"""
 
 import argparse
 import os
@@ -65,6 +68,16 @@ def measure(rounds: int, processes: int) -> int:
     return 1 if missed else 0
 
 
+def first_seeds(processes: int) -> int:
+    """Each mistake with the first seed that catches it; the exit code."""
+    with ProcessPoolExecutor(processes) as pool:
+        found = [seed for seed, _ in pool.map(seeds_to_find, MISTAKES, repeat(1))]
+    for name, seed in zip(MISTAKES, found, strict=True):
+        if seed is not None:
+            print(name, seed)
+    return 1 if None in found else 0
+
+
 def main() -> int:
     """The exit code: 0 when nothing was violated."""
     asked = argparse.ArgumentParser(prog="python -m tests.world", description=__doc__)
@@ -75,10 +88,13 @@ def main() -> int:
     asked.add_argument("--door", choices=EVERY_DOOR, help="most work goes through this door")
     asked.add_argument("--mistake", choices=sorted(MISTAKES), help="with --seed: plant this mistake")
     asked.add_argument("--planted", type=int, metavar="ROUNDS", help="measure every planted mistake")
+    asked.add_argument("--first-seeds", action="store_true", help="look for every planted mistake from seed 1")
     asked.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = asked.parse_args()
     if given.planted:
         return measure(given.planted, given.processes)
+    if given.first_seeds:
+        return first_seeds(given.processes)
     began = time.monotonic()
     if given.seed is not None:
         with planted(given.mistake) as changes:

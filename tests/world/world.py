@@ -366,6 +366,8 @@ class SimulatedWorld:
                 process.database.close()
         self.loop.close()
         self.look.close()
+        # The web framework remembers the functions of every app; what the simulator's hold must not stay with them.
+        vars(self.provider.world).clear()
 
 
 def run(seed: int, *, door: str | None = None, unsafe_sync: bool = False) -> Outcome:

@@ -45,7 +45,7 @@ async def recover(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     outcome = await asked(ports, attempt, call)
     ports.point("recovered")
     match outcome:
-        case Finished(answer) if answer.status == "canceled":
+        case Finished(answer) if answer.status == "canceled" and not _attached(attempt):
             return await _lose(ports, held, attempt, answer)
         case Gone():
             return await _lose(ports, held, attempt, None)
@@ -55,6 +55,11 @@ async def recover(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
             if attempt.state is AttemptState.ACCEPTED:
                 return await follow(ports, held, attempt, outcome)
             return await _look_again(ports, held, attempt, _later(ports, attempt, outcome))
+
+
+def _attached(attempt: Attempt) -> bool:
+    """Whether a person took the lost run for the job's own, as it is: then its end is the answer."""
+    return attempt.state is AttemptState.ACCEPTED and attempt.code == STREAM_LOST
 
 
 def _later(ports: Ports, attempt: Attempt, outcome: LookOutcome) -> int:

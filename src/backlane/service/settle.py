@@ -11,7 +11,7 @@ from backlane.core import lifecycle
 from backlane.core.action import effect_in_doubt
 from backlane.core.event import Event
 from backlane.core.failure import QUOTA_CODES, RETRIED_RUNS
-from backlane.core.job import Attempt, Job, Phase, Status
+from backlane.core.job import STREAM_LOST, Attempt, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.outcome import Answer
 from backlane.core.schedule import retry_delay
@@ -235,6 +235,10 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
     """Failed, incomplete, refused or stopped: retried by schedule where a retry can mend it."""
     found = await keep_evidence(ports, held, attempt, replace(answer, files=()))
     outputs = await unhappy_outputs(ports, answer)
+    known = await ports.store.read(lambda tx: tx.artifacts(held.job.id)) if attempt.code == STREAM_LOST else []
+    # What was streamed of a run that was lost was kept then.
+    had = {(row["kind"], row["sha256"]) for row in known if row["attempt_id"] == attempt.id}
+    fresh = [one for one in outputs if (one.kind, one.sha256) not in had]
     code = _failure_code(answer)
     # This attempt is already counted: it was accepted.
     again = code in RETRIED_RUNS and held.situation.accepted < held.situation.max_attempts
@@ -251,7 +255,7 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         after, event = fail(job, now, code, detail=_detail(answer), partial=bool(outputs))
         return after, [*told, event]
 
-    return _after(ports, attempt, [*outputs, *found.outputs], then, answer.text or None)
+    return _after(ports, attempt, [*fresh, *found.outputs], then, answer.text or None)
 
 
 def _failure_code(answer: Answer) -> str:
