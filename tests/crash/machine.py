@@ -1,7 +1,6 @@
 """The test's side of the crash harness: a machine whose service is killed, started again, and judged."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -42,6 +41,12 @@ ACTS = [
     ("refund", "Order AB-12 came 3 days late."),
     ("two-things", "Order CD-34 came 9 days late, and nobody wrote."),
 ]
+DRAFTS = [
+    ("letter", "Write to the keeper of the otters."),
+    ("letter", "Write to the keeper of the kelp."),
+    ("ruled", "Order AB-12 came 3 days late."),
+    ("ruled", "Order CD-35 came 9 days late."),
+]
 # What becomes of these nobody says: they are looked up.
 DOUBTS = [
     ("refund", f"Order {HANGS}-1 came 5 days late."),
@@ -69,6 +74,9 @@ class Machine:
     _nursery: asyncio.subprocess.Process | None = None
     _asking: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     reviewers: list[str] = field(default_factory=list[str])
+    # Whether the reviewers say anything but yes.
+    torn: bool = False
+    bothered: Counter[str] = field(default_factory=Counter[str])
     _given: int = 0
 
     async def begin(self) -> None:
@@ -92,7 +100,8 @@ class Machine:
             stdout=subprocess.PIPE,
         )
         self.port = (await self._told())["port"]
-        self.reviewers = [await self.place.key(name, "reviewer") for name in ("rita", "rosa")]
+        who = (("rita", "reviewer"), ("rosa", "reviewer"), ("ada", "admin"))
+        self.reviewers = [await self.place.key(name, role) for name, role in who]
 
     def hear(self) -> None:
         """From now on the provider tells this machine of every end, signed."""
@@ -155,7 +164,7 @@ class Machine:
             SELECT (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running'))
                 + (SELECT count(*) FROM provider_files WHERE state NOT IN ('refused', 'deleted'))
                 + (SELECT count(*) FROM inbox WHERE state IN ('new', 'parked'))
-                + (SELECT count(*) FROM reviews WHERE state = 'pending' AND kind = 'action')
+                + (SELECT count(*) FROM reviews WHERE state = 'pending' AND kind IN ('action', 'output'))
         """
         database = self.place.service.store.database
         return database.read_now(lambda connection: connection.exec_driver_sql(asked).scalar_one())
@@ -225,20 +234,6 @@ class Machine:
     def _count(self, asked: str, *values: Any) -> int:
         database = self.place.service.store.database
         return database.read_now(lambda connection: connection.exec_driver_sql(asked, values).scalar_one())
-
-    async def review(self) -> None:
-        """Two reviewers approve what is proposed, over HTTP, for as long as this is awaited."""
-        url = f"http://127.0.0.1:{self.port}/v1/reviews"
-        async with httpx2.AsyncClient(timeout=10) as http:
-            while True:
-                for key in self.reviewers:
-                    http.headers["Authorization"] = f"Bearer {key}"
-                    with contextlib.suppress(httpx2.TransportError):
-                        listed = await http.get(url, params={"state": "pending", "kind": "action"})
-                        for one in listed.json().get("data", []):
-                            body = {"decision": "approve", "payload_hash": one["payload_hash"]}
-                            await http.post(f"{url}/{one['id']}/decisions", json=body)
-                await asyncio.sleep(0.1)
 
     async def _cancel(self, http: httpx2.AsyncClient, job: str) -> None:
         """Cancel a job once its run is under way, or after a while all the same."""

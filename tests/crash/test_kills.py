@@ -12,7 +12,21 @@ from backlane.simulator.faults import read_fault
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
-from tests.crash.machine import ACTS, DOUBTS, FILES, HEARD, LIVE, QUICK, ROOT, TALK, TOOLS, WORK, Machine
+from tests.crash.deciders import bother, review
+from tests.crash.machine import (
+    ACTS,
+    DOUBTS,
+    DRAFTS,
+    FILES,
+    HEARD,
+    LIVE,
+    QUICK,
+    ROOT,
+    TALK,
+    TOOLS,
+    WORK,
+    Machine,
+)
 from tests.crash.outside import FileOutside
 from tests.world.kinds import world_app
 
@@ -27,11 +41,12 @@ POINTS: dict[str, tuple[tuple[str, ...], list[tuple[str, str]]]] = {
     "notices": (("notice_kept", "notice_looked"), WORK[:1]),
     "asking": (("action_asked", "decided"), ACTS),
     "acting": (("dispatching", "dispatched", "action_done"), ACTS),
+    "deciding": (("decided",), DRAFTS),
     "doubting": (("looked_up",), DOUBTS),
     "talking": (("steered",), TALK),
     "hearing": (("recovered",), HEARD),
 }
-HITS_AT_MOST, KILLS_EACH = 3, 15
+HITS_AT_MOST, KILLS_EACH = 3, 12
 
 
 @pytest.fixture
@@ -41,7 +56,7 @@ async def machine(tmp_path: Path, simulator: Running) -> AsyncIterator[Machine]:
     service = build(settings, types=world_app(FileOutside(tmp_path), pace=0.01), log=lambda line: None)
     made = Machine(Place(service, simulator, settings), tmp_path)
     await made.begin()
-    reviewing = asyncio.create_task(made.review())
+    reviewing = asyncio.create_task(review(made))
     yield made
     reviewing.cancel()
     await made.end()
@@ -86,6 +101,7 @@ async def killed_at(machine: Machine, point: str, work: list[tuple[str, str]]) -
 @pytest.mark.parametrize("about", POINTS)
 async def test_a_service_killed_at_each_point_loses_nothing(machine: Machine, about: str) -> None:
     points, work = POINTS[about]
+    machine.torn = about == "deciding"
     if about == "notices":
         machine.hear()
     for point in points:
@@ -102,13 +118,17 @@ async def test_a_service_killed_at_each_point_loses_nothing(machine: Machine, ab
 @pytest.mark.parametrize("seed", range(1, 7))
 async def test_a_service_killed_at_random_instants_loses_nothing(machine: Machine, seed: int) -> None:
     chance = random.Random(seed)
+    machine.torn = True
     if seed % 2 == 0:
         machine.hear()
+    bothering = asyncio.create_task(bother(machine, seed))
     while machine.in_flight < KILLS_EACH:
         if machine.open_jobs() < 6:
-            machine.give(chance.sample([*WORK, *LIVE, *TOOLS, *FILES, *ACTS, *DOUBTS, *TALK], 4))
+            machine.give(chance.sample([*WORK, *LIVE, *TOOLS, *FILES, *ACTS, *DRAFTS, *DOUBTS, *TALK], 4))
         pid = await machine.fork()
-        await asyncio.sleep(chance.uniform(0.05, 0.5))
+        await asyncio.sleep(chance.uniform(0.05, 1.0))
         await machine.kill(pid, "random")
     await machine.settle()
+    bothering.cancel()
+    assert any(name.endswith(" 200") for name in machine.bothered), machine.bothered
     machine.verified()
