@@ -15,7 +15,17 @@ from backlane.core.situation import Plan
 from backlane.core.storage import Transaction
 from backlane.errors import NotAllowed
 from backlane.provider.openai import OpenAIProvider
-from backlane.service import access, act, approve_action, ask, control_actions, decide, stand, take_turns
+from backlane.service import (
+    access,
+    act,
+    approve_action,
+    ask,
+    control_actions,
+    decide,
+    escalate,
+    stand,
+    take_turns,
+)
 from backlane.service.act import Said
 from backlane.service.ports import Ports
 from backlane.service.show_actions import find_action
@@ -35,6 +45,16 @@ def _never_void_for(*reasons: str) -> list[Undo]:
         return None if why in reasons else why
 
     return swap(before, blind)
+
+
+def hand_a_review_to_whom_its_requester_names() -> list[Undo]:
+    """A review goes to the role that is asked for, whichever has it."""
+    before = escalate._next_role
+
+    def named(ports: Ports, job: Job, review: Any, to: str | None) -> str | None:
+        return to or before(ports, job, review, to)
+
+    return swap(before, named)
 
 
 def call_again_after_a_crash() -> list[Undo]:
@@ -219,6 +239,7 @@ PEOPLE_MISTAKES: dict[str, tuple[Callable[[], list[Undo]], ...]] = {
         let_one_stand_for_two,
         keep_approvals_after_an_edit,
         let_the_requester_decide,
+        hand_a_review_to_whom_its_requester_names,
         decide_on_what_was_not_shown,
         trust_the_row_at_dispatch,
         trust_who_left,
