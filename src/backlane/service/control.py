@@ -12,9 +12,9 @@ from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Ph
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
-from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, ServiceError
+from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, RoleRequired, ServiceError
 from backlane.service.accept import keep_accepted
-from backlane.service.access import Caller, visible
+from backlane.service.access import Caller, owns, visible
 from backlane.service.fail import fail
 from backlane.service.link import files_of, link_files
 from backlane.service.open_case import follow_up
@@ -91,12 +91,12 @@ async def retry(
 ) -> tuple[Job, bool]:
     """A new job in place of one that ended, made at most once; whether this call made it.
 
-    It is validated anew, gets a fresh window, and its gate is never looser than the old one's.
+    It is validated anew, gets a fresh window, and its gate is never looser than the old one's. Other `inputs`
+    are the requester's to give. Raises NotFound, RoleRequired, NotAllowed, InvalidRequest.
     """
 
     def body(tx: Transaction) -> tuple[Job, bool]:
-        old = visible(tx, caller, tx.job(job_id, lock=True))
-        permit(ports, caller, old, "retry")
+        old = _again(tx, ports, caller, job_id, inputs)
         if old.retried_as is not None:
             known = tx.job(old.retried_as)
             assert known is not None
@@ -117,19 +117,29 @@ async def retry(
         )
         prepared = prepare(ports, caller, submission, Lineage(old, draw=tx.draw(old.id)))
         # The work stays its first requester's, whoever asked for it again.
-        given = {"submitted_by": old.submitted_by, "user": old.user, "continues": old.continues}
-        job = replace(prepared.job, **given)
+        whose = {"submitted_by": old.submitted_by, "user": old.user}
+        job = replace(prepared.job, continues=old.continues, **whose)
         _make(tx, ports, old, job, prepared, same_inputs=inputs is None)
         link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
-        now = ports.clock.now()
-        tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])
+        told = Event("job.retried", ports.clock.now(), caller.name, {"retried_as": job.id})
+        tx.keep_events(old.id, [told])
         witness(tx, ports, caller, "job.retry", job_id, job=job_id, retried_as=job.id)
         return job, True
 
     made = await ports.store.write(body)
     ports.notify()
     return made
+
+
+def _again(tx: Transaction, ports: Ports, caller: Caller, job_id: str, inputs: Any) -> Job:
+    """The job, if this caller may ask for it again, and with these inputs."""
+    old = visible(tx, caller, tx.job(job_id, lock=True))
+    permit(ports, caller, old, "retry")
+    if inputs is not None and not owns(caller, old):
+        # Duties are separated by who asked: nobody writes the inputs of another's job, and then decides on it.
+        raise RoleRequired("Only who asked for a job may give other inputs; submit a job of your own.")
+    return old
 
 
 def _make(
