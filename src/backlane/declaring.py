@@ -297,4 +297,4 @@ def _read_chain(type_name: str, given: Review) -> None:
     for has, role in zip((given.role, *given.escalate_to), given.escalate_to, strict=False):
         one_of(type_name, "review escalate_to", role, DECIDING)
         if lesser(role, has):
-            raise DeclarationError(type_name, f"review escalate_to hands on from {has} to {role}, a lesser role")
+            raise DeclarationError(type_name, f"review escalate_to leads from {has} to {role}, a lesser role")

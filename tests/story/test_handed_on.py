@@ -27,7 +27,10 @@ async def test_the_requester_cannot_hand_a_review_down_to_who_decides_less(
         refused = await http.post(f"/jobs/{job.id}/escalate", json={"reason": "due today", "to": "reviewer"})
     assert refused.status_code == 422
     [fault] = refused.json()["errors"]
-    assert fault == {"pointer": "/to", "detail": "the review is with the role admin; reviewer is less than that"}
+    assert fault == {
+        "pointer": "/to",
+        "detail": "the review is with the role admin; reviewer is less than that",
+    }
     after = await read_review(ports, root, review["id"])
     assert (after["role"], after["escalations"], after["respond_by"]) == ("admin", [], review["respond_by"])
     assert len(await events_of(working, root, job.id)) == told

@@ -3,9 +3,10 @@
 from backlane.core.event import Event
 from backlane.core.review import CLAIM_LASTS, RESOLVED_ONLY, claimed_by_another
 from backlane.core.storage import Transaction
-from backlane.errors import AlreadyDecided, Claimed, InvalidRequest, NotAllowed
+from backlane.errors import AlreadyDecided, Claimed, InvalidRequest
 from backlane.service.access import Caller
 from backlane.service.decide import found, require_decider
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 
 
@@ -22,7 +23,7 @@ async def claim(
     def body(tx: Transaction) -> None:
         job, review = found(tx, caller, review_id)
         if review["kind"] in RESOLVED_ONLY:
-            raise NotAllowed(job.status, "claim", ["resolve"])
+            raise refusal(tx, ports, caller, job, "claim")
         require_decider(caller, job, review)
         now = ports.clock.now()
         holder = claimed_by_another(review, caller.name, now)

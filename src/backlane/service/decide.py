@@ -18,7 +18,6 @@ from backlane.errors import (
     AlreadyDecided,
     Claimed,
     InvalidRequest,
-    NotAllowed,
     NotFound,
     Refusal,
     ReviewExpired,
@@ -27,9 +26,10 @@ from backlane.errors import (
     StalePayload,
 )
 from backlane.service.access import Caller, visible
-from backlane.service.lead_on import lead_on
+from backlane.service.lead_on import is_decided, lead_on
 from backlane.service.open_case import follow_up
 from backlane.service.outputs import add_outputs, store_output
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 from backlane.service.request_changes import read_changes
 
@@ -100,7 +100,7 @@ async def _brought(ports: Ports, caller: Caller, review_id: str, answer: Decided
     job, review = await ports.store.read(lambda tx: permitted(tx, ports, caller, review_id, answer))
     if changes:
         return await read_changes(ports, review, answer.notes or "")
-    return await lead_on(job, review, answer.decision).edited(ports, job, review, answer.edits)
+    return await lead_on(review).edited(ports, job, review, answer.edits)
 
 
 def found(tx: Transaction, caller: Caller, review_id: str) -> tuple[Job, Row]:
@@ -120,7 +120,8 @@ def permitted(
 ) -> tuple[Job, Row]:
     """The job and review, if this caller may decide it so now; raises what stands in the way."""
     job, review = found(tx, caller, review_id)
-    lead_on(job, review, answer.decision)
+    if not is_decided(review):
+        raise refusal(tx, ports, caller, job, answer.decision)
     require_decider(caller, job, review)
     now = ports.clock.now()
     if review["state"] != "pending":
@@ -128,7 +129,7 @@ def permitted(
             raise ReviewExpired("This review was closed before anybody decided it.")
         raise AlreadyDecided(f"This review is {review['state']}.")
     if job.status in TERMINAL or job.phase is Phase.CANCELING:
-        raise NotAllowed(job.phase or job.status, answer.decision)
+        raise refusal(tx, ports, caller, job, answer.decision)
     if now >= job.useful_until or (review["respond_by"] is not None and now >= review["respond_by"]):
         raise ReviewExpired("The time to decide this review is over.")
     if answer.payload_hash != review["payload_hash"]:
@@ -164,7 +165,7 @@ def _carry_out(
 ) -> tuple[Job, list[Event]]:
     now = ports.clock.now()
     told: list[Event] = []
-    leads = lead_on(job, review, answer.decision)
+    leads = lead_on(review)
     if answer.has_edits:
         review, told = leads.keep_edit(tx, ports, caller, job, review, brought)
     _keep(tx, ports, caller, review, answer)
@@ -182,8 +183,9 @@ def _carry_out(
         after, more = leads.reject(tx, ports, caller, job, review, now)
         return after, [*told, *more]
     if answer.decision == Decision.REQUEST_CHANGES:
-        tx.close_review(review["id"], "changes_requested", now)
+        # While it is open still: a refusal lists what else may be decided.
         after, more = leads.change(tx, ports, caller, job, review, brought)
+        tx.close_review(review["id"], "changes_requested", now)
         return after, [*told, *more]
     if len(approvals(tx.decisions(review["id"]), review["version"])) < review["quorum"]:
         return replace(job, due_at=review["respond_by"] or job.useful_until), told

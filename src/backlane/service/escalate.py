@@ -29,7 +29,7 @@ async def escalate(ports: Ports, caller: Caller, job_id: str, reason: str, to: s
 
     def body(tx: Transaction) -> None:
         job = visible(tx, caller, tx.job(job_id, lock=True))
-        permit(ports, caller, job, "escalate")
+        permit(tx, ports, caller, job, "escalate")
         if job.status in TERMINAL:
             data = _to_case(tx, ports, caller, job, reason, to)
         else:
