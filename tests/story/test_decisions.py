@@ -241,7 +241,7 @@ async def test_a_claim_is_a_courtesy(working: Place) -> None:
     await claim(ports, rob, review["id"], take_over=True, reason="rita is away")
     await release_claim(ports, rita, review["id"])
     assert (await read_review(ports, rob, review["id"]))["claim"]["by"] == "rob"
-    await decide(ports, rita, review["id"], answered(review, take_over=True))
+    await decide(ports, rita, review["id"], answered(review, take_over=True, reason="it is due"))
     verified(working)
 
 

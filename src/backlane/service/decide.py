@@ -39,6 +39,7 @@ class Decided:
     """What a reviewer answers. `payload_hash` names the version that was shown to them.
 
     `edits` is the whole new value (with approve). `tell_requester` releases the notes with the decision.
+    `take_over` decides over another's live claim, for this `reason`.
     """
 
     decision: str
@@ -48,6 +49,7 @@ class Decided:
     edits: Any = None
     has_edits: bool = False
     take_over: bool = False
+    reason: str | None = None
     tell_requester: bool = False
 
 
@@ -137,10 +139,22 @@ def permitted(
     decided = tx.decisions(review_id)
     if any(row["actor"] == caller.name and row["version"] == review["version"] for row in decided):
         raise AlreadyDecided("You have decided on this version already; one person counts once.")
-    holder = claimed_by_another(review, caller.name, now)
-    if holder is not None and not answer.take_over:
-        raise Claimed(f"{holder} is looking at it; take it over with a reason, or wait.")
+    holder_passed(review, caller, now, take_over=answer.take_over, reason=answer.reason)
     return job, review
+
+
+def holder_passed(
+    review: Row, caller: Caller, now: int, *, take_over: bool, reason: str | None
+) -> str | None:
+    """Whose live claim is overridden, if anybody's. Raises Claimed, or InvalidRequest where no reason is given."""
+    holder = claimed_by_another(review, caller.name, now)
+    if holder is None:
+        return None
+    if not take_over:
+        raise Claimed(f"{holder} is looking at it; take it over with a reason, or wait.")
+    if not (reason or "").strip():
+        raise InvalidRequest([("/reason", f"is required to take over the claim of {holder}")])
+    return holder
 
 
 def require_decider(caller: Caller, job: Job, review: Row) -> None:
@@ -165,7 +179,7 @@ def _carry_out(
 ) -> tuple[Job, list[Event]]:
     now = ports.clock.now()
     told: list[Event] = []
-    leads = lead_on(review)
+    leads, holder = lead_on(review), claimed_by_another(review, caller.name, now)
     if answer.has_edits:
         review, told = leads.keep_edit(tx, ports, caller, job, review, brought)
     _keep(tx, ports, caller, review, answer)
@@ -177,6 +191,7 @@ def _carry_out(
         "payload_hash": review["payload_hash"],
         "revision": review["version"],
     }
+    data |= {"taken_from": holder} if holder else {}
     told.append(Event("review.decided", now, caller.name, data))
     if answer.decision == Decision.REJECT:
         tx.close_review(review["id"], "rejected", now)
@@ -226,6 +241,8 @@ def _audit(
         "edited": answer.has_edits,
         **more,
     }
+    holder = claimed_by_another(review, caller.name, ports.clock.now())
+    data |= {"taken_from": holder, "reason": answer.reason} if holder else {}
     line = {"workspace": caller.workspace, "at": ports.clock.now(), "actor": caller.name}
     tx.audit({**line, "action": "review.decided", "subject": review["id"], "data": data})
 
