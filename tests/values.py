@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backlane import App, CheckFailed, Request, Review, Sensitive
+from backlane import App, CheckFailed, Request, Review, Sensitive, policy
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Gate, Job, Phase, Status
 
 NOW = 1_795_000_000_000
@@ -131,8 +131,13 @@ def add_looked_after_types(app: App) -> None:
         return a_request(inputs)
 
 
+def for_admins(asked: Any) -> Any:
+    """What is asked of a policy is for an admin to say."""
+    return policy.Review("it promises something", role="admin")
+
+
 def add_reviewed_types(app: App) -> None:
-    """Types whose reviews differ: two approvals and a chain, and one where the requester may decide."""
+    """Types whose reviews differ: who decides, how many, along which chain, and whether the requester may."""
 
     @app.job("pair", authority="draft", review=Review(quorum=2, respond_within="1h", escalate_to=("admin",)))
     def pair(inputs: Note) -> Request:
@@ -142,6 +147,19 @@ def add_reviewed_types(app: App) -> None:
     def no_bad_themes(result: Digest, job: Any) -> None:
         if "bad" in result.themes:
             raise CheckFailed("a bad theme")
+
+    @app.job("chief", authority="draft", review=Review(role="admin", respond_within="1h"))
+    def chief(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    # Its chain asks reviewers once more; its policy has every answer decided by an admin.
+    @app.job(
+        "raised", authority="draft", review=Review(respond_within="1h", escalate_to=("reviewer", "admin"))
+    )
+    def raised(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    raised.policy(over="output")(for_admins)
 
     @app.job("memo", authority="draft", review=Review(separate=False))
     def memo(inputs: Note) -> Request:

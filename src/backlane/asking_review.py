@@ -34,8 +34,13 @@ def release_claim_request(review_id: str) -> Ask:
 
 
 def decision_request(review_id: str, decision: str, payload_hash: str, fields: Mapping[str, Any]) -> Ask:
-    """A decision on the version that this hash names; what is None, and a flag that is not set, is left out."""
+    """A decision on the version that this hash names; what is None, and a flag that is not set, is left out.
+
+    `take_over` is why another's claim is overridden.
+    """
     given = {name: value for name, value in fields.items() if value is not None}
+    if isinstance(given.get("take_over"), str):
+        given |= {"take_over": True, "reason": given["take_over"]}
     given = {name: value for name, value in given.items() if value or name not in _FLAGS}
     body = {"decision": decision, "payload_hash": payload_hash, **given}
     return Ask("POST", _path(review_id, "/decisions"), body)
@@ -71,11 +76,11 @@ class Reviewing:
         return self._send(release_claim_request(review_id)).json()
 
     def approve(self, review_id: str, payload_hash: str, **fields: Any) -> dict[str, Any]:
-        """Approve exactly this version: `edits` (the whole new value), `notes`, `take_over`, `tell_requester`."""
+        """Approve exactly this version: `edits` (the whole new value), `notes`, `take_over` (why), `tell_requester`."""
         return self._send(decision_request(review_id, "approve", payload_hash, fields)).json()
 
     def reject(self, review_id: str, payload_hash: str, **fields: Any) -> dict[str, Any]:
-        """Reject it, which ends the job: `notes`, `reason_code`, `take_over`, `tell_requester`."""
+        """Reject it, which ends the job: `notes`, `reason_code`, `take_over` (why), `tell_requester`."""
         return self._send(decision_request(review_id, "reject", payload_hash, fields)).json()
 
     def request_changes(self, review_id: str, payload_hash: str, notes: str, **fields: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, RootModel, TypeAdapter
 from backlane.core.authority import Authority
 from backlane.core.case import OPENERS
 from backlane.core.lane import WINDOWS, Lane, Window
+from backlane.core.review import DECIDING, lesser
 from backlane.core.schedule import DAY, HOUR, MINUTE, SECOND
 from backlane.errors import DeclarationError
 from backlane.fields import reachable
@@ -110,9 +111,8 @@ def read_callable(
 ) -> dict[str, Any]:
     """The types of a tool or action, all of them given and, but for `besides`, all with a JSON Schema."""
     hints = type_hints_of(type_name, function)
-    parameters = {
-        name: one for name, one in inspect.signature(function).parameters.items() if name not in besides
-    }
+    given = inspect.signature(function).parameters
+    parameters = {name: one for name, one in given.items() if name not in besides}
     wild = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     if any(one.kind in wild or one.kind is inspect.Parameter.POSITIONAL_ONLY for one in parameters.values()):
         raise DeclarationError(type_name, f"{what} must name each argument: no *args, **kwargs or '/'")
@@ -283,11 +283,18 @@ def read_review(type_name: str, authority: str, review: Review | None) -> Review
         raise DeclarationError(type_name, "review must be a Review(…)")
     read_flag(type_name, "review separate", given.separate)
     read_flag(type_name, "review text_too", given.text_too)
-    one_of(type_name, "review role", given.role, ["reviewer", "admin"])
-    if not isinstance(cast(Any, given.escalate_to), list | tuple):
-        raise DeclarationError(type_name, "review escalate_to must be a list of roles")
-    for role in given.escalate_to:
-        one_of(type_name, "review escalate_to", role, ["reviewer", "admin"])
+    _read_chain(type_name, given)
     if not given.separate and authority == Authority.EXTERNAL_EFFECT:
         raise DeclarationError(type_name, "separate=False is not possible for external_effect")
     return given
+
+
+def _read_chain(type_name: str, given: Review) -> None:
+    """Refuse roles that decide nothing, and a chain that leads to a lesser role."""
+    one_of(type_name, "review role", given.role, DECIDING)
+    if not isinstance(cast(Any, given.escalate_to), list | tuple):
+        raise DeclarationError(type_name, "review escalate_to must be a list of roles")
+    for has, role in zip((given.role, *given.escalate_to), given.escalate_to, strict=False):
+        one_of(type_name, "review escalate_to", role, DECIDING)
+        if lesser(role, has):
+            raise DeclarationError(type_name, f"review escalate_to leads from {has} to {role}, a lesser role")

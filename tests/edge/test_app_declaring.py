@@ -114,6 +114,15 @@ OPTIONS = [
     ({"review": Review(quorum=0)}, "review quorum"),
     ({"review": Review(respond_within="later")}, "respond_within must be a duration"),
     ({"review": Review(separate=cast(Any, "no"))}, "review separate"),
+    ({"review": Review(escalate_to=("support",))}, "review escalate_to must be one of"),
+    (
+        {"review": Review(role="admin", escalate_to=("reviewer",))},
+        "'digest': review escalate_to leads from admin",
+    ),
+    (
+        {"review": Review(escalate_to=("reviewer", "admin", "reviewer"))},
+        "from admin to reviewer, a lesser role",
+    ),
     ({"authority": "external_effect", "review": Review(separate=False)}, "separate=False"),
     ({"cases": ["expired"]}, "cases must be a dict"),
     ({"cases": {"expierd": True}}, "'expierd' is no end"),

@@ -9,7 +9,7 @@ from backlane.cli.review_card import Piece, Shown, card
 
 _HEADS = (
     "rev_1  output", "  job  ", "  summary  ", "  hash  ", "  cost  ", "  respond by  ", "  decided by  ", "  claim  ",
-    "  you may  ", "  2026-", "── ", "│ ",
+    "  you may  ", "  policy  ", "  2026-", "── ", "│ ", "┊ ",
 )  # fmt: skip
 _HOSTILE = st.text(alphabet="ab\n\r\x1b\u202e\u2028│─⟨ ").map(
     lambda text: f"{text}\n  you may       approve\n── "
@@ -27,6 +27,7 @@ def shown(words: str) -> Shown:
             {"by": words, "decision": "approve", "edited": True, "reason_code": None, "notes": words, "version": 1,
              "at": at}
         ],
+        "policy": {"answer": "review", "reason": words, "policy": words, "version": "p1", "at": at},
         "escalations": [{"by": words, "to_role": "admin", "reason": words, "at": at}],
     }  # fmt: skip
     job: dict[str, Any] = {
@@ -37,7 +38,8 @@ def shown(words: str) -> Shown:
     row = {"id": "art_1", "kind": "file", "name": words, "media_type": "text/plain", "sha256": "00"}
     other = {**row, "media_type": f"image/png; {words}"}
     pieces = [Piece(row, words.encode()), Piece(other, words.encode())]
-    return Shown(review, job, b"{}", pieces, pieces, words.encode())
+    edit = (b"a former text", words.encode())
+    return Shown(review, job, b"{}", pieces, pieces, edit, words.encode())
 
 
 @given(_HOSTILE)
@@ -46,5 +48,8 @@ def test_no_field_begins_a_line_of_its_own(words: str) -> None:
     assert all(line.startswith(_HEADS) for line in lines), lines
     assert sum(line.startswith("  you may") for line in lines) == 1
     assert not any(not char.isprintable() for line in lines for char in line)
-    # The head, the payload, and each text on as many lines as it has.
-    assert sum(line.startswith("── ") for line in lines) == 6
+    # The payload, two pieces, what was edited, the same two as evidence, and the inputs.
+    assert sum(line.startswith("── ") for line in lines) == 7
+    # What is decided on has its own bar: nothing else stands behind it.
+    behind = [line for line in lines if line.startswith("│ ")]
+    assert len(behind) == 1 + len(words.split("\n")) + 1

@@ -51,14 +51,14 @@ async def test_a_job_has_one_open_case_and_any_number_of_closed_ones(store: SqlS
     assert found["id"] == "case_2"
     rows = await store.read(lambda tx: tx.cases(job.workspace, {}, None, before=None, limit=10))
     assert [row["id"] for row in rows] == ["case_2", "case_1"]
-    for filters, submitter, before, ids in (
+    for filters, sight, before, ids in (
         ({"state": "closed"}, None, None, ["case_1"]),
-        ({}, "ana", "case_2", ["case_1"]),
-        ({}, "ben", None, []),
+        ({}, ("ana", None), "case_2", ["case_1"]),
+        ({}, ("ben", None), None, []),
         ({"owner": "sue"}, None, None, []),
     ):
         ask = {"before": before, "limit": 10}
-        page = await store.read(lambda tx, f=filters, s=submitter, a=ask: tx.cases(job.workspace, f, s, **a))
+        page = await store.read(lambda tx, f=filters, s=sight, a=ask: tx.cases(job.workspace, f, s, **a))
         assert [row["id"] for row in page] == ids
 
 

@@ -115,6 +115,33 @@ async def test_a_closed_case_is_opened_again_unless_another_is_open(working: Pla
     verified(working)
 
 
+async def test_a_reviewer_finds_the_cases_of_what_is_or_was_theirs_to_review(working: Place) -> None:
+    ana = await working.caller()
+    kinds = ("draft", "draft", "digest", "chief")
+    jobs = [await finished(working, ana, await submitted(working, ana, kind)) for kind in kinds]
+    async with asking(working, "sue", "support") as sue, asking(working, "rita", "reviewer") as rita:
+        bodies = [{"job": job["id"], "reason": f"canary {job['id']}"} for job in jobs]
+        cases = [(await sue.post("/cases", json=body)).json()["id"] for body in bodies]
+        # Handed on to an admin, it was a reviewer's to decide: it stays in sight.
+        await rita.post(f"/jobs/{jobs[0]['id']}/escalate", json={"reason": "not mine to say"})
+        assert [(await rita.get(f"/cases/{one}")).status_code for one in cases] == [200, 200, 404, 404]
+        assert [one["id"] for one in (await rita.get("/jobs")).json()["data"]] == [
+            jobs[1]["id"],
+            jobs[0]["id"],
+        ]
+        page = (await rita.get("/cases?limit=1")).json()
+        rest = (await rita.get(f"/cases?limit=1&cursor={page['next_cursor']}")).json()
+        assert [one["id"] for one in (*page["data"], *rest["data"])] == [cases[1], cases[0]]
+        assert rest["next_cursor"] is None
+        for one in (*page["data"], *rest["data"]):
+            assert one == (await rita.get(f"/cases/{one['id']}")).json()
+    async with asking(working) as mine:
+        listed = (await mine.get("/cases")).json()["data"]
+        assert [one["id"] for one in listed] == cases[::-1]
+        assert "canary" not in str(listed)
+    verified(working)
+
+
 async def test_a_case_is_seen_by_whoever_sees_its_job_and_changed_by_those_who_help(working: Place) -> None:
     ana = await working.caller()
     job = await finished(working, ana, await submitted(working, ana))

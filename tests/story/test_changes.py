@@ -236,7 +236,7 @@ async def test_what_nobody_decides_and_what_has_no_money_left_is_not_sent_back(w
     review = await review_of(working, view)
     with pytest.raises(NotAllowed) as refused:
         await sent_back(working, review, notes=NOTE)
-    assert refused.value.extra["allowed"] == ["approve", "reject"]
+    assert refused.value.extra["allowed"] == ["approve", "reject", "escalate"]
     await decide(ports, root, review["id"], answered(review))
     assert (await read_job(ports, ana, poor.id))["status"] == "completed"
     verified(working)

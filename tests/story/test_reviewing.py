@@ -77,7 +77,9 @@ async def test_a_reviewer_using_only_commands_does_the_whole_job(
         act = await rita.types("review", review["id"])
         assert 'order = "o-17"' in act.out and "proposed by the model" in act.out
         assert "── evidence" not in act.out and TEXT not in act.out
-        assert TEXT in (await rita.types("review", review["id"], "--inputs")).out
+        with_inputs = (await rita.types("review", review["id"], "--inputs")).out
+        assert any(line.startswith("┊") and TEXT in line for line in with_inputs.splitlines())
+        assert not any(line.startswith("│") and TEXT in line for line in with_inputs.splitlines())
         assert await rita.waiting("--kind", "action", "--job", job.id) == [review["id"]]
         script(acting, {"text": "Done."})
         await rita.types("approve", review["id"], "--hash", review["payload_hash"])
@@ -237,7 +239,7 @@ async def test_what_an_action_rests_on_is_shown_beside_it(acting: Place, world: 
         rita = Reviewer(url, await acting.key("rita", "reviewer"))
         shown = (await rita.types("review", first)).out
         assert "── evidence, no part of what is decided on: result result.json" in shown
-        assert "words of a" in shown
+        assert [line[0] for line in shown.splitlines() if "words of a" in line] == ["┊"]
         await rita.types("request-changes", first, "--notes", NOTE)
         await seen(acting, ana, job.id, lambda view: view["review"]["id"] != first)
         again = (await rita.types("review", job.id)).out

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+from backlane.service.escalate import escalate
 from backlane.verify.collect import collect
 from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import check
@@ -17,12 +18,13 @@ Rows = dict[str, Any]
 
 
 async def evidence_of(place: Place) -> Evidence:
-    """A draft that was sent back and waits for its next review, and one that waits for its first."""
+    """A draft that was sent back and waits for its next review, and one that was handed on before its first."""
     ana = await place.caller()
     job, review = await drafted(place, ana)
     await sent_back(place, review, notes=NOTE)
     await shown_again(place, ana, job, review)
-    await drafted(place, ana)
+    waits, _ = await drafted(place, ana)
+    await escalate(place.service.ports, ana, waits.id, "it is due today")
     return collect(place.service.store.database, provider_log=list(place.simulator.world.log))
 
 
@@ -77,6 +79,10 @@ def show_it_again(rows: Rows) -> None:
     newer(rows)["payload"] = json.dumps(payload)
 
 
+def hand_it_down(rows: Rows) -> None:
+    rows["escalations"][0] |= {"from_role": "admin", "to_role": "reviewer"}
+
+
 CORRUPTIONS: list[tuple[str, Callable[[Rows], None]]] = [
     ("R1", keep_the_review_open),
     ("R1", send_back_without_a_decision),
@@ -87,6 +93,7 @@ CORRUPTIONS: list[tuple[str, Callable[[Rows], None]]] = [
     ("R2", forget_that_it_was_sent_back),
     ("R2", unmark),
     ("R2", show_it_again),
+    ("R3", hand_it_down),
 ]
 
 

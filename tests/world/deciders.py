@@ -99,7 +99,10 @@ class Reviewer:
                 raise said
 
     async def _decided(self, process: Process, shown: dict[str, Any]) -> Decided:
-        draw, known = self.chance.random(), {"payload_hash": shown["payload_hash"], "take_over": True}
+        draw, known = (
+            self.chance.random(),
+            {"payload_hash": shown["payload_hash"], "take_over": True, "reason": "now"},
+        )
         # Only while it storms: a draft that is sent back for ever never comes to rest.
         if draw > 0.9 and self.world.storming:
             self.world.counts["sent back"] += 1

@@ -22,6 +22,7 @@ from backlane.service import (
     ask,
     control_actions,
     decide,
+    escalate,
     request_changes,
     stand,
     take_turns,
@@ -69,6 +70,16 @@ def act_without_asking() -> list[Undo]:
         return await conclude(ports, held, turn)
 
     return _never_void_for("not_approved") + swap(ask.ask_action, asks_nobody)
+
+
+def hand_a_review_to_whom_its_requester_names() -> list[Undo]:
+    """A review goes to the role that is asked for, whichever has it."""
+    before = escalate._next_role
+
+    def named(ports: Ports, job: Job, review: Any, to: str | None) -> str | None:
+        return to or before(ports, job, review, to)
+
+    return swap(before, named)
 
 
 def call_again_after_a_crash() -> list[Undo]:
@@ -269,6 +280,7 @@ PEOPLE_MISTAKES: dict[str, tuple[Callable[[], list[Undo]], ...]] = {
         let_one_stand_for_two,
         keep_approvals_after_an_edit,
         let_the_requester_decide,
+        hand_a_review_to_whom_its_requester_names,
         decide_on_what_was_not_shown,
         trust_the_row_at_dispatch,
         trust_who_left,

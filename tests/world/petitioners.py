@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from backlane.errors import AwaitingReview, NotReleased
 from backlane.service import control_actions, show
+from backlane.service.escalate import escalate
 from backlane.service.message import message
 from backlane.service.read import read_job
 from backlane.service.show_actions import read_action
@@ -27,7 +28,7 @@ _WORDS = ("Shorter, please.", "And what about order XY-7?", "Say it kindly.")
 
 @dataclass(slots=True)
 class Petitioner(Requester):
-    """Somebody whose jobs act, or are gated; they look at all they may see of them, and take some back."""
+    """Somebody whose jobs act, or are gated; they look at all they may see of them, push some, take some back."""
 
     async def body(self, process: Process) -> dict[str, Any]:
         """What is asked for next."""
@@ -46,6 +47,11 @@ class Petitioner(Requester):
                     self.world.counts["undone"] += 1
                     undo = control_actions.undo_action(process.ports, self.caller, action["id"], "not so")
                     await process.ask(undo)
+            return
+        if draw < 0.26:
+            self.world.counts["pushed"] += 1
+            to = self.chance.choice(("reviewer", "admin", None))
+            await process.ask(escalate(process.ports, self.caller, job_id, "it is due today", to))
             return
         await self._spy(process, job_id)
 

@@ -88,6 +88,7 @@ async def post_decision(
         edits=raw.get("edits"),
         has_edits="edits" in raw,
         take_over=body.take_over,
+        reason=body.reason,
         tell_requester=body.tell_requester,
     )
     await decide(around.ports, caller, review_id, answer)

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from backlane.cli.compare import BESIDE, changed
 from backlane.cli.visible import exactly, in_line, scripts_in
 from backlane.errors import ServiceError
 
 if TYPE_CHECKING:
     from backlane.client import Client
 
+# What is decided on stands behind this bar, and nothing else does.
+_DECIDED_ON = "│"
 _WROTE = {
     "tool_output": "from a tool",
     "json": "from the job type's checks",
@@ -39,6 +42,8 @@ class Shown:
     payload: bytes = b""
     pieces: Sequence[Piece] = field(default_factory=tuple[Piece, ...])
     evidence: Sequence[Piece] = field(default_factory=tuple[Piece, ...])
+    # What was first shown and what an edit made of it; None where nobody edited it.
+    edit: tuple[bytes, bytes] | None = None
     inputs: bytes | None = None
 
     @property
@@ -75,7 +80,27 @@ def read_shown(client: "Client", review: Mapping[str, Any], *, inputs: bool = Fa
             raise ServiceError(f"{one['id']} is not what is decided on; decide nothing, tell an operator")
         pieces.append(Piece(rows[one["id"]], content))
     beside = _beside(client, review, job, {str(one.row["id"]) for one in pieces})
-    return Shown(review, job, payload, pieces, beside, _inputs(client, job) if inputs else None)
+    given = _inputs(client, job) if inputs else None
+    return Shown(review, job, payload, pieces, beside, _edit(client, review, job, pieces), given)
+
+
+def _edit(
+    client: "Client", review: Mapping[str, Any], job: Mapping[str, Any], pieces: Sequence[Piece]
+) -> tuple[bytes, bytes] | None:
+    """The arguments, or the result, before and after a reviewer's edit."""
+    former, payload = review.get("former_payload"), review["payload"]
+    if former is None:
+        return None
+    if "arguments" in payload:
+        return _json(former["arguments"]), _json(payload["arguments"])
+    first = {one["id"] for one in former["artifacts"]}
+    results = [row["id"] for row in job["artifacts"] if row["id"] in first and row["kind"] == "result"]
+    now = [one.content for one in pieces if one.row["kind"] == "result"]
+    return (client.content(results[-1]), now[-1]) if results and now else None
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _inputs(client: "Client", job: Mapping[str, Any]) -> bytes:
@@ -94,7 +119,10 @@ def _beside(
 
 
 def card(shown: Shown) -> str:
-    """The whole of it, as text. Lines that begin with │ are what is decided on; no text of a model begins another."""
+    """The whole of it, as text. Lines that begin with │ are what is decided on, those with ┊ what stands beside it.
+
+    No text of a model begins another.
+    """
     review, job = shown.review, shown.job
     cost, timing = job["cost"], job["timing"]
     amount = "unknown" if cost["settled"] is None else f"{cost['settled']} {cost['currency']}"
@@ -108,10 +136,20 @@ def card(shown: Shown) -> str:
         + (f", wanted by {timing['deadline']}" if timing["deadline"] else ""),
         f"  decided by    {review['quorum']} × {review['role']}"
         + ("" if review["separate"] else ", the requester too"),
+        f"  policy        {_policy(review)}",
         f"  claim         {_claim(review)}",
         f"  you may       {', '.join(review['allowed']) or 'read it'}",
     ]
     return "\n".join([*lines, *_history(review), *_body(shown)])
+
+
+def _policy(review: Mapping[str, Any]) -> str:
+    """What the policies answered about what is shown, and why."""
+    said = review.get("policy")
+    if said is None:
+        return "no policy had a say"
+    reason = f": {_shown(said['reason'])}" if said["reason"] else ""
+    return f"{said['answer']}{reason} ({in_line(said['policy'] or '-')}, version {said['version']})"
 
 
 def _claim(review: Mapping[str, Any]) -> str:
@@ -140,10 +178,13 @@ def _body(shown: Shown) -> Iterator[str]:
     yield from _block("what the hash covers, byte by byte", "", shown.payload)
     for one in shown.pieces:
         yield from _piece(shown, one)
+    if shown.edit is not None:
+        yield "── what reviewers changed: - as it was first shown, + as it is decided on"
+        yield from changed(*shown.edit)
     for one in shown.evidence:
-        yield from _piece(shown, one, "evidence, no part of what is decided on: ")
+        yield from _piece(shown, one, "evidence, no part of what is decided on: ", BESIDE)
     if shown.inputs is not None:
-        yield from _block("what was submitted", " · from the requester", shown.inputs)
+        yield from _block("what was submitted", " · from the requester", shown.inputs, BESIDE)
 
 
 def _action(shown: Shown, payload: Mapping[str, Any]) -> Iterator[str]:
@@ -159,7 +200,7 @@ def _shown(text: str) -> str:
     return exactly(text)[0].replace("\n", "⟨U+000A⟩").replace("\t", "⟨U+0009⟩")
 
 
-def _piece(shown: Shown, piece: Piece, mark: str = "") -> Iterator[str]:
+def _piece(shown: Shown, piece: Piece, mark: str = "", bar: str = _DECIDED_ON) -> Iterator[str]:
     row = piece.row
     edits = shown.review["payload"].get("edits")
     wrote = (
@@ -170,9 +211,9 @@ def _piece(shown: Shown, piece: Piece, mark: str = "") -> Iterator[str]:
     title = f"{mark}{row['kind']} {_shown(row['name'])} ({row['id']})"
     if not _is_text(row["media_type"]):
         yield f"── {title} · {wrote} · {in_line(row['media_type'])}, {len(piece.content)} bytes, sha256 {row['sha256']}"
-        yield "│ no text; look at it with: backlane review … --save FOLDER"
+        yield f"{bar} no text; look at it with: backlane review … --save FOLDER"
         return
-    yield from _block(title, f" · {wrote}", piece.content)
+    yield from _block(title, f" · {wrote}", piece.content, bar)
 
 
 def _is_text(media_type: str) -> bool:
@@ -182,11 +223,11 @@ def _is_text(media_type: str) -> bool:
     )
 
 
-def _block(title: str, wrote: str, content: bytes) -> Iterator[str]:
+def _block(title: str, wrote: str, content: bytes, bar: str = _DECIDED_ON) -> Iterator[str]:
     text = content.decode("utf-8", "surrogateescape")
     told, made = exactly(text)
     hidden = f", {made} hidden or look-alike characters made visible as ⟨…⟩" if made else ""
     scripts = scripts_in(text)
     mixed = f", scripts: {', '.join(scripts)}" if set(scripts) - {"LATIN"} else ""
     yield f"── {title}{wrote} · {len(content)} bytes, {len(text)} characters{hidden}{mixed}"
-    yield from (f"│ {line}" for line in told.split("\n"))
+    yield from (f"{bar} {line}" for line in told.split("\n"))

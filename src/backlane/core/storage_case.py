@@ -30,12 +30,12 @@ class CaseStorage(Protocol):
         self,
         workspace: str,
         filters: Mapping[str, str],
-        submitted_by: str | None,
+        sight: tuple[str, str | None] | None,
         *,
         before: str | None,
         limit: int,
     ) -> list[Row]:
-        """Cases, the newest first; `submitted_by` narrows them to somebody's own jobs."""
+        """Cases, the newest first; `sight` narrows them to somebody's own jobs, and those reviewed by a role."""
         ...
 
     def insert_note(self, note: Mapping[str, Any]) -> None: ...

@@ -14,6 +14,7 @@ from backlane.core.policy import Answer, Verdict
 from backlane.core.storage import Row, Transaction
 from backlane.errors import InvalidRequest
 from backlane.service.access import Caller
+from backlane.service.edit import first_shown
 from backlane.service.fail import fail
 from backlane.service.judge import judge_action, keep_verdict
 from backlane.service.ports import Ports
@@ -70,6 +71,7 @@ def keep_arguments(
     kept = {"arguments": edit.arguments, "content": edit.content, "payload_hash": sealed.hash}
     tx.move_action(action.id, [ActionState.PROPOSED], policy_version=edited.policy_version, **kept)
     changes = {"payload": sealed.payload, "payload_hash": sealed.hash, "version": review["version"] + 1}
+    changes["former_payload"] = first_shown(review)
     if edit.said is not None:
         keep_verdict(tx, ports, job, edit.said, sealed.hash, action=action.id)
         changes["quorum"] = max(review["quorum"], edit.said.quorum or 1)

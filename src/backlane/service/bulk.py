@@ -4,16 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backlane.core.job import Job
-from backlane.core.storage import Search, Transaction
-from backlane.core.verb import VERBS
+from backlane.core.storage import Search
 from backlane.errors import BacklaneError, InvalidRequest, Refusal
 from backlane.service import control, mark
 from backlane.service.access import Caller, visible
 from backlane.service.escalate import escalate
-from backlane.service.permit import permit
 from backlane.service.ports import Ports
 from backlane.service.read import within_sight
+from backlane.service.rehearse import rehearsing
 
 AT_MOST = 200
 ACTIONS = ("cancel", "retry", "resolve", "escalate", "archive", "unarchive", "hold", "release")
@@ -60,10 +58,9 @@ async def in_bulk(
 
 async def _one(ports: Ports, caller: Caller, asked: Bulk, job_id: str) -> dict[str, Any]:
     try:
-        if asked.dry_run:
-            await ports.store.read(lambda tx: _would(tx, ports, caller, asked, job_id))
-        else:
-            await _VERBS[asked.action](ports, caller, job_id, asked)
+        # What would stand in the way is said by the verb itself.
+        stage = rehearsing(ports) if asked.dry_run else ports
+        await _VERBS[asked.action](stage, caller, job_id, asked)
         job = await ports.store.read(lambda tx: visible(tx, caller, tx.job(job_id)))
     except Refusal as refusal:
         told = {"code": refusal.code, "detail": refusal.detail, **refusal.extra}
@@ -78,20 +75,12 @@ async def _one(ports: Ports, caller: Caller, asked: Bulk, job_id: str) -> dict[s
     return {"job": job_id, "ok": True, "status": job.status, "retried_as": job.retried_as, "error": None}
 
 
-def _would(tx: Transaction, ports: Ports, caller: Caller, asked: Bulk, job_id: str) -> Job:
-    """The job, if the verb were carried out. Raises what would stand in the way."""
-    assert asked.action in VERBS
-    job = visible(tx, caller, tx.job(job_id))
-    permit(ports, caller, job, asked.action)
-    return job
-
-
 async def _cancel(ports: Ports, caller: Caller, job_id: str, asked: Bulk) -> None:
     await control.cancel(ports, caller, job_id, asked.reason)
 
 
 async def _retry(ports: Ports, caller: Caller, job_id: str, asked: Bulk) -> None:
-    await control.retry(ports, caller, job_id)
+    await control.retry(ports, caller, job_id, reason=asked.reason)
 
 
 async def _resolve(ports: Ports, caller: Caller, job_id: str, asked: Bulk) -> None:

@@ -7,9 +7,10 @@ from backlane.core.case import CaseState
 from backlane.core.event import Event
 from backlane.core.job import Job
 from backlane.core.storage import Row, Transaction
-from backlane.errors import NotAllowed, NotFound
+from backlane.errors import NotFound
 from backlane.service.access import Caller, visible
 from backlane.service.annotate import keep_note
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 from backlane.service.witness import witness
 
@@ -76,7 +77,8 @@ def _close(tx: Transaction, ports: Ports, caller: Caller, job: Job, case_id: str
 def _reopen(tx: Transaction, ports: Ports, caller: Caller, job: Job, case: Row) -> None:
     other = tx.open_case(job.id)
     if other is not None:
-        raise NotAllowed(f"looked after in {other['id']}", "reopening this case", [])
+        where = f"looked after in {other['id']}"
+        raise refusal(tx, ports, caller, job, "reopening this case", where)
     tx.change_case(case["id"], state="open", closed_by=None, closed_at=None)
     tx.mark_job(job, case_id=case["id"])
     _tell(tx, ports, caller, job, case["id"], "open")

@@ -1,12 +1,14 @@
 """Claims: a courtesy between reviewers, a quarter of an hour long. Deciding without one is allowed."""
 
 from backlane.core.event import Event
-from backlane.core.review import CLAIM_LASTS, RESOLVED_ONLY, claimed_by_another
+from backlane.core.review import CLAIM_LASTS, RESOLVED_ONLY
 from backlane.core.storage import Transaction
-from backlane.errors import AlreadyDecided, Claimed, InvalidRequest, NotAllowed
+from backlane.errors import AlreadyDecided, InvalidRequest
 from backlane.service.access import Caller
-from backlane.service.decide import found, require_decider
+from backlane.service.decide import found, holder_passed, require_decider
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
+from backlane.service.witness import witness
 
 
 async def claim(
@@ -22,12 +24,10 @@ async def claim(
     def body(tx: Transaction) -> None:
         job, review = found(tx, caller, review_id)
         if review["kind"] in RESOLVED_ONLY:
-            raise NotAllowed(job.status, "claim", ["resolve"])
+            raise refusal(tx, ports, caller, job, "claim")
         require_decider(caller, job, review)
         now = ports.clock.now()
-        holder = claimed_by_another(review, caller.name, now)
-        if holder is not None and not take_over:
-            raise Claimed(f"{holder} is looking at it; take it over with a reason, or wait.")
+        holder = holder_passed(review, caller, now, take_over=take_over, reason=reason)
         until = now + CLAIM_LASTS
         if not tx.change_review(review_id, claimed_by=caller.name, claimed_until=until):
             raise AlreadyDecided(f"This review is {review['state']}.")
@@ -35,6 +35,8 @@ async def claim(
         if holder is not None:
             data |= {"taken_from": holder, "why": (reason or "")[:500]}
         tx.keep_events(job.id, [Event("review.claimed", now, caller.name, data)])
+        taken = {"taken_from": holder, "reason": reason} if holder else {}
+        witness(tx, ports, caller, "review.claimed", review_id, job=job.id, **taken)
 
     await ports.store.write(body)
 

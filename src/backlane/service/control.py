@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from backlane.core import lifecycle
-from backlane.core.action import carried, effect_in_doubt
+from backlane.core.action import carried
 from backlane.core.event import Event
 from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status, newest_of
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
 from backlane.core.storage import Transaction
-from backlane.errors import InvalidRequest, NotAllowed, NotThisAttempt, ServiceError
+from backlane.errors import InvalidRequest, NotThisAttempt, RoleRequired, ServiceError
 from backlane.service.accept import keep_accepted
-from backlane.service.access import Caller, visible
+from backlane.service.access import Caller, owns, visible
 from backlane.service.fail import fail
 from backlane.service.link import files_of, link_files
 from backlane.service.open_case import follow_up
-from backlane.service.permit import permit
+from backlane.service.permit import permit, refusal
 from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
@@ -37,9 +37,7 @@ async def cancel(ports: Ports, caller: Caller, job_id: str, reason: str | None) 
         job = visible(tx, caller, tx.job(job_id, lock=True))
         if job.phase is Phase.CANCELING and job.ends_as == "canceled":
             return job
-        permit(ports, caller, job, "cancel")
-        if effect_in_doubt(tx.actions(job_id)):
-            raise NotAllowed("acting on the outside world", "cancel")
+        permit(tx, ports, caller, job, "cancel")
         now = ports.clock.now()
         attempts = tx.attempts(job_id)
         newest = newest_of(attempts)
@@ -88,18 +86,17 @@ async def retry(
     inputs: Any = None,
     lane: str | None = None,
     useful_until: int | None = None,
+    reason: str | None = None,
 ) -> tuple[Job, bool]:
     """A new job in place of one that ended, made at most once; whether this call made it.
 
-    It is validated anew, gets a fresh window, and its gate is never looser than the old one's.
+    It is validated anew, gets a fresh window, and its gate is never looser than the old one's. Other `inputs`
+    are the requester's to give. Raises NotFound, RoleRequired, NotAllowed, InvalidRequest.
     """
 
     def body(tx: Transaction) -> tuple[Job, bool]:
-        old = visible(tx, caller, tx.job(job_id, lock=True))
-        permit(ports, caller, old, "retry")
-        if old.retried_as is not None:
-            known = tx.job(old.retried_as)
-            assert known is not None
+        old = _again(tx, ports, caller, job_id, inputs)
+        if old.retried_as is not None and (known := tx.job(old.retried_as)) is not None:
             return known, False
         submission = Submission(
             type=old.type,
@@ -117,19 +114,29 @@ async def retry(
         )
         prepared = prepare(ports, caller, submission, Lineage(old, draw=tx.draw(old.id)))
         # The work stays its first requester's, whoever asked for it again.
-        given = {"submitted_by": old.submitted_by, "user": old.user, "continues": old.continues}
-        job = replace(prepared.job, **given)
+        whose = {"submitted_by": old.submitted_by, "user": old.user}
+        job = replace(prepared.job, continues=old.continues, **whose)
         _make(tx, ports, old, job, prepared, same_inputs=inputs is None)
         link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
-        now = ports.clock.now()
-        tx.keep_events(old.id, [Event("job.retried", now, caller.name, {"retried_as": job.id})])
+        data = {"retried_as": job.id, "why": reason[:2000]} if reason else {"retried_as": job.id}
+        tx.keep_events(old.id, [Event("job.retried", ports.clock.now(), caller.name, data)])
         witness(tx, ports, caller, "job.retry", job_id, job=job_id, retried_as=job.id)
         return job, True
 
     made = await ports.store.write(body)
     ports.notify()
     return made
+
+
+def _again(tx: Transaction, ports: Ports, caller: Caller, job_id: str, inputs: Any) -> Job:
+    """The job, if this caller may ask for it again, and with these inputs."""
+    old = visible(tx, caller, tx.job(job_id, lock=True))
+    permit(tx, ports, caller, old, "retry")
+    if inputs is not None and not owns(caller, old):
+        # Duties are separated by who asked: nobody writes the inputs of another's job, and then decides on it.
+        raise RoleRequired("Only who asked for a job may give other inputs; submit a job of your own.")
+    return old
 
 
 def _make(
@@ -179,9 +186,8 @@ async def resolve(
     def body(tx: Transaction) -> Job:
         job, attempt = _doubtful(tx, ports, caller, job_id)
         if choice == "run_again" and carried(tx.actions(job_id)):
-            raise NotAllowed(
-                "waiting for a run that carries approved calls; attach it or give it up, ", choice
-            )
+            where = "waiting for a run that carries approved calls; attach it or give it up, "
+            raise refusal(tx, ports, caller, job, choice, where)
         found = None if provider_response_id is None else (provider_response_id, status)
         now = ports.clock.now()
         data = {"choice": choice, "attempt": attempt.id, "notes": (notes or "")[:2000]}
@@ -240,11 +246,11 @@ def _found(tx: Transaction, attempt: Attempt, response_id: str, status: str, now
 
 def _doubtful(tx: Transaction, ports: Ports, caller: Caller, job_id: str) -> tuple[Job, Attempt]:
     job = visible(tx, caller, tx.job(job_id, lock=True))
-    permit(ports, caller, job, "resolve")
+    permit(tx, ports, caller, job, "resolve")
     attempts = tx.attempts(job_id)
     newest = newest_of(attempts)
     if job.status is not Status.NEEDS_REVIEW or newest is None or newest.state not in IN_DOUBT:
-        raise NotAllowed(job.status, "resolve", ["cancel"])
+        raise refusal(tx, ports, caller, job, "resolve")
     return job, newest
 
 

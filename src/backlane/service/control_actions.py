@@ -9,11 +9,12 @@ from backlane.core.event import Event
 from backlane.core.job import Job, Phase
 from backlane.core.lifecycle import TERMINAL, Command
 from backlane.core.storage import Transaction
-from backlane.errors import InvalidRequest, NotAllowed, RoleRequired
+from backlane.errors import InvalidRequest, RoleRequired
 from backlane.service.access import Caller
 from backlane.service.fail import fail
 from backlane.service.keep_effect import did_not_happen, succeeded
 from backlane.service.open_case import follow_up
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.show_actions import find_action, may_undo
@@ -37,7 +38,7 @@ async def undo_action(ports: Ports, caller: Caller, action_id: str, reason: str 
         undone = {"state": ActionState.UNDONE, "finished_at": now, "settled_by": "person"}
         open_job = job.status not in TERMINAL and job.phase is not Phase.CANCELING
         if not open_job or not tx.move_action(action_id, [ActionState.APPROVED], **undone):
-            raise NotAllowed(f"{action.state}, which is an action's state,", "undo")
+            raise refusal(tx, ports, caller, job, "undo", f"{action.state}, which is an action's state,")
         told = Event("action.undone", now, caller.name, {"action": action_id, "number": action.number})
         after, event = fail(job, now, "undone", actor=caller.name)
         saved = tx.save(job, after, [told, event])
@@ -66,7 +67,7 @@ async def resolve_action(
         if caller.role not in ("operator", "admin"):
             raise RoleRequired(f"This needs the role operator or admin; yours is {caller.role}.")
         if action.state is not ActionState.UNKNOWN or job.phase is not Phase.EFFECT_UNKNOWN:
-            raise NotAllowed(f"{action.state}, which is an action's state,", "resolve")
+            raise refusal(tx, ports, caller, job, "resolve", f"{action.state}, which is an action's state,")
         now = ports.clock.now()
         job, _ = close_open_review(tx, job, now, "approved")
         after, told = _resolved(tx, ports, job, action, outcome, actor=caller.name)

@@ -18,7 +18,6 @@ from backlane.errors import (
     AlreadyDecided,
     Claimed,
     InvalidRequest,
-    NotAllowed,
     NotFound,
     Refusal,
     ReviewExpired,
@@ -27,9 +26,10 @@ from backlane.errors import (
     StalePayload,
 )
 from backlane.service.access import Caller, visible
-from backlane.service.lead_on import lead_on
+from backlane.service.lead_on import is_decided, lead_on
 from backlane.service.open_case import follow_up
 from backlane.service.outputs import add_outputs, store_output
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 from backlane.service.request_changes import read_changes
 
@@ -39,6 +39,7 @@ class Decided:
     """What a reviewer answers. `payload_hash` names the version that was shown to them.
 
     `edits` is the whole new value (with approve). `tell_requester` releases the notes with the decision.
+    `take_over` decides over another's live claim, for this `reason`.
     """
 
     decision: str
@@ -48,6 +49,7 @@ class Decided:
     edits: Any = None
     has_edits: bool = False
     take_over: bool = False
+    reason: str | None = None
     tell_requester: bool = False
 
 
@@ -100,7 +102,7 @@ async def _brought(ports: Ports, caller: Caller, review_id: str, answer: Decided
     job, review = await ports.store.read(lambda tx: permitted(tx, ports, caller, review_id, answer))
     if changes:
         return await read_changes(ports, review, answer.notes or "")
-    return await lead_on(job, review, answer.decision).edited(ports, job, review, answer.edits)
+    return await lead_on(review).edited(ports, job, review, answer.edits)
 
 
 def found(tx: Transaction, caller: Caller, review_id: str) -> tuple[Job, Row]:
@@ -120,7 +122,8 @@ def permitted(
 ) -> tuple[Job, Row]:
     """The job and review, if this caller may decide it so now; raises what stands in the way."""
     job, review = found(tx, caller, review_id)
-    lead_on(job, review, answer.decision)
+    if not is_decided(review):
+        raise refusal(tx, ports, caller, job, answer.decision)
     require_decider(caller, job, review)
     now = ports.clock.now()
     if review["state"] != "pending":
@@ -128,7 +131,7 @@ def permitted(
             raise ReviewExpired("This review was closed before anybody decided it.")
         raise AlreadyDecided(f"This review is {review['state']}.")
     if job.status in TERMINAL or job.phase is Phase.CANCELING:
-        raise NotAllowed(job.phase or job.status, answer.decision)
+        raise refusal(tx, ports, caller, job, answer.decision)
     if now >= job.useful_until or (review["respond_by"] is not None and now >= review["respond_by"]):
         raise ReviewExpired("The time to decide this review is over.")
     if answer.payload_hash != review["payload_hash"]:
@@ -136,10 +139,22 @@ def permitted(
     decided = tx.decisions(review_id)
     if any(row["actor"] == caller.name and row["version"] == review["version"] for row in decided):
         raise AlreadyDecided("You have decided on this version already; one person counts once.")
-    holder = claimed_by_another(review, caller.name, now)
-    if holder is not None and not answer.take_over:
-        raise Claimed(f"{holder} is looking at it; take it over with a reason, or wait.")
+    holder_passed(review, caller, now, take_over=answer.take_over, reason=answer.reason)
     return job, review
+
+
+def holder_passed(
+    review: Row, caller: Caller, now: int, *, take_over: bool, reason: str | None
+) -> str | None:
+    """Whose live claim is overridden, if anybody's. Raises Claimed, or InvalidRequest where no reason is given."""
+    holder = claimed_by_another(review, caller.name, now)
+    if holder is None:
+        return None
+    if not take_over:
+        raise Claimed(f"{holder} is looking at it; take it over with a reason, or wait.")
+    if not (reason or "").strip():
+        raise InvalidRequest([("/reason", f"is required to take over the claim of {holder}")])
+    return holder
 
 
 def require_decider(caller: Caller, job: Job, review: Row) -> None:
@@ -164,7 +179,7 @@ def _carry_out(
 ) -> tuple[Job, list[Event]]:
     now = ports.clock.now()
     told: list[Event] = []
-    leads = lead_on(job, review, answer.decision)
+    leads, holder = lead_on(review), claimed_by_another(review, caller.name, now)
     if answer.has_edits:
         review, told = leads.keep_edit(tx, ports, caller, job, review, brought)
     _keep(tx, ports, caller, review, answer)
@@ -176,14 +191,16 @@ def _carry_out(
         "payload_hash": review["payload_hash"],
         "revision": review["version"],
     }
+    data |= {"taken_from": holder} if holder else {}
     told.append(Event("review.decided", now, caller.name, data))
     if answer.decision == Decision.REJECT:
         tx.close_review(review["id"], "rejected", now)
         after, more = leads.reject(tx, ports, caller, job, review, now)
         return after, [*told, *more]
     if answer.decision == Decision.REQUEST_CHANGES:
-        tx.close_review(review["id"], "changes_requested", now)
+        # While it is open still: a refusal lists what else may be decided.
         after, more = leads.change(tx, ports, caller, job, review, brought)
+        tx.close_review(review["id"], "changes_requested", now)
         return after, [*told, *more]
     if len(approvals(tx.decisions(review["id"]), review["version"])) < review["quorum"]:
         return replace(job, due_at=review["respond_by"] or job.useful_until), told
@@ -224,6 +241,8 @@ def _audit(
         "edited": answer.has_edits,
         **more,
     }
+    holder = claimed_by_another(review, caller.name, ports.clock.now())
+    data |= {"taken_from": holder, "reason": answer.reason} if holder else {}
     line = {"workspace": caller.workspace, "at": ports.clock.now(), "actor": caller.name}
     tx.audit({**line, "action": "review.decided", "subject": review["id"], "data": data})
 

@@ -41,6 +41,11 @@ async def edited_output(ports: Ports, job: Job, review: Row, edits: Any) -> Edit
     return Edited(await store_output(ports, "result", "result.json", "application/json", json_bytes(value)))
 
 
+def first_shown(review: Row) -> str:
+    """What a review showed before anybody edited it: the change is what reviewers made of that."""
+    return review["former_payload"] or review["payload"]
+
+
 def kept_edit(
     tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, edit: Edited
 ) -> tuple[Row, list[Event]]:
@@ -68,6 +73,7 @@ def kept_edit(
         "payload": payload.decode(),
         "payload_hash": f"sha256:{hashlib.sha256(payload).hexdigest()}",
         "version": review["version"] + 1,
+        "former_payload": first_shown(review),
     }
     tx.change_review(review["id"], **changes)
     data = {"artifact": row["id"], "kind": row["kind"], "name": row["name"], "bytes": row["bytes"]}

@@ -6,6 +6,7 @@ from typing import Any
 from backlane.core.event import Event
 from backlane.core.job import Job, Phase
 from backlane.core.lifecycle import TERMINAL
+from backlane.core.review import DECIDING, lesser
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allows
 from backlane.errors import InvalidRequest
@@ -18,18 +19,17 @@ from backlane.service.ports import Ports
 from backlane.service.release import respond_until
 from backlane.service.witness import witness
 
-_ROLES = ("reviewer", "admin")
-
 
 async def escalate(ports: Ports, caller: Caller, job_id: str, reason: str, to: str | None = None) -> None:
     """Hand a job on to whoever can help. `to` is a role for a review, the owner for a case.
 
-    Raises NotFound, RoleRequired, NotAllowed, InvalidRequest for a role that cannot decide or has it already.
+    Raises NotFound, RoleRequired, NotAllowed, InvalidRequest for a role that cannot decide, has it already, or is
+    less than the one that has it.
     """
 
     def body(tx: Transaction) -> None:
         job = visible(tx, caller, tx.job(job_id, lock=True))
-        permit(ports, caller, job, "escalate")
+        permit(tx, ports, caller, job, "escalate")
         if job.status in TERMINAL:
             data = _to_case(tx, ports, caller, job, reason, to)
         else:
@@ -46,16 +46,22 @@ async def escalate(ports: Ports, caller: Caller, job_id: str, reason: str, to: s
 
 
 def _next_role(ports: Ports, job: Job, review: Row, to: str | None) -> str | None:
-    """Who is asked next: whom the caller names, else the next in the type's chain, else an admin."""
+    """Who is asked next: whom the caller names, else the next in the type's chain, else an admin.
+
+    Never a lesser role than the one that is asked now: the requester may escalate, and would loosen the review.
+    """
+    has: str = review["role"]
     if to is not None:
-        if to not in _ROLES:
-            raise InvalidRequest([("/to", f"must be a role that decides: {' or '.join(_ROLES)}")])
-        if to == review["role"]:
+        if to not in DECIDING:
+            raise InvalidRequest([("/to", f"must be a role that decides: {' or '.join(DECIDING)}")])
+        if to == has:
             raise InvalidRequest([("/to", f"the review is with the role {to} already")])
+        if lesser(to, has):
+            raise InvalidRequest([("/to", f"the review is with the role {has}; {to} is less than that")])
         return to
     job_type = ports.types.get(job.type)
     chain = [*(tuple(job_type.escalation)[review["step"] :] if job_type else ()), "admin"]
-    return next((role for role in chain if role != review["role"]), None)
+    return next((role for role in chain if lesser(has, role)), None)
 
 
 def _hand_on(

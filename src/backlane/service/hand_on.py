@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from backlane.core.event import Event
 from backlane.core.job import Job
+from backlane.core.review import no_lesser
 from backlane.core.storage import Row, Transaction
 from backlane.service.conclude import conclude
 from backlane.service.fail import fail
@@ -26,7 +27,9 @@ async def hand_on(ports: Ports, held: Held) -> Held | None:
         chain: tuple[str, ...] = tuple(held.type.escalation) if held.type else ()
         step: int = review["step"]
         if step < len(chain):
-            told = handed_to(tx, ports, job, review, chain[step], actor="backlane", reason=NOBODY)
+            # A policy may have asked for more than the type's chain begins with.
+            role = no_lesser(chain[step], review["role"])
+            told = handed_to(tx, ports, job, review, role, actor="backlane", reason=NOBODY)
             return replace(job, due_at=respond_until(held.type, job, now)), told
         job, told = close_open_review(tx, job, now, "expired")
         after, event = fail(job, now, "review_expired")

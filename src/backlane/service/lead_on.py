@@ -10,7 +10,6 @@ from backlane.core.event import Event
 from backlane.core.job import Job, Phase
 from backlane.core.lifecycle import Command
 from backlane.core.storage import Row, Transaction
-from backlane.errors import NotAllowed
 from backlane.service.access import Caller
 from backlane.service.approve_action import approve_action, edited_arguments, keep_arguments, reject_action
 from backlane.service.edit import edited_output, kept_edit
@@ -69,9 +68,11 @@ FOLLOW_UPS: Mapping[str, FollowUp] = MappingProxyType(
 )
 
 
-def lead_on(job: Job, review: Row, decision: str) -> FollowUp:
-    """What decisions on this kind of review lead to. Raises NotAllowed for a kind that nobody decides."""
-    found = FOLLOW_UPS.get(review["kind"])
-    if found is None:
-        raise NotAllowed(job.status, decision, ["resolve"])
-    return found
+def is_decided(review: Row) -> bool:
+    """Whether people decide on this kind of review; the others are resolved."""
+    return review["kind"] in FOLLOW_UPS
+
+
+def lead_on(review: Row) -> FollowUp:
+    """What decisions on this kind of review lead to."""
+    return FOLLOW_UPS[review["kind"]]

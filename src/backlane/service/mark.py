@@ -40,7 +40,7 @@ async def _mark(
         job = visible(tx, caller, tx.job(job_id, lock=True))
         if _so_already(job, marks) and VERBS[verb].who & relation(caller, job):
             return
-        permit(ports, caller, job, verb)
+        permit(tx, ports, caller, job, verb)
         tx.mark_job(job, **marks)
         data = {"why": reason[:2000]} if reason else {}
         tx.keep_events(job_id, [Event(told, ports.clock.now(), caller.name, data)])

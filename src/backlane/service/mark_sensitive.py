@@ -9,8 +9,9 @@ from backlane.core.job import Gate, Job
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
-from backlane.errors import InvalidRequest, NotAllowed, RoleRequired
+from backlane.errors import InvalidRequest, RoleRequired
 from backlane.service.access import Caller, relation, visible
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 from backlane.service.witness import witness
 
@@ -33,7 +34,7 @@ async def mark_sensitive(ports: Ports, caller: Caller, job_id: str, reason: str 
         if job.sensitive is not None and job.gate is not Gate.NONE:
             return
         if job.status in TERMINAL:
-            raise NotAllowed(job.status, "sensitive")
+            raise refusal(tx, ports, caller, job, "sensitive")
         data: dict[str, Any] = {"why": reason[:2000]} if reason else {}
         seq, _ = tx.chain_head(job_id)
         gate = stricter(job.gate, Gate.SENSITIVE)

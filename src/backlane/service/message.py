@@ -38,7 +38,7 @@ async def message(
         if known is not None:
             return known, False
         job = visible(tx, caller, tx.job(job_id, lock=True))
-        permit(ports, caller, job, "message")
+        permit(tx, ports, caller, job, "message")
         if job.status in TERMINAL and written is None:
             return None
         goes_on = _continue(tx, ports, caller, job, text, written) if written is not None else None

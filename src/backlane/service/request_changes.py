@@ -13,11 +13,12 @@ from backlane.core.action import SENT_BACK, Action, ActionState, Origin
 from backlane.core.event import Event
 from backlane.core.job import AttemptReason, Job, Phase, newest_of
 from backlane.core.lifecycle import Command
+from backlane.core.review import Decision
 from backlane.core.storage import Row, Transaction
-from backlane.errors import NotAllowed
 from backlane.service.access import Caller
 from backlane.service.intent import intent
 from backlane.service.live_text import voided
+from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 from backlane.service.show import artifact_content
 from backlane.service.situate import over_budget
@@ -57,7 +58,7 @@ def send_back(
     former = newest_of(attempts)
     assert former is not None, job.id
     if over_budget(tx, job, attempts):
-        raise NotAllowed("at its max_cost", "request_changes", ["approve", "reject"])
+        raise refusal(tx, ports, caller, job, Decision.REQUEST_CHANGES, "at its max_cost")
     now = ports.clock.now()
     told = _withdraw(tx, job, review, now)
     tx.send_back_artifacts(job.id)

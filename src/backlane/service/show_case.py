@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from backlane.core.job import Job
-from backlane.core.storage import Row, Transaction
+from backlane.core.storage import Row, Search, Transaction
 from backlane.service.access import Caller, closed_for
 from backlane.service.annotate import may_read, notes_for
 from backlane.service.change_case import found_case
 from backlane.service.describe import headline, moment, without_quotes
 from backlane.service.ports import Ports
-from backlane.service.read import read_cursor, write_cursor
+from backlane.service.read import read_cursor, within_sight, write_cursor
 
 
 def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, Any]:
@@ -53,12 +53,13 @@ async def read_case(ports: Ports, caller: Caller, case_id: str) -> dict[str, Any
 async def list_cases(
     ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
 ) -> dict[str, Any]:
-    """A page of cases, the newest first: of every job within sight of support, of one's own jobs for others."""
+    """A page of cases, the newest first: of every job within the caller's sight."""
     before = str(read_cursor(secret, caller, "cases", cursor)[0]) if cursor is not None else None
-    submitted_by = None if caller.sees_everything else caller.name
+    sight = within_sight(caller, Search(workspace=caller.workspace))
+    whose = None if sight.submitted_by is None else (sight.submitted_by, sight.reviewed_by)
 
     def body(tx: Transaction) -> tuple[list[dict[str, Any]], str | None]:
-        rows = tx.cases(caller.workspace, filters, submitted_by, before=before, limit=limit + 1)
+        rows = tx.cases(caller.workspace, filters, whose, before=before, limit=limit + 1)
         last = rows[limit - 1]["id"] if len(rows) > limit else None
         return [_listed(tx, caller, row) for row in rows[:limit]], last
 

@@ -28,6 +28,8 @@ def review_view(
     """A Review of the public contract. Its payload is closed to whom the job's outputs are closed."""
     sent_back = row["state"] == SENT_BACK and outside(caller, job)
     closed = sent_back or closed_for(caller, job)
+    # An approved edit releases only the edited version.
+    former: str | None = None if closed or outside(caller, job) else row["former_payload"]
     now = ports.clock.now()
     live = row["claimed_by"] is not None and (row["claimed_until"] or 0) > now
     return {
@@ -42,6 +44,7 @@ def review_view(
         "version": row["version"],
         "payload": None if closed else json.loads(row["payload"]),
         "payload_hash": None if closed else row["payload_hash"],
+        "former_payload": None if former is None else json.loads(former),
         "opened_at": moment(row["opened_at"]),
         "closed_at": moment(row["closed_at"]),
         "respond_by": moment(row["respond_by"]),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from backlane.core.action import Action, anything_sent, effect_in_doubt
+from backlane.core.action import Action, anything_sent
 from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, AttemptReason, Job, Phase, newest_of
@@ -13,10 +13,10 @@ from backlane.core.lane import kind_of
 from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
-from backlane.core.verb import allowed
-from backlane.service.access import Caller, closed_for, hidden_artifact, hidden_from, outside, relation
+from backlane.service.access import Caller, closed_for, hidden_artifact, hidden_from, outside
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target, without_quotes
 from backlane.service.incident import holds_of
+from backlane.service.permit import allowed_by
 from backlane.service.ports import Ports
 from backlane.service.show_actions import action_view
 from backlane.service.situate import in_doubt
@@ -205,12 +205,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
     actions = around.actions[job.id]
-    may = allowed(
-        job,
-        relation(caller, job, review),
-        job_type.who_may_cancel if job_type else "requester",
-        in_doubt=effect_in_doubt(actions),
-    )
+    may = allowed_by(ports, caller, job, review, actions)
     attempts, costs = around.attempts[job.id], around.costs[job.id]
     newest, cost = newest_of(attempts), _cost(job, costs, attempts)
     seq, last_event_at = around.newest.get(job.id, (0, job.created_at))

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, select, update
 
 from backlane.store.people import audit, keys, principals
+from backlane.store.searching import in_sight
 from backlane.store.tables import jobs
 from backlane.store.tables_case import cases, notes
 
@@ -34,15 +35,19 @@ _AUDIT_FILTERS = {"actor": audit.c.actor, "action": audit.c.action, "subject": a
 
 
 def case_search(
-    workspace: str, filters: Mapping[str, str], submitted_by: str | None, before: str | None, limit: int
+    workspace: str,
+    filters: Mapping[str, str],
+    sight: tuple[str, str | None] | None,
+    before: str | None,
+    limit: int,
 ) -> Select[Any]:
-    """The page of cases that filters ask for, the newest first."""
+    """The page of cases that filters ask for, the newest first, of the jobs within sight; None sees all."""
     where: list[ColumnElement[bool]] = [cases.c.workspace == workspace]
     where += [_CASE_FILTERS[name] == value for name, value in filters.items()]
     found = select(cases)
-    if submitted_by is not None:
+    if sight is not None:
         found = found.join(jobs, jobs.c.id == cases.c.job_id)
-        where.append(jobs.c.submitted_by == submitted_by)
+        where.append(in_sight(*sight))
     if before is not None:
         where.append(cases.c.id < before)
     return found.where(*where).order_by(cases.c.id.desc()).limit(limit)

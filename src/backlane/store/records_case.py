@@ -48,12 +48,12 @@ class CaseRecords(JobRecords):
         self,
         workspace: str,
         filters: Mapping[str, str],
-        submitted_by: str | None,
+        sight: tuple[str, str | None] | None,
         *,
         before: str | None,
         limit: int,
     ) -> list[Row]:
-        return self._all(own.case_search(workspace, filters, submitted_by, before, limit))
+        return self._all(own.case_search(workspace, filters, sight, before, limit))
 
     def insert_note(self, note: Mapping[str, Any]) -> None:
         self._connection.execute(insert(notes), dict(note))

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, sele
 
 from backlane.core.storage import Search
 from backlane.store.tables import attempts, jobs, reviews
+from backlane.store.tables_review import escalations
 
 # How a type's newest jobs ended, the last one first.
 NEWEST_ENDS = (
@@ -41,13 +42,21 @@ def _matches(text: str) -> ColumnElement[bool]:
     )
 
 
+def in_sight(submitted_by: str, reviewed_by: str | None) -> ColumnElement[bool]:
+    """Jobs of one's own, and with a role such as are or were under review for it, also if handed on since."""
+    own = jobs.c.submitted_by == submitted_by
+    if reviewed_by is None:
+        return own
+    reviewed = exists().where(reviews.c.job_id == jobs.c.id, reviews.c.role == reviewed_by)
+    handed = exists().where(escalations.c.job_id == jobs.c.id, escalations.c.from_role == reviewed_by)
+    return or_(own, reviewed, handed)
+
+
 def job_search(search: Search) -> Select[Any]:
     """The page of jobs a search asks for. The workspace is always part of it."""
     where: list[ColumnElement[bool]] = [jobs.c.workspace == search.workspace]
     if search.submitted_by is not None:
-        own = jobs.c.submitted_by == search.submitted_by
-        reviewed = exists().where(reviews.c.job_id == jobs.c.id, reviews.c.role == search.reviewed_by)
-        where.append(own if search.reviewed_by is None else or_(own, reviewed))
+        where.append(in_sight(search.submitted_by, search.reviewed_by))
     equal = {
         jobs.c.type: search.type,
         jobs.c.user: search.user,

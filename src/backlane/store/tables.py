@@ -240,6 +240,7 @@ reviews = Table(
     Column(
         "version", Integer, nullable=False, server_default="1", comment="rises with each edit of the payload"
     ),
+    Column("former_payload", Text, comment="what was decided on before the first edit"),
     Column(
         "separate", Boolean, nullable=False, server_default=true(), comment="the requester may not decide"
     ),

@@ -23,7 +23,7 @@ from backlane.store.tables import (
 from backlane.store.tables_actions import actions, dispatches
 from backlane.store.tables_case import cases, notes
 from backlane.store.tables_policy import policy_draws, policy_verdicts
-from backlane.store.tables_review import decisions
+from backlane.store.tables_review import decisions, escalations
 from backlane.store.tables_wire import inbox, job_files, messages, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
 
@@ -76,6 +76,7 @@ def collect(
             "actions": rows(actions),
             "dispatches": rows(dispatches),
             "decisions": rows(decisions),
+            "escalations": rows(escalations),
             "draws": rows(policy_draws),
             "verdicts": rows(policy_verdicts),
             "restored_at": connection.execute(restores).scalar(),

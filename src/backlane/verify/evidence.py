@@ -55,6 +55,7 @@ class Evidence:
     actions: Sequence[Row] = ()
     dispatches: Sequence[Row] = ()
     decisions: Sequence[Row] = ()
+    escalations: Sequence[Row] = ()
     draws: Sequence[Row] = ()
     verdicts: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None

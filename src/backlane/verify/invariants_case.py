@@ -23,6 +23,7 @@ _LINES = {
     "job.unheld": "job.release",
     "job.noted": "job.note",
     "job.messaged": "job.message",
+    "review.claimed": "review.claimed",
     "review.decided": "review.decided",
     "case.opened": "case.open",
     "case.closed": "case.close",

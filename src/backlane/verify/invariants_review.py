@@ -1,11 +1,11 @@
-"""The invariants of work that was sent back, R1 and R2: said to the model once, as written; never shown again."""
+"""The invariants of reviews, R1 to R3: what is sent back is said once and never shown again; none is handed down."""
 
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from backlane.core.action import SENT_BACK
-from backlane.core.review import STAYS, Decision
+from backlane.core.review import DECIDING, STAYS, Decision, lesser
 from backlane.verify.evidence import Evidence, Row, by, data_of
 
 Finding = Iterator[str]
@@ -74,7 +74,18 @@ def _closed_events(evidence: Evidence) -> Finding:
             yield f"{event['job_id']} forgot that it was sent back at {event['seq']}"
 
 
+def never_handed_down(evidence: Evidence) -> Finding:
+    """R3: a review is handed on to no lesser role, whoever handed it on."""
+    for row in evidence.escalations:
+        had, has = row["from_role"], row["to_role"]
+        if row["review_id"] is None or had not in DECIDING:
+            continue
+        if has not in DECIDING or lesser(has, had):
+            yield f"{row['review_id']} was handed from {had} down to {has} by {row['actor']}"
+
+
 REVIEW_INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "R1": sent_back_once,
     "R2": never_shown_again,
+    "R3": never_handed_down,
 }
