@@ -386,15 +386,8 @@ def run(seed: int, *, door: str | None = None, unsafe_sync: bool = False) -> Out
         faults = Counter(line["fault"] for line in world.provider.world.log if line["fault"])
         world.counts.update({f"fault {name}": count for name, count in faults.items()})
         world.counts["jobs"] = len(world.canaries)
-        return Outcome(
-            seed,
-            report.violations,
-            world.loop.trace,
-            world.loop.time() / 3600,
-            world.loop.steps,
-            world.counts,
-            door,
-        )
+        hours, trace = world.loop.time() / 3600, world.loop.trace
+        return Outcome(seed, report.violations, trace, hours, world.loop.steps, world.counts, door)
     finally:
         world.end()
         asyncio.set_event_loop(None)
