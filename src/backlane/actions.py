@@ -3,7 +3,6 @@
 What was validated, shown, approved and carried out are the same bytes: the canonical JSON of the arguments.
 """
 
-import asyncio
 import hashlib
 import inspect
 import json
@@ -18,6 +17,7 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
 
+from backlane.own_thread import in_own_thread
 from backlane.schema import closed_tool_schema
 from backlane.tools import as_json, faults_told
 
@@ -95,7 +95,7 @@ class DeclaredAction:
         return f"sha256:{hashlib.sha256(str(said).encode()).hexdigest()}"
 
     async def run(self, arguments: str, key: str) -> Any:
-        """Carry it out; its receipt as JSON. A blocking function runs in a thread. Raises what it raises."""
+        """Carry it out; its receipt as JSON. A blocking function runs in a thread of its own. Raises what it raises."""
         return as_json(await _called(self.function, self._read_back(arguments), key=key))
 
     async def look_up(self, key: str) -> Any:
@@ -111,15 +111,7 @@ class DeclaredAction:
 async def _called(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
     if inspect.iscoroutinefunction(function):
         return await function(*given, **named)
-
-    def call() -> Any:
-        try:
-            return function(*given, **named)
-        except StopIteration as error:
-            # A future cannot carry a StopIteration: the job would wait for its action forever.
-            raise RuntimeError(f"{function.__name__!r} raised StopIteration") from error
-
-    return await asyncio.to_thread(call)
+    return await in_own_thread(function, *given, **named)
 
 
 def _canonical(value: BaseModel) -> str:

@@ -23,6 +23,7 @@ from backlane.inputs import (
 )
 from backlane.judging import Rules
 from backlane.masking import masked
+from backlane.own_thread import in_own_thread
 from backlane.parts import DeclaredCheck, Options
 from backlane.request import Request
 from backlane.schema import strict_schema
@@ -270,9 +271,9 @@ class BuiltType:
         """Whether the type proposes actions from its result."""
         return self.propose is not None
 
-    def proposals(self, result: Any, job: Any) -> Sequence[tuple[str, Any]]:
+    async def proposals(self, result: Any, job: Any) -> Sequence[tuple[str, Any]]:
         """The actions the type proposes: name and arguments. Raises whatever the type's own code raises."""
-        return () if self.propose is None else self.propose(result, job)
+        return () if self.propose is None else await in_own_thread(self.propose, result, job)
 
     def read_output(self, inputs: Any, text: str) -> Any:
         """The validated output, or the text where the request asks for no model. Raises ValueError."""

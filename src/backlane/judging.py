@@ -20,6 +20,7 @@ from backlane.core.policy import (
 )
 from backlane.declaring import plain, takes
 from backlane.errors import DeclarationError
+from backlane.own_thread import in_own_thread
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +91,7 @@ class Rules:
         return [one.name for one in self._asked(over)]
 
     async def judge(self, asked: Asked) -> Verdict | None:
-        """What they answer together, in a thread; None where nothing has a say. Raises MemoryError only."""
+        """What they answer together, in threads of their own; None where nothing has a say. Raises MemoryError only."""
         version = self.version(asked.over)
         if version is None:
             return None
@@ -99,10 +100,10 @@ class Rules:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 for one in self._asked(asked.over):
-                    said.append(await asyncio.to_thread(_answer, one, asked, version))
+                    said.append(await in_own_thread(_answer, one, asked, version))
                 if asked.over is Over.OUTPUT and self.hook is not None and self.hook.output:
                     inputs, output = asked.job.inputs, asked.output
-                    sensitive = await asyncio.to_thread(_is_marked, self.hook, inputs, output)
+                    sensitive = await in_own_thread(_is_marked, self.hook, inputs, output)
         except TimeoutError:
             late = "the policy did not answer in time"
             said.append(Verdict(answer=Answer.REVIEW, version=version, reason=late))

@@ -1,6 +1,5 @@
 """The parts of a declared job type: its options and checks."""
 
-import asyncio
 import inspect
 import json
 from collections.abc import Callable
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
+
+from backlane.own_thread import in_own_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredCheck:
-    """One check; a blocking one runs in a thread."""
+    """One check; a blocking one runs in a thread of its own."""
 
     name: str
     function: Callable[[Any, Any], Any]
@@ -53,17 +54,10 @@ class DeclaredCheck:
         if inspect.iscoroutinefunction(self.function):
             report = await self.function(result, job)
         else:
-            report = await asyncio.to_thread(self._call, result, job)
+            report = await in_own_thread(self.function, result, job)
         if isinstance(report, BaseModel):
             report = report.model_dump(mode="json")
         try:
             return json.loads(json.dumps(report, allow_nan=False))
         except (TypeError, ValueError, RecursionError):
             return str(report)
-
-    def _call(self, result: Any, job: Any) -> Any:
-        try:
-            return self.function(result, job)
-        except StopIteration as error:
-            # A future cannot carry a StopIteration: the job would wait for its check forever.
-            raise RuntimeError(f"check {self.name!r} raised StopIteration") from error

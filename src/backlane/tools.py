@@ -1,6 +1,5 @@
 """Function tools of a job type: their schema for the provider, their validated arguments, and how they run."""
 
-import asyncio
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, NotRequired, Protocol
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from backlane.own_thread import in_own_thread
 from backlane.schema import closed_tool_schema
 
 Params = dict[str, Any]
@@ -64,22 +64,15 @@ class DeclaredTool:
             raise ValueError(faults_told(error)) from None
 
     async def run(self, arguments: Mapping[str, Any], job: Any) -> Any:
-        """What the function answers, as JSON; a blocking one runs in a thread. Raises what it raises."""
+        """What the function answers, as JSON; a blocking one runs in a thread of its own. Raises what it raises."""
         given = dict(arguments)
         if JOB in inspect.signature(self.function).parameters:
             given[JOB] = job
         if inspect.iscoroutinefunction(self.function):
             answer = await self.function(**given)
         else:
-            answer = await asyncio.to_thread(self._call, given)
+            answer = await in_own_thread(self.function, **given)
         return as_json(answer)
-
-    def _call(self, given: Params) -> Any:
-        try:
-            return self.function(**given)
-        except StopIteration as error:
-            # A future cannot carry a StopIteration: the job would wait for its tool forever.
-            raise RuntimeError(f"tool {self.name!r} raised StopIteration") from error
 
 
 def faults_told(error: ValidationError) -> str:

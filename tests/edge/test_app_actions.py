@@ -162,12 +162,12 @@ def _propose(result: Any, job: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("wrong", [["x"], [("send", Order)], [(1, 2, 3)]])
-def test_a_proposal_is_an_action_of_its_type_and_its_model(wrong: Any) -> None:
+async def test_a_proposal_is_an_action_of_its_type_and_its_model(wrong: Any) -> None:
     job = a_job()
     job.action(send)
     job.propose(_propose)
     with pytest.raises(TypeError):
-        job.type.proposals(wrong, None)
+        await job.type.proposals(wrong, None)
 
 
 def test_an_action_can_be_called_by_a_test() -> None:

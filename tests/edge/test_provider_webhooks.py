@@ -149,8 +149,20 @@ async def test_what_is_signed_is_stored_once_and_then_answered(
         assert (await client.post(URL, content=body, headers=headers)).status_code == 204
     (row,) = rows(place)
     about_a_run = row["response_id"] == "resp_1"
+    assert row["body"] == (None if row["type"] == "response.completed" else body.decode())
     assert (row["state"], row["due_at"] is not None) == (("new", True) if about_a_run else ("foreign", False))
     assert place.simulator.world.stats()["retrieves"] == 0
+
+
+async def test_of_a_long_event_of_an_unheard_of_type_the_beginning_is_kept(
+    door: tuple[Place, httpx2.AsyncClient],
+) -> None:
+    place, client = door
+    long = event("resp_1", "response.gremlins", more="é" * 9_000)
+    assert (await client.post(URL, content=long, headers=signed(long))).status_code == 204
+    raw = long.replace(b"\\u00e9", "\u00e9".encode())
+    assert (await client.post(URL, content=raw, headers=signed(raw, "wh_2"))).status_code == 204
+    assert [row["body"] for row in rows(place)] == [long.decode()[:16_000], raw.decode()]
 
 
 async def test_no_secret_no_door(place: Place) -> None:

@@ -24,6 +24,15 @@ async def test_an_event_is_stored_once_for_each_account(store: SqlStore) -> None
     assert await store.read(lambda tx: tx.newest_notice("nobody")) is None
 
 
+async def test_events_of_types_that_nobody_knows_are_counted_by_type(store: SqlStore) -> None:
+    for number, kind in enumerate(["a.b", "c.d", "response.completed", "c.d", "", "e.f"]):
+        body = None if kind == "response.completed" else "{}"
+        notice = Notice("default", f"wh_{number}", kind, None, body=body)
+        await store.write(lambda tx, notice=notice: tx.keep_notice(notice, NOW))
+    found = await store.read(lambda tx: tx.unknown_types(3))
+    assert [(row["type"], row["events"]) for row in found] == [("c.d", 2), ("", 1), ("a.b", 1)]
+
+
 async def test_an_event_is_claimed_by_one_worker_and_comes_again_if_it_dies(store: SqlStore) -> None:
     for number in (1, 2, 3):
         await store.write(lambda tx, n=number: tx.keep_notice(a_notice(n), NOW + n))

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import httpx2
@@ -14,6 +16,7 @@ from backlane.api.follow import stream_events
 from backlane.core.event import Event
 from backlane.core.job import Job
 from backlane.core.ports import Due
+from backlane.service.access import Caller
 from backlane.service.ports import Ports
 from backlane.service.submit import Submission, submit
 from backlane.store.transaction import SqlStore
@@ -113,7 +116,6 @@ async def replicas(store: SqlStore, place: Place) -> AsyncIterator[tuple[Replica
 
 
 async def a_followed_job(place: Place, replica: Replica) -> tuple[Any, Job]:
-    from backlane.service.access import Caller
     from backlane.service.make_key import make_key
 
     ports = replica.ports
@@ -232,13 +234,38 @@ async def test_a_channel_keeps_little_and_sends_who_is_far_behind_to_the_databas
     assert not channel.is_over(109)
 
 
-async def test_a_channel_shows_each_follower_its_own_side_of_the_gate(place: Place) -> None:
+def sides(job: Job, *callers: Caller) -> list[list[Any]]:
+    """What each of these callers, in this order, is told of a job's two events by one channel."""
+    channel = Channel()
+    channel.open(0)
+    channel.add(job, [a_row(1, "a canary"), a_row(2, "a second canary")])
+    found = [channel.after(0, who) for who in callers]
+    return [[one["data"].get("text") for one in told_of(side[0])] for side in found if side]
+
+
+CLOSED, FIRST_CLOSED, OPEN = [None, None], [None, "a second canary"], ["a canary", "a second canary"]
+GATES = [
+    ({"gate": "output"}, CLOSED, OPEN, CLOSED),
+    ({"gate": "none"}, OPEN, OPEN, CLOSED),
+    # What a draft left that was sent back stays closed to its requester, whatever becomes of the gate.
+    ({"gate": "none", "sent_back_seq": 1}, FIRST_CLOSED, OPEN, CLOSED),
+    ({"gate": "none", "sent_back_seq": 2, "closed_from": 2}, ["a canary", None], OPEN, CLOSED),
+    ({"gate": "output", "sent_back_seq": 1, "closed_from": 2}, ["a canary", None], OPEN, CLOSED),
+    ({"gate": "output", "sent_back_seq": 1, "released": "edited"}, CLOSED, OPEN, CLOSED),
+]
+
+
+@pytest.mark.parametrize(("given", "requester", "reviewer", "support"), GATES)
+async def test_a_channel_shows_each_follower_its_own_side_of_the_gate(
+    place: Place, given: dict[str, Any], requester: list[Any], reviewer: list[Any], support: list[Any]
+) -> None:
     from backlane.core.job import Gate
     from tests.values import a_job
 
+    job = a_job(**{**given, "gate": Gate(given["gate"])})
     ana, rita = await place.caller(), await place.caller("rita", "reviewer")
-    channel = Channel()
-    channel.open(0)
-    channel.add(a_job(gate=Gate.OUTPUT), [a_row(1, "a canary")])
-    sides = [channel.after(0, who) for who in (ana, rita)]
-    assert [told_of(side[0])[0]["data"] for side in sides if side] == [{}, {"text": "a canary"}]
+    sam = await place.caller("sam", "support")
+    wanted = [(ana, requester), (rita, reviewer), (sam, support), (replace(sam, reason="a ticket"), reviewer)]
+    # Whoever asks first: what one is told is never what another may not see.
+    for order in permutations(wanted):
+        assert sides(job, *(who for who, _ in order)) == [seen for _, seen in order]

@@ -15,8 +15,9 @@ from backlane.simulator.server import Running, running_simulator
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.edge.raw_server import raw_server, reply
+from tests.signing import event, signed
 from tests.story.acts import finished, submitted, verified
-from tests.story.hooking import calls, hooked_place, listening
+from tests.story.hooking import calls, hooked_place, listening, post, rows, telling_simulator
 from tests.story.test_processes import ROOT, environment
 from tests.values import small_app
 
@@ -95,6 +96,26 @@ async def test_any_account_of_the_file_registers_its_own_endpoint(tmp_path: Path
                 view = await finished(place, ana, await submitted(place, ana))
                 assert (view["status"], view["provider_account"]) == ("completed", "eu-1")
                 assert calls(place, "retrieve") == 1
+
+
+async def test_doctor_names_the_types_that_nobody_here_knows_and_never_what_they_say(tmp_path: Path) -> None:
+    at = listening()
+    with telling_simulator(at) as simulator:
+        async with hooked_place(tmp_path, simulator, at) as place:
+            ana = await place.caller()
+            assert (await finished(place, ana, await submitted(place, ana)))["status"] == "completed"
+            _, out, _ = await doctor(place, "--json")
+            assert "nobody here knows" not in findings(out)["what"]
+            for number, kind in enumerate(["response.gremlins", "response.gremlins", "otter.\x1b[2Jrested"]):
+                body = event("resp_canary", kind, said={"canary": [number, "…"]})
+                assert await post(place, body, signed(body, f"wh_{number}")) == 204
+            kept = [row["body"] for row in rows(place) if row["body"] is not None]
+            assert sorted(json.loads(body)["said"]["canary"][0] for body in kept) == [0, 1, 2]
+            code, out, err = await doctor(place, "--json")
+            told = "kept as sent, of types that nobody here knows: 2 response.gremlins, 1 otter.⟨U+001B⟩[2Jrested"
+            assert (code, told in findings(out)["what"]) == (0, True), findings(out)
+            assert "canary" not in out + err
+            verified(place)
 
 
 WRONG = ["http://backlane.example.test", "ftp://x", "https://", "https://me:pw@x/", "x", "https://x:99999", "https://[",

@@ -17,7 +17,7 @@ from backlane.api.bell import Bell
 from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import BacklaneError
-from backlane.service.access import Caller, closed_event, closed_for, hidden_from
+from backlane.service.access import Caller, closed_event, side
 from backlane.service.ports import Ports
 from backlane.service.show import event_view, newest_seqs, read_news
 
@@ -65,8 +65,8 @@ class Channel:
         self._floor = 0
         self._told: deque[_Told] = deque()
         self._size = 0
-        # What follows a number, written once for all who wait there, for each way they see it.
-        self._ends: dict[tuple[int, bool, bool], tuple[bytes, int]] = {}
+        # What follows a number, written once for all who wait there on one side of the job as it stands.
+        self._ends: dict[tuple[int, tuple[bool, bool]], tuple[bytes, int]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -89,8 +89,8 @@ class Channel:
         while self._size > _KEPT and len(self._told) > 1:
             dropped = self._told.popleft()
             self._floor, self._size = dropped.seq, self._size - dropped.size
+        self._ends.clear()
         if rows or changed:
-            self._ends.clear()
             self.ring()
 
     def ring(self) -> None:
@@ -109,7 +109,7 @@ class Channel:
             return None
         if seq >= self.newest:
             return b"", seq
-        place = seq, closed_for(caller, self._job), hidden_from(caller, self._job)
+        place = seq, side(caller, self._job)
         found = self._ends.get(place) or self._written(seq, self.newest, caller, self._job)
         if len(self._ends) < _ENDS_AT_MOST:
             self._ends[place] = found

@@ -2,15 +2,19 @@
 
 import json
 import urllib.request
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 from backlane.cli.choose_account import chosen_account
 from backlane.cli.printing import put, put_json, say
+from backlane.cli.visible import in_line
 
 if TYPE_CHECKING:
     from backlane.settings import Settings
     from backlane.wiring import Service
 
+# More types than these are not named.
+_TYPES_AT_MOST = 10
 _REGISTER = "backlane doctor --register-webhook https://…"
 
 
@@ -22,6 +26,9 @@ async def webhook_findings(built: "Service") -> list[dict[str, str]]:
     newest = max((row["newest"] for row in heard), default=None)
     counts = ", ".join(f"{row['events']} {row['state']}" for row in heard)
     came = f"the last one came {moment(newest)} ({counts})" if heard else "none came yet"
+    unknown = await built.store.read(lambda tx: tx.unknown_types(_TYPES_AT_MOST))
+    if unknown:
+        came += f"; kept as sent, of types that nobody here knows: {_types(unknown)}"
     if not built.provider.door().is_open:
         what = "no webhook secret is set: ends are found by looking" + (f"; {came}" if heard else "")
         return [_line("info", what, f"to be told of them: {_REGISTER}")]
@@ -33,6 +40,11 @@ async def webhook_findings(built: "Service") -> list[dict[str, str]]:
             _line("warning", f"a webhook secret is set and {came}", f"register the endpoint: {_REGISTER}")
         ]
     return [_line("ok", f"webhooks come in: {came}", "compare the secrets on both sides" if refused else "")]
+
+
+def _types(rows: Sequence[dict[str, Any]]) -> str:
+    """Types and how often they came; never what an event holds."""
+    return ", ".join(f"{row['events']} {in_line(row['type']) or 'without one'}" for row in rows)
 
 
 def _line(level: str, what: str, mend: str) -> dict[str, str]:

@@ -142,7 +142,7 @@ class ActingType(Protocol):
         """Whether the type proposes actions from its result."""
         ...
 
-    def proposals(self, result: Any, job: Any) -> Sequence[tuple[str, Any]]:
+    async def proposals(self, result: Any, job: Any) -> Sequence[tuple[str, Any]]:
         """The actions the type proposes: name and arguments. May raise whatever the type's code raises."""
         ...
 

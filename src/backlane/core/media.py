@@ -22,6 +22,8 @@ EXTENSIONS: Mapping[str, str] = {
     "xlsx": OFFICE_PARTS["xl/workbook.xml"], "pptx": OFFICE_PARTS["ppt/presentation.xml"],
 }  # fmt: skip
 ALLOWED = frozenset({*EXTENSIONS.values()})
+# Browsers on Windows say this of every table, a CSV too, once a spreadsheet program is installed.
+_SAYS_TABLE = "application/vnd.ms-excel"
 # What is said of a file where nothing is known of it; clients send these by themselves.
 _SAYS_NOTHING = frozenset(
     {"", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
@@ -40,19 +42,29 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x05\x06", _ZIP),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLD_OFFICE),
 )
+_PDF_HEADER = b"%PDF-"
 # Some writers put a few bytes before a PDF's header; readers look this far for it.
 _PDF_HEADER_WITHIN = 1024
 NAME_AT_MOST = 200
 
 
-def sniffed(head: bytes) -> str | None:
-    """The kind that the first bytes prove; None for what may be text or is unknown."""
+def is_text(claim: str | None) -> bool:
+    """Whether a file is claimed to be a text of some kind."""
+    return claim is not None and (claim in TEXTS or claim.startswith("text/"))
+
+
+def sniffed(head: bytes, claim: str | None = None) -> str | None:
+    """The kind that the first bytes prove; None for what may be text or is unknown.
+
+    What is claimed to be a text may mention a PDF's header: there it counts only as the very first bytes.
+    """
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
-    return PDF if b"%PDF-" in head[:_PDF_HEADER_WITHIN] else None
+    within = len(_PDF_HEADER) if is_text(claim) else _PDF_HEADER_WITHIN
+    return PDF if _PDF_HEADER in head[:within] else None
 
 
 def is_zip(kind: str | None) -> bool:
@@ -70,7 +82,7 @@ def claimed(content_type: str | None, name: str) -> str | None:
     told = (content_type or "").partition(";")[0].strip().lower()
     told = _ALIASES.get(told, told)
     by_name = EXTENSIONS.get(name.rpartition(".")[2].lower()) if "." in name else None
-    if told in _SAYS_NOTHING:
+    if told in _SAYS_NOTHING or (told == _SAYS_TABLE and by_name == "text/csv"):
         return by_name
     if told == "text/plain" and by_name in TEXTS:
         return by_name

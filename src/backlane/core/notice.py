@@ -7,12 +7,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One verified event of an account. `response_id` is None where it is about something else than a run."""
+    """One verified event of an account. `response_id` is None where it is about something else than a run.
+
+    `body` is what was sent, or its beginning, where nobody here knows the type.
+    """
 
     account: str
     webhook_id: str
     type: str
     response_id: str | None
+    body: str | None = None
 
 
 @dataclass(slots=True)

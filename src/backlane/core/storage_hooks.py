@@ -52,6 +52,10 @@ class InboxTransaction(Protocol):
         """Forget up to n rows that came before then; how many there were."""
         ...
 
+    def unknown_types(self, n: int) -> Sequence[Row]:
+        """The n most frequent types of events that nobody here knew, and how many came of each."""
+        ...
+
     def accounts_heard(self) -> Sequence[Row]:
         """Each account's newest event, and how many rows it has in each state."""
         ...

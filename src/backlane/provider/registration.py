@@ -11,16 +11,9 @@ from backlane.core.outcome import NotSent, Refused, Unknown
 from backlane.errors import InvalidRequest
 from backlane.provider.calling import Calls
 from backlane.provider.replies import Reply, create_refusal, parse
+from backlane.provider.webhooks import EVENT_TYPES
 
 PATH = "/v1/providers/openai/webhooks"
-EVENT_TYPES = tuple(
-    f"{about}.{end}"
-    for about, ends in (
-        ("response", ("completed", "failed", "incomplete", "cancelled")),
-        ("batch", ("completed", "failed", "expired", "cancelled")),
-    )
-    for end in ends
-)
 
 
 @dataclass(frozen=True, slots=True)

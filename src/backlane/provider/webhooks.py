@@ -12,12 +12,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from backlane.core.notice import Notice
-from backlane.provider.wire import is_run_id
+from backlane.provider.reading import is_run_id, storable
 
+# What we ask to be told of, and read.
+EVENT_TYPES = tuple(
+    f"{about}.{end}"
+    for about, ends in (
+        ("response", ("completed", "failed", "incomplete", "cancelled")),
+        ("batch", ("completed", "failed", "expired", "cancelled")),
+    )
+    for end in ends
+)
 TOLERANCE = 300_000
 _LONGEST_ID = 200
 _LONGEST_TIMESTAMP = 20
 _MOST_SIGNATURES = 50
+# So much is kept of an event whose type nobody here knows, characters.
+_UNKNOWN_AT_MOST = 16_000
 
 
 def signing_key(secret: str) -> bytes:
@@ -119,4 +130,5 @@ class Door:
         if event is None:
             return []
         webhook_id = _kept_id(lowered["webhook-id"])
-        return [Notice(account, webhook_id, *event) for account in signers]
+        kept = None if event[0] in EVENT_TYPES else storable(body.decode()[:_UNKNOWN_AT_MOST])
+        return [Notice(account, webhook_id, *event, body=kept) for account in signers]

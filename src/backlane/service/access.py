@@ -194,6 +194,11 @@ def closed_event(caller: Caller, job: Job, seq: int | None) -> bool:
     return hidden_from(caller, job)
 
 
+def side(caller: Caller, job: Job) -> tuple[bool, bool]:
+    """All that `closed_event` asks of a caller: whoever stands on the same side of a job is told the same of it."""
+    return outside(caller, job), lacks_reason(caller, job.submitted_by) and not caller.reason
+
+
 def hidden_from(caller: Caller, job: Job) -> bool:
     """Whether this caller is not shown what the job's run wrote: for the gate, or for want of a reason to look."""
     return closed_for(caller, job) or (lacks_reason(caller, job.submitted_by) and not caller.reason)

@@ -16,9 +16,9 @@ from backlane.core.media import (
     IMAGES,
     OFFICE_PARTS,
     PDF,
-    TEXTS,
     claimed,
     is_old_office,
+    is_text,
     is_zip,
     sniffed,
     text_kind,
@@ -44,7 +44,8 @@ def examine(file: BinaryIO, content_type: str | None, name: str) -> str:
     head = file.read(_HEAD)
     if not head:
         raise _wrong("is empty")
-    claim, kind = claimed(content_type, name), sniffed(head)
+    claim = claimed(content_type, name)
+    kind = sniffed(head, claim)
     if kind is None:
         kind = _text(file, head, claim)
     elif is_zip(kind):
@@ -72,9 +73,8 @@ def _unsupported(what: str) -> UnsupportedMedia:
 
 def _text(file: BinaryIO, head: bytes, claim: str | None) -> str:
     """The kind of a text. What no text claims to be, and is none, is of an unknown kind."""
-    if claim is not None and claim not in ALLOWED and not claim.startswith("text/"):
+    if claim is not None and claim not in ALLOWED and not is_text(claim):
         raise _unsupported(f"Files of type {claim[:100]!r} are not taken")
-    is_text = claim is not None and (claim in TEXTS or claim.startswith("text/"))
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
     size = 0
@@ -82,11 +82,11 @@ def _text(file: BinaryIO, head: bytes, claim: str | None) -> str:
         while chunk := file.read(_CHUNK):
             size += len(chunk)
             if b"\x00" in chunk:
-                raise _wrong("holds NUL characters: it is no text") if is_text else _unknown(claim)
+                raise _wrong("holds NUL characters: it is no text") if is_text(claim) else _unknown(claim)
             decoder.decode(chunk)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        raise (_wrong("is not UTF-8 text") if is_text else _unknown(claim)) from None
+        raise (_wrong("is not UTF-8 text") if is_text(claim) else _unknown(claim)) from None
     begin = head.decode("utf-8", "ignore")
     kind = text_kind(claim, begin)
     if kind == "application/json" and not _is_json(file, begin, size):

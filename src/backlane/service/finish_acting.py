@@ -1,10 +1,8 @@
 """What follows from a result and from the last action: the type's own proposals, then the job's end."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from backlane.core.action import Origin
 from backlane.core.event import Event
@@ -53,20 +51,13 @@ async def _proposals(ports: Ports, held: Held) -> list[Proposal]:
     inputs = held.type.read_inputs(json.loads(raw))
     result = held.type.read_output(inputs, text)
     view = View(held.job.id, held.job.type, inputs, held.job.metadata, text)
-    named = await asyncio.to_thread(_named, held.type, result, view)
+    named = await held.type.proposals(result, view)
     found: list[Proposal] = []
     for name, arguments in named:
         action = held.type.action(name)
         assert action is not None
         found.append(await read_proposal(ports, action, arguments, Origin.TYPE))
     return found
-
-
-def _named(job_type: Any, result: Any, view: View) -> Sequence[tuple[str, Any]]:
-    try:
-        return list(job_type.proposals(result, view))
-    except StopIteration as error:
-        raise RuntimeError("the proposals raised StopIteration") from error
 
 
 async def finish_acting(ports: Ports, held: Held, attempt: Attempt) -> Held | None:

@@ -75,3 +75,11 @@ ACCOUNTS_HEARD = (
     .group_by(inbox.c.provider_account, inbox.c.state)
     .order_by(inbox.c.provider_account, inbox.c.state)
 )
+# The types of events that nobody here knows, the most frequent first.
+UNKNOWN_TYPES = (
+    select(inbox.c.type, func.count().label("events"))
+    .where(inbox.c.body.is_not(None))
+    .group_by(inbox.c.type)
+    .order_by(func.count().desc(), inbox.c.type)
+    .limit(bindparam("n"))
+)

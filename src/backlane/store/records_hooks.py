@@ -24,6 +24,7 @@ class InboxRecords(JobRecords):
             "webhook_id": notice.webhook_id,
             "type": notice.type,
             "response_id": notice.response_id,
+            "body": notice.body,
             "state": "new",
             "tries": 0,
             "received_at": now,
@@ -72,6 +73,9 @@ class InboxRecords(JobRecords):
 
     def drop_notices(self, before: int, n: int) -> int:
         return self._connection.execute(queries.DROP_NOTICES, {"before": before, "n": n}).rowcount
+
+    def unknown_types(self, n: int) -> Sequence[Row]:
+        return self._all(queries.UNKNOWN_TYPES, n=n)
 
     def accounts_heard(self) -> Sequence[Row]:
         return self._all(queries.ACCOUNTS_HEARD)

@@ -159,6 +159,7 @@ inbox = Table(
     Column("state", String(20), nullable=False, comment="new, parked, applied or foreign"),
     Column("tries", Integer, nullable=False),
     Column("note", String(200), comment="what was made of it"),
+    Column("body", Text, comment="as it was sent, or its beginning, where nobody here knows the type"),
     when_column("received_at", required=True),
     when_column("due_at", "when it is to be worked on (again)"),
     when_column("applied_at"),
