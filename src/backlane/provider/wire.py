@@ -28,7 +28,7 @@ from backlane.provider.items import (
     unpriced_of,
     unserved,
 )
-from backlane.provider.reading import as_count, as_list, as_mapping, as_text, is_run_id, storable
+from backlane.provider.reading import as_count, as_list, as_mapping, as_stored, as_text, is_run_id, storable
 from backlane.provider.replies import redact
 
 # What is kept of a reply that is over the cap, characters.
@@ -214,4 +214,4 @@ def usage(value: Any) -> dict[str, Any] | None:
     counted = as_mapping(value)
     if any(as_count(counted.get(name)) is None for name in ("input_tokens", "output_tokens")):
         return None
-    return dict(counted)
+    return as_stored(counted)
