@@ -1,6 +1,7 @@
 """The provider's own tools: for each what is stored as evidence, what is booked, and what is lost and said so."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,11 +11,14 @@ from backlane.service import show
 from backlane.service.access import Caller
 from backlane.service.message import message
 from backlane.service.read import read_job
-from tests.conftest import Place
+from backlane.simulator.server import Running
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
 from tests.story.acts import creates, events_of, fault, finished, script, seen, submitted, verified
 from tests.story.steer_types import WORDS
 from tests.story.test_messages import steering
 from tests.story.test_tool_turns import bodies
+from tests.story.tool_types import Ledger, tool_app
 
 __all__ = ["steering"]  # a fixture
 TEXT = "Sea otters rest afloat. In 2024 we counted 12 otters, in 2025 there were 30."
@@ -107,6 +111,30 @@ async def test_a_file_over_the_cap_or_behind_an_error_is_noted(helping: Place) -
     fault(helping, "status", status=500, call="container_content", times=2)
     _, found = await ran(helping, ana, "code-interpreter")
     assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] is None
+
+
+async def test_a_file_that_is_asked_for_too_often_is_had_after_the_pauses_that_the_provider_asks_for(
+    tmp_path: Path, simulator: Running, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path, simulator, lease=600)
+    service = build(settings, types=tool_app(ledger), log=lambda line: None)
+    place, paused = Place(service, simulator, settings), list[int]()
+    really = service.ports.clock.sleep
+
+    async def sleep(milliseconds: int) -> None:
+        """Nobody else here waits so long that exactly."""
+        if milliseconds not in (7_000, 30_000):
+            return await really(milliseconds)
+        paused.append(milliseconds)
+
+    monkeypatch.setattr(service.ports.clock, "sleep", sleep)
+    await service.start_worker()
+    for wait in ("7", "86400"):
+        fault(place, "status", status=429, call="container_content", headers={"retry-after": wait})
+    _, found = await ran(place, await place.caller(), "code-interpreter")
+    assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] is None
+    assert paused == [7_000, 30_000]
+    await service.drain(grace=5)
 
 
 async def test_mcp_leaves_its_list_and_calls_errors_included(helping: Place) -> None:
