@@ -49,7 +49,12 @@ async def test_numbers_that_json_cannot_say_are_kept_as_their_text(
                 kept = {row["name"]: row["id"] for row in view["artifacts"]}
                 unknown = await http.get(f"/artifacts/{kept['unknown.json']}/content")
             assert [one.status_code for one in (told, events, live, unknown)] == [200] * 4
-            usage = {"input_tokens": 1, "output_tokens": 2, "new": "Infinity", "deep": {"less": ["-Infinity", "NaN"]}}
+            usage = {
+                "input_tokens": 1,
+                "output_tokens": 2,
+                "new": "Infinity",
+                "deep": {"less": ["-Infinity", "NaN"]},
+            }
             assert strictly(told.content)["attempts"][0]["usage"] == usage
             ends = [one for one in strictly(events.content)["data"] if one["type"] == "attempt.finished"]
             assert [one["data"]["usage"] for one in ends] == [usage]

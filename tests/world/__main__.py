@@ -88,7 +88,9 @@ def main() -> int:
     asked.add_argument("--door", choices=EVERY_DOOR, help="most work goes through this door")
     asked.add_argument("--mistake", choices=sorted(MISTAKES), help="with --seed: plant this mistake")
     asked.add_argument("--planted", type=int, metavar="ROUNDS", help="measure every planted mistake")
-    asked.add_argument("--first-seeds", action="store_true", help="look for every planted mistake from seed 1")
+    asked.add_argument(
+        "--first-seeds", action="store_true", help="look for every planted mistake from seed 1"
+    )
     asked.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = asked.parse_args()
     if given.planted:

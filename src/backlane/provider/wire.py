@@ -42,7 +42,7 @@ _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "ca
 
 # A Response's fields: openai 3.54, types/responses/response.py, and what the service sends beside them. Any
 # other is new, and kept as it came.
-_FIELDS = frozenset({
+FIELDS = frozenset({
     "access_programs", "background", "billing", "completed_at", "content_filters", "conversation",
     "created_at", "error", "frequency_penalty", "id", "image", "incomplete_details",
     "input_transformations", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model",
@@ -146,7 +146,7 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
 
 def _new_fields(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The fields of a reply that nobody here knows, as one item of their own."""
-    new = {name: value for name, value in body.items() if name not in _FIELDS}
+    new = {name: value for name, value in body.items() if name not in FIELDS}
     return [{**new, "type": "response_fields"}] if new else []
 
 

@@ -27,7 +27,7 @@ _EVIDENCE: dict[str, tuple[str, ...]] = {
     "image-generation": ("image_generation_call",),
     "left-out": ("left_out",),
 }
-_KNOWN = frozenset(kind for kinds in _EVIDENCE.values() for kind in kinds)
+EVIDENCE_TYPES = frozenset(kind for kinds in _EVIDENCE.values() for kind in kinds)
 # A file whose copy fails is asked for so often, and after such pauses (milliseconds); longer ones where the
 # provider asks for them, but not for ever: its container will not last.
 _TRIES, _PAUSE, _PAUSE_AT_MOST = 3, 500, 30_000
@@ -48,7 +48,7 @@ async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answ
         name: [one for one in answer.hosted if one.get("type") in kinds] for name, kinds in _EVIDENCE.items()
     }
     streamed = await ports.store.read(lambda tx: tx.unknown_events(attempt.id)) if held.job.live else []
-    kept["unknown"] = [one for one in answer.hosted if one.get("type") not in _KNOWN]
+    kept["unknown"] = [one for one in answer.hosted if one.get("type") not in EVIDENCE_TYPES]
     kept["unknown"] += [{"event": json.loads(body)} for body in streamed]
     for name, items in kept.items():
         if items:

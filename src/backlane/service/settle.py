@@ -239,7 +239,9 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
     """Failed, incomplete, refused or stopped: retried by schedule where a retry can mend it."""
     found = await keep_evidence(ports, held, attempt, replace(answer, files=()))
     outputs = await unhappy_outputs(ports, answer)
-    known = await ports.store.read(lambda tx: tx.artifacts(held.job.id)) if attempt.code == STREAM_LOST else []
+    known = (
+        await ports.store.read(lambda tx: tx.artifacts(held.job.id)) if attempt.code == STREAM_LOST else []
+    )
     # What was streamed of a run that was lost was kept then.
     had = {(row["kind"], row["sha256"]) for row in known if row["attempt_id"] == attempt.id}
     fresh = [one for one in outputs if (one.kind, one.sha256) not in had]
