@@ -294,6 +294,13 @@ def test_events_are_known_by_their_type_and_anything_else_is_noted() -> None:
     assert one("response.mood.changed", x="y" * 20_000) == Noted(
         1, '{"type": "response.mood.changed", "left_out": "20064 characters"}'
     )
+    # A new word in a known family is new; so is a new name for the run's own state, which is heeded all the same.
+    sparkle = '{"type": "response.output_text.sparkle", "sequence_number": 1}'
+    assert one("response.output_text.sparkle") == Noted(1, sparkle)
+    moved, ended = one("response.dreaming", response=RUN), one("response.woken", response=DONE)
+    assert (moved, "response.dreaming" in (moved.unknown or "")) == (Moved("queued", 1, moved.unknown), True)
+    assert isinstance(ended, Ended) and "response.woken" in (ended.unknown or "")
+    assert one("response.queued") == Noted(1)
     assert one("keepalive", None) == Noted(None)
     assert one("response.refusal.delta", delta="no") == Noted(1)
     assert one("response.output_text.delta", delta="a\x00b") == Text("a\ufffdb", 1)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from backlane import App
 from backlane.service.read import read_job
 from backlane.simulator.server import Running, running_simulator
 from backlane.verify.collect import collect
@@ -14,6 +15,7 @@ from backlane.verify.invariants import check
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.story.acts import events_of, finished, script, seen, submitted, verified
+from tests.story.filed import PDF, alive, asked, calls, filed_app, sent_in, tidied
 from tests.values import small_app
 
 
@@ -33,12 +35,12 @@ class Service:
         monkeypatch.setenv("A_KEY", "sk-canary-first-account")
         monkeypatch.setenv("B_KEY", "sk-canary-second-account")
 
-    async def start(self, text: str, **changes: Any) -> Place:
+    async def start(self, text: str, types: App | None = None, **changes: Any) -> Place:
         """Start with this file; end it with `place.service.drain()`."""
         self.file.write_text(text)
         given = {"openai_api_key": None, "openai_base_url": None, "accounts_file": str(self.file)}
         settings = settings_for(self.folder, self.simulator, **{**given, **changes})
-        service = build(settings, types=small_app(), log=lambda line: None)
+        service = build(settings, types=types or small_app(), log=lambda line: None)
         await service.start_worker()
         return Place(service, self.simulator, settings)
 
@@ -151,6 +153,37 @@ async def test_a_retired_account_is_followed_and_buys_nothing_more(
     assert fresh["provider_account"] == "new"
     assert simulator.world.stats()["creates"] == before
     assert other.world.stats()["creates"] == 2
+    await place.service.drain()
+
+
+async def test_one_content_is_uploaded_once_to_each_account_that_needs_it(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    """An account's copy is of no use to another: not even to the same workspace, for the same bytes."""
+    given: dict[str, Any] = {"types": filed_app(), "file_inline_at_most": 0}
+    place = await service.start(account("old", simulator, workspaces=["main"]), **given)
+    ana = await place.caller()
+    file = await sent_in(place, ana, PDF)
+    script(place, {"running_seconds": 500})
+    first = await asked(place, ana, file)
+    await seen(place, ana, first.id, lambda view: view["status"] == "running")
+    await finished(place, ana, await asked(place, ana, file))
+    await place.service.drain()
+    old = account("old", simulator, retired=True, workspaces=["main"])
+    place = await service.start(old + account("new", other, "B_KEY", workspaces=["main"]), **given)
+    other.world.script({"match": {}, "then": {"running_seconds": 500}, "times": 1})
+    second = await asked(place, ana, file)
+    await seen(place, ana, second.id, lambda view: view["status"] == "running")
+    third = await finished(place, ana, await asked(place, ana, await sent_in(place, ana, PDF, "again.pdf")))
+    assert (third["status"], third["provider_account"]) == ("completed", "new")
+    at_new = Place(place.service, other, place.settings)
+    for at in (place, at_new):
+        assert (len(calls(at, "file_upload")), len(calls(at, "create")), alive(at)) == (1, 2, 1)
+    for provider, job in ((simulator, first), (other, second)):
+        provider.advance(600)
+        assert (await finished(place, ana, job))["status"] == "completed"
+    await tidied(place)
+    assert (alive(place), alive(at_new)) == (0, 0)
     await place.service.drain()
 
 

@@ -1,17 +1,26 @@
 """The provider's own tools: for each what is stored as evidence, what is booked, and what is lost and said so."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from backlane.service import show
 from backlane.service.access import Caller
+from backlane.service.message import message
 from backlane.service.read import read_job
-from tests.conftest import Place
-from tests.story.acts import creates, events_of, fault, finished, script, submitted, verified
+from backlane.simulator.server import Running
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
+from tests.story.acts import creates, events_of, fault, finished, script, seen, submitted, verified
+from tests.story.steer_types import WORDS
+from tests.story.test_messages import steering
 from tests.story.test_tool_turns import bodies
+from tests.story.tool_types import Ledger, tool_app
 
+__all__ = ["steering"]  # a fixture
 TEXT = "Sea otters rest afloat. In 2024 we counted 12 otters, in 2025 there were 30."
 
 
@@ -104,6 +113,31 @@ async def test_a_file_over_the_cap_or_behind_an_error_is_noted(helping: Place) -
     assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] is None
 
 
+async def test_a_file_that_is_asked_for_too_often_is_had_after_the_pauses_that_the_provider_asks_for(
+    tmp_path: Path, simulator: Running, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path, simulator, lease=600)
+    service = build(settings, types=tool_app(ledger), log=lambda line: None)
+    place, paused = Place(service, simulator, settings), list[int]()
+    really = service.ports.clock.sleep
+
+    async def sleep(milliseconds: int) -> None:
+        """Nobody else here waits so long that exactly."""
+        if milliseconds in (7_000, 30_000):
+            paused.append(milliseconds)
+        else:
+            await really(milliseconds)
+
+    monkeypatch.setattr(service.ports.clock, "sleep", sleep)
+    await service.start_worker()
+    for wait in ("7", "86400"):
+        fault(place, "status", status=429, call="container_content", headers={"retry-after": wait})
+    _, found = await ran(place, await place.caller(), "code-interpreter")
+    assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] is None
+    assert paused == [7_000, 30_000]
+    await service.drain(grace=5)
+
+
 async def test_mcp_leaves_its_list_and_calls_errors_included(helping: Place) -> None:
     ana = await helping.caller()
     view, found = await ran(helping, ana, "mcp-free")
@@ -191,3 +225,55 @@ async def test_files_and_evidence_of_a_gated_job_are_closed_and_nameless(helping
     names = [row["name"] for row in (await read_job(helping.service.ports, rita, job.id))["artifacts"]]
     assert "canary-name.csv" in names
     verified(helping)
+
+
+@pytest.mark.parametrize("kind, ends", [("tabled", "failed"), ("tabled-reviewed", "needs_review")])
+async def test_an_answer_of_another_form_leaves_the_files_and_evidence_that_were_paid_for(
+    helping: Place, kind: str, ends: str
+) -> None:
+    ana = await helping.caller()
+    reader = ana if ends == "failed" else await helping.caller("rita", "reviewer")
+    files = [{"name": "table.csv", "text": "a,b\n1,2\n"}, {"name": "lost.csv", "text": "c"}]
+    script(helping, {"code_interpreter": {"code": "print(42)", "files": files}, "text": "Just words."})
+    fault(helping, "container_expired", call="container_content", match={"nth": 2})
+    view = await finished(helping, ana, await submitted(helping, ana, kind, text=TEXT))
+    assert view["status"] == ends
+    found = await kept(helping, reader, await read_job(helping.service.ports, reader, view["id"]))
+    assert {name.partition(" ")[0] for name in found} == {"partial", "citations", "tool_output", "file"}
+    assert found["file table.csv"] == b"a,b\n1,2\n"
+    assert json.loads(found["tool_output code-interpreter.json"])["items"][0]["code"] == "print(42)"
+    copied = json.loads(found["tool_output container-files.json"])["files"]
+    assert [(one["name"], one["code"]) for one in copied] == [
+        ("table.csv", None),
+        ("lost.csv", "container_gone"),
+    ]
+    rows = json.loads(found["citations citations.json"])
+    assert {row["kind"] for row in rows} == {"container_file_citation"}
+    told = [one["type"] for one in await events_of(helping, ana, view["id"])]
+    # What was lost is told of before it is said how the job ended.
+    last = "job.failed" if ends == "failed" else "job.needs_review"
+    assert told.count("tool.answered") == 1 and told.index("tool.answered") < told.index(last)
+    if ends == "failed":
+        assert (view["failure"]["code"], view["failure"]["partial_output"]) == ("invalid_output", True)
+    verified(helping)
+
+
+async def test_a_run_that_a_person_overtakes_leaves_its_files_and_evidence(steering: Place) -> None:
+    ana = await steering.caller()
+    files = [{"name": "table.csv", "text": "a,b\n1,2\n"}, {"name": "lost.csv", "text": "c"}]
+    script(steering, {**WORDS, "code_interpreter": {"code": "print(42)", "files": files}})
+    fault(steering, "silent_stream", after=9, seconds=60)
+    fault(steering, "container_expired", call="container_content", match={"nth": 2})
+    job = await submitted(steering, ana, "chat")
+    await seen(steering, ana, job.id, lambda _: "completed" in steering.simulator.world.stats()["runs"])
+    script(steering, {**WORDS, "text": "Done."})
+    await message(steering.service.ports, ana, job.id, "Shorter, please.")
+    view = await finished(steering, ana, job)
+    assert view["status"] == "completed"
+    assert [one["state"] for one in view["attempts"]] == ["completed", "completed"]
+    found = await kept(steering, ana, view)
+    assert found["file table.csv"] == b"a,b\n1,2\n" and found["result result.md"] == b"Done."
+    assert json.loads(found["tool_output code-interpreter.json"])["items"][0]["code"] == "print(42)"
+    told = [one["type"] for one in await events_of(steering, ana, job.id)]
+    assert told.count("tool.answered") == 1 and told.index("tool.answered") < told.index("job.requeued")
+    verified(steering)

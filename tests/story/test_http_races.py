@@ -1,7 +1,6 @@
 """People who decide, cancel and edit at the very same moment, over real HTTP, on both databases: one outcome."""
 
 import asyncio
-import secrets
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,22 +20,10 @@ from tests.values import small_app
 Ask = tuple[str, str, str, dict[str, Any]]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def both(request: pytest.FixtureRequest, tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
+@pytest.fixture
+async def both(database: dict[str, Any], tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
     """A service whose worker runs, on each database."""
-    changes: dict[str, Any] = {}
-    if request.param == "postgresql":
-        server = request.getfixturevalue("postgres_server")
-        name = f"t{secrets.token_hex(8)}"
-        server.psql(f"CREATE DATABASE {name};")
-        changes = {"database_url": server.get_uri(name), "secret": "s" * 40}
-        from backlane.store.database import Database
-        from backlane.store.upgrade import upgrade
-
-        database = Database(changes["database_url"])
-        upgrade(database)
-        database.close()
-    chosen = settings_for(tmp_path, simulator, **changes)
+    chosen = settings_for(tmp_path, simulator, **database)
     service = build(chosen, types=small_app(), log=lambda line: None)
     await service.start_worker()
     yield Place(service, simulator, chosen)

@@ -334,8 +334,15 @@ async def test_a_live_run_that_writes_without_end_is_capped_and_marked(
     view = await finished(place, ana, job)
     assert (view["status"], view["failure"]["code"]) == ("failed", "result_too_large")
     assert [row["name"] for row in view["artifacts"]] == ["partial-truncated.md"]
-    written = joined(await events(place, ana, job.id))
+    told = await events(place, ana, job.id)
+    written = joined(told)
     assert 0 < len(written) <= 20_000 + 2 * 4_096
+    # What followers have is the run's own words, and it is what is kept; the reply's head in JSON is neither.
+    [run] = place.simulator.world.runs.values()
+    parts = [part for item in run.output for part in item.get("content", ())]
+    assert "".join(part["text"] for part in parts).startswith(written)
+    assert "output.reset" not in types_of({"told": told})
+    assert (await contents(place, ana, view))["partial"] == written
     assert creates(place) == 1
     verified(place)
     await service.drain(grace=5)

@@ -61,7 +61,7 @@ async def test_unknown_statuses_items_parts_and_fields_are_kept_raw_and_cost_the
         body = (await show.read_content(service.ports, ana, kept["unknown.json"]["id"], None)).content
         assert json.loads(body) == {
             "untrusted": True,
-            "items": [NEW, {"type": "response_fields", "weather": {"rain": True}}],
+            "items": [NEW, MESSAGE, {"type": "response_fields", "weather": {"rain": True}}],
         }
         text = (await show.read_content(service.ports, ana, kept["result.md"]["id"], None)).content
         assert text == b"Otters rest."
@@ -84,4 +84,17 @@ async def test_an_unknown_event_of_a_stream_is_kept_raw_once_however_the_stream_
     [item] = body["items"]
     assert (item["event"]["type"], item["event"]["mood"]) == ("response.mood.changed", ["calm", {"depth": 2}])
     assert item["event"]["sequence_number"] == 5
+    verified(working)
+
+
+async def test_a_new_event_of_a_known_family_is_kept_too(working: Place) -> None:
+    script(working, RUN)
+    fault(working, "unknown_event", after=4, type="response.output_text.sparkle", fields={"glow": 3})
+    life = await lived(working)
+    assert life["status"] == "completed" and life["joined"] == life["result"] == RUN["text"]
+    ana = await working.caller()
+    [kept] = [row for row in life["artifacts"] if row["name"] == "unknown.json"]
+    body = json.loads((await show.read_content(working.service.ports, ana, kept["id"], None)).content)
+    [item] = body["items"]
+    assert (item["event"]["type"], item["event"]["glow"]) == ("response.output_text.sparkle", 3)
     verified(working)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from backlane import App, Request, ToolFailed
-from tests.values import Note
+from tests.values import Digest, Note
 
 SECRET = "tool-canary-71c2"
 
@@ -136,6 +136,8 @@ def tool_app(ledger: Ledger, app: App | None = None) -> App:
         _add_bad_tools(job, ledger)
     for kind, tool in HOSTED.items():
         _hosted(app, kind, tool)
+    for kind, if_invalid in (("tabled", "fail"), ("tabled-reviewed", "review")):
+        _hosted(app, kind, HOSTED["code-interpreter"], if_invalid=if_invalid, output=Digest)
     return app
 
 
@@ -158,7 +160,7 @@ HOSTED: dict[str, dict[str, Any]] = {
 }
 
 
-def _hosted(app: App, kind: str, tool: dict[str, Any]) -> None:
-    @app.job(kind, authority="read_only")
+def _hosted(app: App, kind: str, tool: dict[str, Any], if_invalid: Any = "fail", **more: Any) -> None:
+    @app.job(kind, authority="read_only", if_invalid=if_invalid)
     def hosted(inputs: Note) -> Request:
-        return _ask(inputs, tools=[tool])
+        return _ask(inputs, tools=[tool], **more)

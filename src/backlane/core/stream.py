@@ -25,6 +25,7 @@ class Began:
 
     accepted: Accepted
     seq: int | None
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Moved:
 
     status: str
     seq: int | None
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,12 @@ class Ended:
 
     outcome: Finished | Failed
     seq: int | None
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An event that means nothing to us; `unknown` is all of it, as JSON, if its type is new to us too."""
+    """An event that means nothing to us. `unknown`, of any event, is all of it, as JSON, if its type is new to us."""
 
     seq: int | None
     unknown: str | None = None

@@ -9,35 +9,12 @@ from typing import Any
 
 from backlane.core.outcome import Approval, CitedFile, ToolCall
 from backlane.provider.reading import as_list, as_mapping, as_stored, as_text, is_run_id
+from backlane.provider.vocabulary import FIELDS, PARTS
 
 Items = Sequence[Mapping[str, Any]]
 
 # Items that wait for an answer nobody here can give.
 _UNSERVED = frozenset({"custom_tool_call", "computer_call", "local_shell_call", "apply_patch_call"})
-# These say nothing that is evidence. Any kind that is in no list is new: it is kept as it came.
-_NO_EVIDENCE = frozenset(
-    {
-        "message",
-        "reasoning",
-        "function_call",
-        "function_call_output",
-        "custom_tool_call",
-        "custom_tool_call_output",
-        "computer_call",
-        "computer_call_output",
-        "local_shell_call",
-        "local_shell_call_output",
-        "apply_patch_call",
-        "apply_patch_call_output",
-        "mcp_approval_response",
-        "program",
-        "program_output",
-        "tool_search_call",
-        "tool_search_output",
-        "additional_tools",
-        "compaction",
-    }
-)
 # Without these the provider refuses the answers to them, however long they are.
 _NEEDED = frozenset({"function_call", "mcp_approval_request"})
 _REPEATED = _NEEDED | {"message", "mcp_list_tools", "mcp_call"}
@@ -48,6 +25,8 @@ _UNPRICED = {
     "shell_call": "shell container time",
     "image_generation_call": "image generation",
 }
+# What only the provider can read, of an item that is kept for something else.
+_SEALED = "encrypted_content"
 _HOSTED_AT_MOST = 4_000_000
 _REPEATED_AT_MOST = 1_000_000
 _FILES_AT_MOST = 50
@@ -100,16 +79,19 @@ def approvals_of(items: Items) -> tuple[Approval, ...]:
 
 
 def hosted_of(items: Items) -> tuple[dict[str, Any], ...]:
-    """What the provider's own tools did, in its words, and items of kinds nobody here knows, up to a size.
+    """What the provider's own tools did, in its words, and items that say what nobody here knows, up to a size.
 
     What is left out is counted.
     """
     kept: list[dict[str, Any]] = []
     room, left_out = _HOSTED_AT_MOST, 0
     for item in items:
-        if not item or _kind(item) in _NO_EVIDENCE:
+        known = FIELDS.get(_kind(item))
+        if not item or (known is not None and not _says_more(item, known)):
             continue
         whole = as_stored(item)
+        if known is not None:
+            whole.pop(_SEALED, None)
         room -= len(json.dumps(whole, ensure_ascii=False))
         if room < 0:
             left_out += 1
@@ -118,6 +100,18 @@ def hosted_of(items: Items) -> tuple[dict[str, Any], ...]:
     if left_out:
         kept.append({"type": "left_out", "items": left_out})
     return tuple(kept)
+
+
+def _says_more(thing: Mapping[str, Any], fields: frozenset[str]) -> bool:
+    """Whether an item, or a part of one, has a field or holds a part that nobody here knows."""
+    if not fields.issuperset(thing):
+        return True
+    for name, kinds in PARTS.get(_kind(thing), {}).items():
+        for part in map(as_mapping, as_list(thing.get(name))):
+            known = kinds.get(_kind(part))
+            if known is None or _says_more(part, known):
+                return True
+    return False
 
 
 def searches_of(items: Items) -> int:

@@ -1,5 +1,6 @@
 """Reading vendor JSON of which nothing is certain: each reader answers with the value or with nothing."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard, cast
@@ -9,6 +10,7 @@ _ID = re.compile(r"[!-~]{1,200}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TOKENS_AT_MOST = 10**12
 _DEEPEST = 40
+_NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def is_run_id(value: Any) -> TypeGuard[str]:
@@ -43,9 +45,14 @@ def as_count(value: Any) -> int | None:
 
 
 def as_stored(value: Any, depth: int = 0) -> Any:
-    """A JSON value that every database takes; what lies too deep is left out."""
+    """A JSON value that every database takes; what lies too deep is left out.
+
+    Python reads numbers that JSON has no words for (`1e999`, `NaN`): they become their text.
+    """
     if isinstance(value, str):
         return storable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return _NOT_FINITE.get(value, "NaN")
     if depth >= _DEEPEST:
         return None if isinstance(value, dict | list) else value
     if isinstance(value, list):

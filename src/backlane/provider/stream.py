@@ -16,38 +16,13 @@ from backlane.provider import reading, wire
 from backlane.provider.receiving import EventStream
 from backlane.provider.replies import Reply, error_of, parse
 from backlane.provider.sse import Frames
+from backlane.provider.vocabulary import EVENTS
 
 # Longer than this many silences without an event, whatever else is sent to keep the connection open.
 _EVENTLESS = 10
 _DONE = b"[DONE]"
-# Event types that mean nothing here begin like this; what they tell of comes again in the terminal object.
-_FAMILIES = tuple(
-    f"response.{name}"
-    for name in (
-        "audio.",
-        "code_interpreter_call.",
-        "code_interpreter_call_code.",
-        "compaction.",
-        "content_part.",
-        "custom_tool_call_input.",
-        "file_search_call.",
-        "function_call_arguments.",
-        "image_generation_call.",
-        "mcp_call.",
-        "mcp_call_arguments.",
-        "mcp_list_tools.",
-        "output_item.",
-        "output_text.",
-        "reasoning_summary_part.",
-        "reasoning_summary_text.",
-        "reasoning_text.",
-        "refusal.",
-        "shell_call_command.",
-        "shell_call_output_content.",
-        "web_search_call.",
-    )
-)
-_NO_NEWS = "keepalive"
+# The service sends one more than the SDK knows, to keep the connection open.
+_KNOWN = EVENTS | {"keepalive"}
 # A larger event of an unknown type is kept by its type and size, characters of JSON.
 _UNKNOWN_AT_MOST = 16_000
 
@@ -75,16 +50,16 @@ class EventReader:
         if kind == "error":
             found = error_of(event.get("error") if isinstance(event.get("error"), Mapping) else event)
             return Broken(Break.ERROR, f"{found.code or found.kind}: {found.message}"[:300])
+        unknown = None if kind in _KNOWN else _kept(event)
         if isinstance(event.get("response"), Mapping):
-            return self._lifecycle(event["response"], seq)
+            return self._lifecycle(event["response"], seq, unknown)
         if kind == "response.output_text.delta":
             return self._text(event, seq)
         if kind == "response.output_item.added":
             self._remember(event)
-        known = kind == _NO_NEWS or kind.startswith(_FAMILIES)
-        return Noted(seq, None if known else _kept(event))
+        return Noted(seq, unknown)
 
-    def _lifecycle(self, response: Any, seq: int | None) -> StreamEvent:
+    def _lifecycle(self, response: Any, seq: int | None, unknown: str | None) -> StreamEvent:
         """An event that carries the run. Its status decides, not the event's name."""
         named = wire.accepted(response, None, self._attempt_id)
         if isinstance(named, Unknown):
@@ -95,8 +70,8 @@ class EventReader:
             return Broken(Break.GARBLED, "an event names another run")
         outcome = wire.observed(response, self._response_id, None)
         if isinstance(outcome, Finished | Failed):
-            return Ended(outcome, seq)
-        return Began(named, seq) if first else Moved(named.status, seq)
+            return Ended(outcome, seq, unknown)
+        return Began(named, seq, unknown) if first else Moved(named.status, seq, unknown)
 
     def _text(self, event: Mapping[str, Any], seq: int | None) -> StreamEvent:
         delta = event.get("delta")

@@ -28,7 +28,7 @@ from backlane.provider.items import (
     unpriced_of,
     unserved,
 )
-from backlane.provider.reading import as_count, as_list, as_mapping, as_text, is_run_id, storable
+from backlane.provider.reading import as_count, as_list, as_mapping, as_stored, as_text, is_run_id, storable
 from backlane.provider.replies import redact
 
 # What is kept of a reply that is over the cap, characters.
@@ -42,7 +42,7 @@ _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "ca
 
 # A Response's fields: openai 3.54, types/responses/response.py, and what the service sends beside them. Any
 # other is new, and kept as it came.
-_FIELDS = frozenset({
+FIELDS = frozenset({
     "access_programs", "background", "billing", "completed_at", "content_filters", "conversation",
     "created_at", "error", "frequency_penalty", "id", "image", "incomplete_details",
     "input_transformations", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model",
@@ -146,7 +146,7 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
 
 def _new_fields(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The fields of a reply that nobody here knows, as one item of their own."""
-    new = {name: value for name, value in body.items() if name not in _FIELDS}
+    new = {name: value for name, value in body.items() if name not in FIELDS}
     return [{**new, "type": "response_fields"}] if new else []
 
 
@@ -214,4 +214,4 @@ def usage(value: Any) -> dict[str, Any] | None:
     counted = as_mapping(value)
     if any(as_count(counted.get(name)) is None for name in ("input_tokens", "output_tokens")):
         return None
-    return dict(counted)
+    return as_stored(counted)

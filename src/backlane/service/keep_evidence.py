@@ -27,9 +27,10 @@ _EVIDENCE: dict[str, tuple[str, ...]] = {
     "image-generation": ("image_generation_call",),
     "left-out": ("left_out",),
 }
-_KNOWN = frozenset(kind for kinds in _EVIDENCE.values() for kind in kinds)
-# A file whose copy fails is asked for so often, and after such pauses (milliseconds).
-_TRIES, _PAUSE = 3, 500
+EVIDENCE_TYPES = frozenset(kind for kinds in _EVIDENCE.values() for kind in kinds)
+# A file whose copy fails is asked for so often, and after such pauses (milliseconds); longer ones where the
+# provider asks for them, but not for ever: its container will not last.
+_TRIES, _PAUSE, _PAUSE_AT_MOST = 3, 500, 30_000
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answ
         name: [one for one in answer.hosted if one.get("type") in kinds] for name, kinds in _EVIDENCE.items()
     }
     streamed = await ports.store.read(lambda tx: tx.unknown_events(attempt.id)) if held.job.live else []
-    kept["unknown"] = [one for one in answer.hosted if one.get("type") not in _KNOWN]
+    kept["unknown"] = [one for one in answer.hosted if one.get("type") not in EVIDENCE_TYPES]
     kept["unknown"] += [{"event": json.loads(body)} for body in streamed]
     for name, items in kept.items():
         if items:
@@ -90,9 +91,12 @@ async def _bytes(ports: Ports, attempt: Attempt, file: CitedFile) -> bytes | str
                 return content
             case FileLost(code):
                 return code
-            case NotSent() | Unknown():
-                if number + 1 < _TRIES:
-                    await ports.clock.sleep(_PAUSE * 2**number)
+            case NotSent():
+                pause = 0
+            case Unknown():
+                pause = min(got.retry_after or 0, _PAUSE_AT_MOST)
+        if number + 1 < _TRIES:
+            await ports.clock.sleep(max(pause, _PAUSE * 2**number))
     return "not_copied"
 
 

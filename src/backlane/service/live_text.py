@@ -41,7 +41,10 @@ def final(job: Job, attempt: Attempt, text: str, now: int) -> Event:
 
 
 async def with_streamed(ports: Ports, job: Job, answer: Answer) -> Answer:
-    """The answer of a run that ended badly; one without text has what was streamed of it."""
-    if not job.live or answer.status == "completed" or answer.text:
+    """The answer of a run that ended badly; one without text of its own has what was streamed of it."""
+    # The text of one that is too large is the head of a reply, in JSON: what was streamed is the run's own words.
+    own = answer.text and answer.code != "result_too_large"
+    if not job.live or answer.status == "completed" or own:
         return answer
-    return replace(answer, text=await ports.store.read(lambda tx: tx.streamed(job.id)))
+    streamed = await ports.store.read(lambda tx: tx.streamed(job.id))
+    return replace(answer, text=streamed) if streamed else answer

@@ -26,7 +26,7 @@ from backlane.service.keep_evidence import keep_evidence
 from backlane.service.late import looked_at_late
 from backlane.service.live_text import final, made_good, with_streamed
 from backlane.service.note_calls import note_calls
-from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
+from backlane.service.outputs import Output, add_outputs, citation_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
 from backlane.service.situate import Held
@@ -86,7 +86,7 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
     if answer.status == "completed" and held.type is None:
         return None, True
     if held.situation.messages > 0 and answer.status == "completed" and not (answer.code or answer.waits):
-        return _overtaken(ports, attempt), True
+        return await _overtaken(ports, held, attempt, answer), True
     if answer.status != "completed" or answer.code or (answer.refusal and not answer.text):
         return await _unhappy(ports, held, attempt, answer), False
     if answer.waits:
@@ -108,17 +108,19 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
     return _after(ports, attempt, outputs, then, answer.text), goes_on
 
 
-def _overtaken(ports: Ports, attempt: Attempt) -> Turn:
+async def _overtaken(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
     """A person has said something that the run did not know: its answer, kept, is what the next turn goes on from."""
+    found = await keep_evidence(ports, held, attempt, answer)
 
-    def turn(_: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
+    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         now = ports.clock.now()
+        told = [*found.told, *add_outputs(tx, ports, job, found.outputs, attempt_id=attempt.id, now=now)]
         job, started = as_running(with_response(job, attempt), now, attempt)
         data = {"reason": "message", "attempt": attempt.id}
         after, event = lifecycle.apply(
             job, Command.REQUEUE, now, phase=Phase.READY, actor="backlane", data=data
         )
-        return replace(after, due_at=now), [*started, event]
+        return replace(after, due_at=now), [*told, *started, event]
 
     return turn
 
@@ -216,17 +218,19 @@ def _finished(tx: Transaction, ports: Ports, held: Held, job: Job, now: int) -> 
 
 
 async def _invalid(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
-    """The answer misses the output model: its raw text is kept, the type chooses review or failure."""
-    outputs = await unhappy_outputs(ports, answer)
+    """The answer misses the output model: its raw text and evidence are kept, the type chooses review or failure."""
+    found = await keep_evidence(ports, held, attempt, answer)
+    partial = await unhappy_outputs(ports, answer)
+    outputs = [*partial, *await citation_outputs(ports, answer), *found.outputs]
     to_review = held.type is not None and held.type.if_invalid == "review"
 
     def then(tx: Transaction, job: Job, now: int) -> tuple[Job, Sequence[Event]]:
         job, told = as_running(job, now, attempt)
         if to_review:
             after, more = open_gate_review(tx, ports, held, job, now)
-            return after, [*told, *more]
-        after, event = fail(job, now, "invalid_output", partial=bool(outputs))
-        return after, [*told, event]
+            return after, [*found.told, *told, *more]
+        after, event = fail(job, now, "invalid_output", partial=bool(partial))
+        return after, [*found.told, *told, event]
 
     return _after(ports, attempt, outputs, then, answer.text)
 

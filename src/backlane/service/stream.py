@@ -22,7 +22,6 @@ from backlane.core.stream import (
     Ended,
     Events,
     Moved,
-    Noted,
     Opened,
     Place,
     StreamEvent,
@@ -117,6 +116,7 @@ class _Reader:
         while True:
             event = await intake.next(self._until())
             if isinstance(event, Ended | Broken):
+                self._note(event)
                 return event
             if event is None:
                 over = self.ports.clock.now() >= self.held.job.useful_until
@@ -159,10 +159,14 @@ class _Reader:
                 self._since = self.ports.clock.now()
             self._text.append(event.delta)
             self._size += len(event.delta.encode(errors="replace"))
-        if isinstance(event, Noted) and event.unknown and len(self._unknown) < UNKNOWN_AT_MOST:
-            self._unknown.append(event.unknown)
+        self._note(event)
         seq = None if isinstance(event, Broken) else event.seq
         self.cursor = self.cursor if seq is None else seq
+
+    def _note(self, event: StreamEvent) -> None:
+        unknown = None if isinstance(event, Text | Broken) else event.unknown
+        if unknown and len(self._unknown) < UNKNOWN_AT_MOST:
+            self._unknown.append(unknown)
 
     def _is_due(self, event: StreamEvent | None) -> bool:
         now = self.ports.clock.now()
