@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from backlane.cli.jobs import client_here
-from backlane.cli.printing import put, put_json, say
+from backlane.cli.printing import put, put_json, put_lines, say
 from backlane.errors import ServiceError, SettingsError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def review(review_id: str, *, inputs: _Flag = False, save: str | None = None, as
         }
         put_json({**shown.review, "contents": contents})
     else:
-        put(card(shown))
+        put_lines(card(shown))
     return 0
 
 
@@ -153,7 +153,7 @@ def approve(
             if as_json:
                 say(f"this is approved: {shown.hash}")
             else:
-                put(card(shown))
+                put_lines(card(shown))
             _confirm(shown, edits)
         done = client.approve(shown.review["id"], payload_hash or shown.hash, **fields)
     return _decided(done, as_json)
