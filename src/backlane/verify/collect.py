@@ -22,7 +22,7 @@ from backlane.store.tables import (
 )
 from backlane.store.tables_actions import actions, dispatches
 from backlane.store.tables_case import cases, notes
-from backlane.store.tables_policy import policy_draws, policy_verdicts
+from backlane.store.tables_policy import policy_draws, policy_verdicts, policy_versions
 from backlane.store.tables_review import decisions
 from backlane.store.tables_wire import inbox, job_files, messages, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
@@ -78,6 +78,7 @@ def collect(
             "decisions": rows(decisions),
             "draws": rows(policy_draws),
             "verdicts": rows(policy_verdicts),
+            "policy_versions": rows(policy_versions),
             "restored_at": connection.execute(restores).scalar(),
         }
 
