@@ -37,12 +37,13 @@ class ReasonCode(StrEnum):
 RESOLVED_ONLY = frozenset({"submission_unknown", "effect_unknown"})
 # What a draft that is sent back leaves for the next one: what people, tools and actions brought.
 STAYS = frozenset({"input", "reviewer_notes", "tool_output", "record"})
-_DECIDING = frozenset({"reviewer", "admin"})
+# The roles that decide.
+DECIDING = frozenset({"reviewer", "admin"})
 
 
 def may_decide(review: Mapping[str, Any], role: str) -> bool:
     """Whether a role decides this review: the review's own, or an admin."""
-    return role in _DECIDING and role in (review["role"], "admin")
+    return role in DECIDING and role in (review["role"], "admin")
 
 
 def is_requester(submitted_by: str, user: str | None, name: str) -> bool:

@@ -35,7 +35,9 @@ _KEYS = select(
     keys.c.created_at,
     keys.c.revoked_at,
     keys.c.expires_at,
+    keys.c.may_decide,
     principals.c.name,
+    principals.c.kind,
 ).join(principals, principals.c.id == keys.c.principal_id)
 
 

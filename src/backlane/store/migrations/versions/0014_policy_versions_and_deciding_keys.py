@@ -1,4 +1,4 @@
-"""Which version of each type's policies was loaded last."""
+"""Which version of each type's policies was loaded last; and which keys of services may decide reviews."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the table."""
+    """Add the table; the right to decide belongs to a key, no more to all of a service's keys. None had it."""
     op.create_table(
         "policy_versions",
         sa.Column("workspace", sa.String(length=64), nullable=False),
@@ -22,8 +22,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace", "type", "over", name=op.f("pk_policy_versions")),
         comment="Which version of each type's policies was loaded last.",
     )
+    op.add_column(
+        "keys",
+        sa.Column(
+            "may_decide", sa.Boolean(), comment="a service decides reviews only with a key that says so"
+        ),
+    )
+    op.drop_column("principals", "may_decide")
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table, and let persons decide, services not."""
+    op.add_column(
+        "principals",
+        sa.Column(
+            "may_decide",
+            sa.Boolean(),
+            nullable=False,
+            server_default=sa.false(),
+            comment="a service may decide reviews only if true",
+        ),
+    )
+    op.execute("UPDATE principals SET may_decide = (kind <> 'service')")
+    op.drop_column("keys", "may_decide")
     op.drop_table("policy_versions")
