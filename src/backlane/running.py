@@ -12,6 +12,7 @@ from backlane.errors import BacklaneError
 from backlane.provider.openai import OpenAIProvider
 from backlane.service.carry import Carrier
 from backlane.service.forget_files import forget_files
+from backlane.service.note_policies import note_policies
 from backlane.service.ports import Ports
 from backlane.settings import Settings
 from backlane.store.dialects import sqlite_path
@@ -53,6 +54,7 @@ class Service:
     _hinting: asyncio.Task[None] | None = None
     _tidying: asyncio.Task[None] | None = None
     _prepared: bool = False
+    _noted: set[str] = field(default_factory=set[str])
 
     async def start_worker(self, ended: Callable[[], None] | None = None) -> None:
         """Take the worker's lock, end dead workers' leases, and pump; `ended` is called when the pump ends.
@@ -63,11 +65,19 @@ class Service:
         if self.worker.exclusive:
             await self.carrier.take_over()
             await self.hints.inbox.take_over()
+        await self.note_policies()
         self._hinting = asyncio.create_task(self.hints.run())
         self._pumping = asyncio.create_task(self._work())
         self._tidying = asyncio.create_task(self._tidy())
         if ended is not None:
             self._pumping.add_done_callback(lambda _: ended())
+
+    async def note_policies(self) -> None:
+        """Say in the audit log which policies are loaded, where others were; what fails is tried again later."""
+        try:
+            await note_policies(self.ports, self._noted)
+        except BacklaneError as error:
+            self.ports.log(f"the loaded policies are noted later: {error}")
 
     async def _work(self) -> None:
         while not self._prepared and not self.pump.stopping:
@@ -86,6 +96,8 @@ class Service:
                 await forget_files(self.ports)
             except (BacklaneError, OSError) as error:
                 self.ports.log(f"files at the provider are deleted later: {error}")
+            # A workspace that was made meanwhile has its lines too.
+            await self.note_policies()
             await self.ports.clock.sleep(_TIDY_EVERY)
 
     def worker_failure(self) -> BaseException | None:

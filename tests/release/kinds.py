@@ -62,7 +62,8 @@ def canary_app(folder: Path) -> App:
 def _add(app: App, name: str, authority: str, effects: Path) -> None:
     more: dict[str, Any] = {} if authority == "read_only" else {"review": Review(respond_within="4h")}
 
-    @app.job(name, authority=authority, **more)
+    # A failed run opens a case by itself, whose words are the failure's.
+    @app.job(name, authority=authority, cases={"invalid_prompt": True}, **more)
     def job(inputs: Note) -> Request:
         tools = [INTERPRETER, {"type": "web_search"}]
         return Request(model="gpt-6-luna", instructions="Help.", input=inputs.text, tools=tools)

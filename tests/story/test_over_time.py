@@ -1,5 +1,6 @@
 """What holds over time: deploys, repeated requests, secrets, what is left at the provider."""
 
+import asyncio
 import json
 from dataclasses import replace
 from hashlib import sha256
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 
+from backlane.service.mark import hold, unhold
 from backlane.service.read import read_job
 from backlane.simulator.server import Running
 from backlane.wiring import build
@@ -77,6 +79,38 @@ async def test_runs_are_deleted_at_the_provider_where_the_settings_ask_for_it(
     assert view["status"] == "completed"
     await service.drain(grace=5)
     assert simulator.world.stats()["deletes"] == 1
+    verified(place)
+
+
+async def test_a_legal_hold_keeps_the_runs_at_the_provider_until_it_is_lifted(
+    tmp_path: Path, simulator: Running
+) -> None:
+    settings = settings_for(tmp_path, simulator, delete_at_provider=True)
+    service = build(settings, types=small_app(), log=lambda line: None)
+    place = Place(service, simulator, settings)
+    ana, olga = await place.caller(), await place.caller("olga", "operator")
+    job, free = await submitted(place, ana), await submitted(place, ana, "plain")
+    await hold(place.service.ports, olga, job.id, "court, case 7")
+    await service.start_worker()
+    for one in (job, free):
+        assert (await finished(place, ana, one))["status"] == "completed"
+
+    async def deleted(count: int) -> None:
+        for _ in range(300):
+            if simulator.world.stats()["deletes"] == count:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(simulator.world.stats())
+
+    await deleted(1)
+    [line] = [line for line in simulator.world.log if line["call"] == "delete"]
+    kept = (await read_job(service.ports, olga, job.id))["provider_response_id"]
+    assert kept is not None and kept not in str(line)
+    await unhold(service.ports, olga, job.id, "the court has ruled")
+    await deleted(2)
+    assert kept in str([line for line in simulator.world.log if line["call"] == "delete"][-1])
+    await service.drain(grace=5)
+    assert simulator.world.stats()["deletes"] == 2
     verified(place)
 
 

@@ -21,6 +21,7 @@ from backlane.verify.invariants_stream import STREAM_INVARIANTS
 from tests.conftest import Place
 from tests.story.acts import fault, finished, script, submitted
 from tests.verify.spoils_case import SPOILS_OF_CASES, look_after
+from tests.verify.spoils_limits import SPOILS_OF_LIMITS
 
 Spoil = Callable[[dict[str, Any]], None]
 
@@ -349,7 +350,7 @@ SPOILS: list[tuple[str, Spoil]] = [
     ("T2", forget_turn), ("T2", go_on_from_itself), ("T2", go_on_from_nothing),
     ("T2", go_on_from_another_response), ("T2", send_another_turn),
     ("T3", go_on_from_a_failed_run), ("T3", forget_a_turns_cost),
-    *SPOILS_OF_CASES,
+    *SPOILS_OF_CASES, *SPOILS_OF_LIMITS,
 ]  # fmt: skip
 
 

@@ -106,6 +106,12 @@ def lose_role(rows: Rows) -> None:
             key["revoked_at"] = key["created_at"]
 
 
+def turn_into_a_service(rows: Rows) -> None:
+    for key in rows["keys"]:
+        if key["name"] == "rosa":
+            key.update(kind="service", may_decide=False)
+
+
 def forget_vote(rows: Rows) -> None:
     rows["decisions"] = [one for one in rows["decisions"] if one["version"] == 1]
 
@@ -182,7 +188,7 @@ SPOILS: list[tuple[str, Callable[[Rows], None]]] = [
     ("I11", send_other_bytes), ("I11", show_other_bytes),
     ("I12", send_late), ("I12", send_before_approval), ("I12", lose_role), ("I12", forget_vote),
     ("I12", without_approval), ("I12", send_after_the_end), ("I12", wait_for_ever),
-    ("I12", send_what_was_taken_back),
+    ("I12", send_what_was_taken_back), ("I12", turn_into_a_service), ("I14", turn_into_a_service),
     ("I13", reuse_approval), ("I13", two_hashes), ("I13", keep_the_hash), ("I13", borrow_attempt),
     ("I14", vote_twice), ("I14", vote_for_oneself), ("I14", vote_as_nobody), ("I14", pass_with_one),
     ("I14", reject_too),

@@ -68,6 +68,7 @@ async def evidence_of(place: Place, world: World) -> Evidence:
     await approve(place, await review_of(place, await waits(place, ana, drawn, "sensitive")))
     await seen(place, ana, drawn.id, done)
     again, _ = await retry(place.service.ports, ana, drawn.id)
+    await place.service.note_policies()
     await waits(place, ana, again, "sensitive")
     return collect(
         place.service.store.database, provider_log=list(place.simulator.world.log), world_log=world.log()
@@ -166,12 +167,22 @@ def forget_its_secret(rows: Rows) -> None:
     job_of(rows, "looked-at", again=True)["sensitive"] = None
 
 
+def change_untold(rows: Rows) -> None:
+    rows["policy_versions"][0]["version"] = "pother"
+
+
+def skip_a_change(rows: Rows) -> None:
+    line = next(row for row in rows["audit"] if row["action"] == "policy.changed")
+    line["data"] = json.dumps({**json.loads(line["data"]), "from": "pother"})
+
+
 PLANTED: list[tuple[Callable[[Rows], None], str]] = [
     (forget_verdict, "P1"), (allow_other_bytes, "P1"), (another_policy, "P1"), (allow_too_late, "P1"),
     (refuse_after_all, "P1"), (draw_the_actor, "P1"), (draw_twice, "P2"), (forget_draw, "P2"),
     (draw_against_the_rate, "P2"), (spare_the_drawn, "P2"), (draw_anew, "P2"), (draw_of_another, "P2"),
     (spare_its_retry, "P2"), (draw_later, "P2"), (release_the_refused, "P3"), (release_the_sensitive, "P3"),
     (release_another, "P3"), (open_the_sensitive, "P4"), (loosen_its_retry, "P4"), (forget_its_secret, "P4"),
+    (change_untold, "P5"), (skip_a_change, "P5"),
 ]  # fmt: skip
 
 

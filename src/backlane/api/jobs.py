@@ -155,7 +155,9 @@ async def list_jobs(request: Request, caller: Annotated[Caller, Depends(Permit("
         oldest_first=asked.sort == "created_at",
         limit=asked.limit,
     )
-    return JSONResponse(await read.list_jobs(around.ports, caller, search, asked.cursor, around.secret))
+    page = await read.list_jobs(around.ports, caller, search, asked.cursor, around.secret)
+    await show.note_jobs_read(around.ports, caller, page["data"], listed=True)
+    return JSONResponse(page)
 
 
 @router.get("/jobs/{job_id}")
@@ -167,6 +169,7 @@ async def get_job(
     tag = etag(view)
     if request.headers.get("if-none-match") in (tag, "*"):
         return Response(status_code=304, headers={"ETag": tag})
+    await show.note_jobs_read(context(request).ports, caller, [view])
     return JSONResponse(view, headers={"ETag": tag})
 
 

@@ -27,6 +27,7 @@ class KeyBody(Body):
     role: Literal["submitter", "reviewer", "support", "operator", "admin"]
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     service: bool = False
+    may_decide: bool = False
 
 
 class TokenBody(Body):
@@ -44,8 +45,11 @@ async def get_me(request: Request, caller: Annotated[Caller, Depends(Permit("any
     who = {"workspace": caller.workspace, "workspace_name": caller.workspace_name, "name": caller.name}
     grant = caller.grant
     ends = None if grant is None else moment(grant.expires_at)
+    kind = {"kind": caller.kind, "role": caller.role}
+    # Of a service only; a person decides by their role.
+    decides = caller.may_decide if caller.kind == "service" else None
     return JSONResponse(
-        {"object": "me", **who, "kind": caller.kind, "role": caller.role, "expires_at": ends, "may": may}
+        {"object": "me", **who, **kind, "may_decide": decides, "expires_at": ends, "may": may}
     )
 
 
@@ -76,6 +80,7 @@ async def post_key(request: Request, caller: Annotated[Caller, Depends(Permit("k
         role=body.role,
         name=body.name,
         service=body.service,
+        may_decide=body.may_decide,
     )
     shown = {"id": made.id, "object": "key", "key": made.key, "name": made.name, "role": made.role}
     ends = moment(made.expires_at)

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 from backlane.api.context import Permit, context
 from backlane.api.reading import Body, idempotency_key, milliseconds, read_json, takes, validated
 from backlane.core.lifecycle import TERMINAL
+from backlane.core.verb import MESSAGE_AT_MOST
 from backlane.errors import InvalidRequest
 from backlane.service import control, read
 from backlane.service.access import Caller
@@ -45,7 +46,7 @@ class ResolveBody(Body):
 class MessageBody(Body):
     """What POST /v1/jobs/{id}/messages takes."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=MESSAGE_AT_MOST)]
 
 
 @router.post("/jobs/{job_id}/cancel", openapi_extra=takes(CancelBody))

@@ -7,7 +7,6 @@ import cyclopts
 from cyclopts import Parameter
 
 from backlane.cli.printing import put, put_json, say
-from backlane.cli.visible import in_line
 
 app = cyclopts.App(name="actions", help="External actions: show, undo, resolve, stop, allow, switch.")
 
@@ -25,7 +24,7 @@ def _told(action: Mapping[str, Any], as_json: bool) -> int:
     if as_json:
         put_json(action)
         return 0
-    put(f"{action['id']}  {action['state']}  {in_line(action['type'] or 'closed')}  of {action['job']}")
+    put(f"{action['id']}  {action['state']}  {action['type'] or 'closed'}  of {action['job']}")
     for name in (
         "target",
         "arguments",
@@ -37,7 +36,7 @@ def _told(action: Mapping[str, Any], as_json: bool) -> int:
         "dispatched_at",
     ):
         if action[name] is not None:
-            put(f"  {name:<15}{in_line(str(action[name]))}")
+            put(f"  {name:<15}{action[name]}")
     if action["allowed"]:
         say(f"you may: {', '.join(action['allowed'])}")
     return 0

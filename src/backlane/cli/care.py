@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from backlane.cli.jobs import changed, client_here
-from backlane.cli.printing import put, put_json, say
+from backlane.cli.printing import put, put_json, put_lines, say
 from backlane.cli.visible import in_line
 from backlane.errors import SettingsError
 
@@ -153,7 +153,7 @@ def cases(
     if as_json:
         put_json(case)
     else:
-        put(_case_card(case))
+        put_lines(_case_card(case))
     return 0
 
 
@@ -193,10 +193,11 @@ def _case_card(case: Mapping[str, Any]) -> str:
         ("closed by", case["closed_by"]),
     ):
         if value:
-            lines.append(f"  {label:<12} {in_line(str(value))}")
-    return "\n".join([*lines, *(f"  {_note_line(one)}" for one in case["notes"])])
+            lines.append(f"  {label:<12} {value}")
+    lines += [f"  {_note_line(one)}" for one in case["notes"]]
+    return "\n".join(map(in_line, lines))
 
 
 def _note_line(note: Mapping[str, Any]) -> str:
     mark = " (the requester reads it)" if note["for_requester"] else ""
-    return f"{note['at'][:19]}  {in_line(note['by'])}: {in_line(note['text'])}{mark}"
+    return f"{note['at'][:19]}  {note['by']}: {note['text']}{mark}"

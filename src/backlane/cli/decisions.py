@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from backlane.cli.jobs import client_here
-from backlane.cli.printing import put, put_json, say
+from backlane.cli.printing import put, put_json, put_lines, say
 from backlane.cli.reviews import named, read_here
 from backlane.errors import ServiceError, SettingsError
 
@@ -77,7 +77,7 @@ def _agree(shown: "Shown", verb: str, done: str, edits: str | None, as_json: boo
     if as_json:
         say(f"this is {done}: {shown.hash}")
     else:
-        put(card(shown))
+        put_lines(card(shown))
     if not sys.stdin.isatty() or edits == "-":
         return
     sys.stderr.write(f"{verb.capitalize()} {shown.hash}{' with your edits' if edits else ''}? Type yes: ")

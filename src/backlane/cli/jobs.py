@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from backlane.cli.files import file_paths, submit_with_files
 from backlane.cli.given import given_inputs
-from backlane.cli.printing import event_line, job_card, job_line, put, put_json, put_text, say
+from backlane.cli.printing import event_line, job_card, job_line, put, put_json, put_lines, put_text, say
 
 if TYPE_CHECKING:
     from backlane.asking import JobHandle
@@ -29,9 +29,9 @@ def _ended(job: "JobHandle", *, as_json: bool) -> int:
     if as_json:
         put_json(dict(job.data))
     else:
-        put(job_card(job.data))
+        put_lines(job_card(job.data))
         if job.text is not None:
-            put(job.text)
+            put_lines(job.text)
     return 0 if job.status in _GOOD else 1
 
 
@@ -177,7 +177,9 @@ def _watch(client: "Client", job_id: str, as_json: bool) -> int:
             put_text(text)
             in_text = True
             continue
-        put(("\n" if in_text else "") + (json.dumps(event) if as_json else event_line(event)))
+        if in_text:
+            put_text("\n")
+        put(json.dumps(event) if as_json else event_line(event))
         in_text = False
         if event["type"] == "output.reset":
             say("the text above is void; it comes anew")

@@ -41,6 +41,7 @@ def create(
     workspace: str = "default",
     name: str | None = None,
     service: Annotated[bool, Parameter(negative=())] = False,
+    may_decide: Annotated[bool, Parameter(negative=())] = False,
     as_json: _Json = False,
 ) -> int:
     """Make a key; it is shown once: backlane keys create --role admin --name ana
@@ -51,6 +52,7 @@ def create(
     workspace: whose jobs it sees; a new name makes the workspace.
     name: the person or service it belongs to; the role's name if left out.
     service: it belongs to a service, which decides no reviews.
+    may_decide: with --service: it decides reviews after all, with this key.
     as_json: print JSON.
     """
     from backlane.service.make_key import make_key
@@ -65,6 +67,7 @@ def create(
                 workspace=workspace,
                 name=name or role,
                 service=service,
+                may_decide=may_decide,
             )
         )
         if as_json:
@@ -100,9 +103,9 @@ def list_keys(*, as_json: _Json = False) -> int:
             return 0
         for row in shown:
             state = "revoked" if row["revoked_at"] else f"until {str(row['expires_at'])[:10]}"
-            put(
-                f"{row['id']}  {row['hint']}…  {row['role']:<10} {row['name']} ({row['workspace_name']})  {state}"
-            )
+            whose = f"{row['name']} ({row['workspace_name']})"
+            decides = "  may decide" if row["may_decide"] else ""
+            put(f"{row['id']}  {row['hint']}…  {row['role']:<10} {whose}  {state}{decides}")
         return 0
 
     return on_database(work)

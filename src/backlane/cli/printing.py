@@ -9,7 +9,13 @@ from backlane.cli.visible import in_line, visible
 
 
 def put(text: str) -> None:
-    """One piece of data."""
+    """One line of data: whatever it quotes begins no line of its own."""
+    sys.stdout.write(in_line(text) + "\n")
+    sys.stdout.flush()
+
+
+def put_lines(text: str) -> None:
+    """Data of more than one line: a result, or a card whose lines are made safe each by itself."""
     sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()
 
@@ -28,7 +34,7 @@ def put_line(value: Any) -> None:
 
 def say(text: str) -> None:
     """One line of talk."""
-    sys.stderr.write(visible(text) + "\n")
+    sys.stderr.write(in_line(text) + "\n")
     sys.stderr.flush()
 
 
@@ -49,7 +55,7 @@ def job_card(job: Mapping[str, Any]) -> str:
     """One job, as somebody who waits for it wants to read it."""
     phase = f"/{job['phase']}" if job["phase"] else ""
     simulated = "  (simulated)" if job["simulated"] else ""
-    lines = [f"{job['id']}  {job['status']}{phase}{simulated}", f"  {in_line(job['outcome']['headline'])}"]
+    lines = [f"{job['id']}  {job['status']}{phase}{simulated}", f"  {job['outcome']['headline']}"]
     if job["waiting_on"]:
         lines.append(f"  waiting on   {job['waiting_on']}")
     lines.append(f"  type         {job['type']} ({job['authority']})")
@@ -57,24 +63,24 @@ def job_card(job: Mapping[str, Any]) -> str:
         lines.append(
             f"  window       {job['window']}, target {job['timing']['window_target'] or 'not yet known'}"
         )
-    lines.append(f"  summary      {in_line(job['summary'])}")
+    lines.append(f"  summary      {job['summary']}")
     cost = job["cost"]
     if cost["settled"] is not None or cost["unpriced"]:
         unpriced = f", {cost['unpriced']} unpriced" if cost["unpriced"] else ""
         mark = ", simulated" if job["simulated"] else ""
         lines.append(f"  cost         {cost['settled'] or 'unknown'} {cost['currency']}{unpriced}{mark}")
     for attempt in job["attempts"]:
-        told = in_line(attempt["provider_response_id"] or attempt["code"] or "")
+        told = attempt["provider_response_id"] or attempt["code"] or ""
         lines.append(f"  attempt {attempt['number']}    {attempt['state']} ({attempt['reason']}) {told}")
     for artifact in job["artifacts"]:
         size = "closed" if artifact["bytes"] is None else f"{artifact['bytes']} B"
-        lines.append(f"  {artifact['kind']:<12} {in_line(artifact['name'])} ({size})  {artifact['id']}")
+        lines.append(f"  {artifact['kind']:<12} {artifact['name']} ({size})  {artifact['id']}")
     failure = job["failure"]
     if failure:
         lines.append(f"  cause        {failure['cause']} ({failure['code']})")
     if job["outcome"]["next_steps"]:
         lines.append(f"  next         {', '.join(job['outcome']['next_steps'])}")
-    return "\n".join(lines)
+    return "\n".join(map(in_line, lines))
 
 
 def event_line(event: Mapping[str, Any]) -> str:

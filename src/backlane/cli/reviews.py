@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from backlane.cli.jobs import client_here
-from backlane.cli.printing import put, put_json, say
+from backlane.cli.printing import put, put_json, put_lines, say
 from backlane.errors import ServiceError, SettingsError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def review(review_id: str, *, inputs: _Flag = False, save: str | None = None, as
         }
         put_json({**shown.review, "contents": contents})
     else:
-        put(card(shown))
+        put_lines(card(shown))
     return 0
 
 

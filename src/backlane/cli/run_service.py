@@ -129,6 +129,9 @@ async def _serve(settings: "Settings", *, with_worker: bool, fresh_key: bool = F
 
         if with_worker:
             await service.start_worker(stop)
+        else:
+            # What reviewers edit is judged here too.
+            await service.note_policies()
         if fresh_key:
             await _first_steps(service)
         with _stops(stop), _no_signals(server):

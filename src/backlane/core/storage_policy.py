@@ -19,6 +19,20 @@ class PolicyStorage(Protocol):
         """What policies said about a job, oldest first."""
         ...
 
+    def policy_versions(self, workspace: str) -> list[Row]:
+        """Which version of each type's policies was loaded last in this workspace."""
+        ...
+
+    def lock_log(self, workspace: str) -> None:
+        """Until the end of this transaction nobody else adds a line to the workspace's audit log."""
+        ...
+
+    def keep_policy_version(
+        self, workspace: str, type_name: str, over: str, *, version: str | None, at: int
+    ) -> None:
+        """Write down which version is loaded now."""
+        ...
+
     def finished_jobs(
         self, workspace: str | None, type_name: str | None, after: str, limit: int
     ) -> Sequence[str]:

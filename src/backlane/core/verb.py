@@ -9,6 +9,9 @@ from backlane.core.lifecycle import OPEN, STATUSES, TABLE, TERMINAL, Command
 
 CANCELLABLE = frozenset(source for source in TABLE[Command.REQUEST_CANCEL].moves if source is not None)
 
+# How much a person may say to a job at once, characters.
+MESSAGE_AT_MOST = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:

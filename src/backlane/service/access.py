@@ -242,7 +242,7 @@ def require_reason(caller: Caller, submitted_by: str, reason: str | None) -> Non
 
 
 def note_read(
-    tx: Transaction, ports: Ports, caller: Caller, action: str, subject: str, reason: str | None
+    tx: Transaction, ports: Ports, caller: Caller, action: str, subject: str, reason: str | None, **data: Any
 ) -> None:
     """One audit line for a read of something gated."""
     tx.audit(
@@ -252,6 +252,6 @@ def note_read(
             "actor": caller.name,
             "action": action,
             "subject": subject,
-            "data": {"role": caller.role, "key": caller.key_id, "reason": (reason or "")[:500]},
+            "data": {"role": caller.role, "key": caller.key_id, "reason": (reason or "")[:500], **data},
         }
     )

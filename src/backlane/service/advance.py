@@ -73,6 +73,9 @@ async def advance(ports: Ports, held: Held) -> None:
         step = decide(carried.situation, ports.clock.now())
         if isinstance(step, Wait):
             await _wait(ports, carried, step)
+            if carried.job.finished_at is not None:
+                # A legal hold may have kept its runs until now.
+                await forget_runs(ports, carried.job.id)
             return
         before, carried = carried, await _carry_out(ports, carried, step)
         if isinstance(step, Fail | End | RunTools) and carried is None:

@@ -10,6 +10,9 @@ from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.witness import witness
 
+# Who acts without a person; nobody can have a key of this name.
+BACKLANE = "backlane"
+
 
 async def annotate(
     ports: Ports, caller: Caller, job_id: str, text: str, *, for_requester: bool = False
@@ -71,7 +74,7 @@ def may_read(caller: Caller, job: Job, author: str) -> bool:
 
     They may quote what the release gate closes, so a requester who also has another role does not see them.
     """
-    if author in (caller.name, "backlane"):
+    if author in (caller.name, BACKLANE):
         return True
     return caller.role not in ("submitter", "token") and job.submitted_by != caller.name
 

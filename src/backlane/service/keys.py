@@ -20,7 +20,7 @@ async def list_keys(ports: Ports, caller: Caller) -> list[dict[str, Any]]:
     """The workspace's keys, never their secrets."""
     rows = await ports.store.read(lambda tx: tx.keys())
     own = [row for row in rows if row["workspace_name"] == caller.workspace_name]
-    names = ("id", "role", "hint", "name", "kind")
+    names = ("id", "role", "hint", "name", "kind", "may_decide")
     return [
         {
             "object": "key",
@@ -32,14 +32,22 @@ async def list_keys(ports: Ports, caller: Caller) -> list[dict[str, Any]]:
 
 
 async def add_key(
-    ports: Ports, caller: Caller, randomness: bytes, *, role: str, name: str, service: bool
+    ports: Ports, caller: Caller, randomness: bytes, *, role: str, name: str, service: bool, may_decide: bool
 ) -> NewKey:
     """Make a key in the caller's workspace. Raises InvalidRequest."""
 
     def body(tx: Transaction) -> NewKey:
         place = caller.workspace_name
         return make_key(
-            tx, ports, randomness, role=role, workspace=place, name=name, service=service, actor=caller.name
+            tx,
+            ports,
+            randomness,
+            role=role,
+            workspace=place,
+            name=name,
+            service=service,
+            may_decide=may_decide,
+            actor=caller.name,
         )
 
     return await ports.store.write(body)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backlane.core.credential import key_hash, new_key
+from backlane.core.review import DECIDING
 from backlane.core.schedule import DAY
 from backlane.core.storage import Transaction
 from backlane.core.token import THROUGH
@@ -41,10 +42,13 @@ def _place(tx: Transaction, ports: Ports, name: str) -> dict[str, Any]:
     return place
 
 
-def _require_sound(role: str, workspace: str, name: str) -> None:
-    """Raises InvalidRequest for a role or a name that nobody may have."""
+def _require_sound(role: str, workspace: str, name: str, *, service: bool, may_decide: bool) -> None:
+    """Raises InvalidRequest for a role, a name or a right that nobody may have."""
     if role not in ROLES:
         raise InvalidRequest([("/role", f"must be one of {', '.join(ROLES)}")])
+    if may_decide and not (service and role in DECIDING):
+        what = "is for a service's key whose role decides: reviewer or admin; persons decide by their role"
+        raise InvalidRequest([("/may_decide", what)])
     for pointer, value in (("/workspace", workspace), ("/name", name)):
         if not value.strip() or len(value) > 100 or not value.isprintable():
             raise InvalidRequest([(pointer, "must be 1 to 100 printable characters")])
@@ -65,17 +69,21 @@ def make_key(
     workspace: str,
     name: str,
     service: bool = False,
+    may_decide: bool = False,
     actor: str = "command-line",
 ) -> NewKey:
-    """Make a key, and the workspace and person it belongs to if they are new. Raises InvalidRequest."""
-    _require_sound(role, workspace, name)
+    """Make a key, and the workspace and person it belongs to if they are new. Raises InvalidRequest.
+
+    A service decides reviews only with a key that was made with `may_decide`; revoking the key takes it away.
+    """
+    _require_sound(role, workspace, name, service=service, may_decide=may_decide)
     now = ports.clock.now()
     place = _place(tx, ports, workspace)
     kind = "service" if service else "person"
     person = tx.principal(str(place["id"]), name)
     if person is None:
         person = {"id": ports.ids.new("prn"), "workspace": place["id"], "name": name, "kind": kind}
-        tx.insert_principal({**person, "may_decide": not service, "created_at": now})
+        tx.insert_principal({**person, "created_at": now})
     elif person["kind"] != kind:
         raise InvalidRequest(
             [("/name", f"{name!r} is a {person['kind']} in this workspace; use another name")]
@@ -88,6 +96,7 @@ def make_key(
         "role": role,
         "hash": key_hash(key),
         "hint": key[:8],
+        "may_decide": may_decide if service else None,
         "created_at": now,
         "expires_at": now + KEY_LIFETIME,
         "revoked_at": None,
@@ -95,6 +104,7 @@ def make_key(
     }
     tx.insert_key(row)
     line = {"workspace": place["id"], "at": now, "actor": actor}
-    data = {"name": name, "role": role, "kind": kind}
+    data: dict[str, Any] = {"name": name, "role": role, "kind": kind}
+    data |= {"may_decide": may_decide} if service else {}
     tx.audit({**line, "action": "key.created", "subject": row["id"], "data": data})
     return NewKey(row["id"], key, workspace, name, role, row["expires_at"])

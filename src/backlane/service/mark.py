@@ -44,9 +44,13 @@ async def _mark(
         tx.mark_job(job, **marks)
         data = {"why": reason[:2000]} if reason else {}
         tx.keep_events(job_id, [Event(told, ports.clock.now(), caller.name, data)])
+        if told == "job.unheld" and job.finished_at is not None and ports.delete_at_provider:
+            # A worker deletes now what the hold kept at the provider.
+            tx.wake(job_id, ports.clock.now())
         witness(tx, ports, caller, f"job.{verb}", job_id, job=job_id)
 
     await ports.store.write(body)
+    ports.notify()
 
 
 def _so_already(job: Job, marks: dict[str, Any]) -> bool:

@@ -91,6 +91,24 @@ async def note_events_read(
     await ports.store.write(body)
 
 
+async def note_jobs_read(
+    ports: Ports, caller: Caller, views: Sequence[Mapping[str, Any]], *, listed: bool = False
+) -> None:
+    """One audit line, if these jobs of others showed what their actions would do, or did."""
+    told = [
+        str(view["id"])
+        for view in views
+        if caller.grant is None
+        and view["submitted_by"] != caller.name
+        and any(one["arguments"] is not None for one in view["actions"])
+    ]
+    if told:
+        action, subject = ("jobs.read", caller.workspace) if listed else ("job.read", told[0])
+        await ports.store.write(
+            lambda tx: note_read(tx, ports, caller, action, subject, caller.reason, jobs=told)
+        )
+
+
 async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:
     """What was submitted. Role-gated and audited."""
 

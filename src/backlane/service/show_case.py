@@ -6,7 +6,7 @@ from typing import Any
 from backlane.core.job import Job
 from backlane.core.storage import Row, Search, Transaction
 from backlane.service.access import Caller, closed_for
-from backlane.service.annotate import may_read, notes_for
+from backlane.service.annotate import BACKLANE, may_read, notes_for
 from backlane.service.change_case import found_case
 from backlane.service.describe import headline, moment, without_quotes
 from backlane.service.ports import Ports
@@ -14,10 +14,11 @@ from backlane.service.read import read_cursor, within_sight, write_cursor
 
 
 def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, Any]:
-    """A Case of the public contract. Why it was opened is for colleagues, like a note."""
-    failure = row["failure"]
-    if failure is not None and job.failure is not None and closed_for(caller, job):
-        failure = headline(without_quotes(job), None)
+    """A Case of the public contract. Why a person opened it is for colleagues, like a note."""
+    reason = row["reason"] if may_read(caller, job, row["opened_by"]) else None
+    if row["opened_by"] == BACKLANE:
+        # Its own reason is the failure in plain words, which may quote the provider.
+        reason = _unquoted(caller, job, row, reason)
     return {
         "id": row["id"],
         "object": "case",
@@ -25,8 +26,8 @@ def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, 
         "job_status": job.status,
         "retried_as": job.retried_as,
         "state": row["state"],
-        "reason": row["reason"] if may_read(caller, job, row["opened_by"]) else None,
-        "failure": failure,
+        "reason": reason,
+        "failure": _unquoted(caller, job, row, row["failure"]),
         "cause": row["cause"],
         "code": row["code"],
         "owner": row["owner"],
@@ -38,6 +39,13 @@ def case_view(tx: Transaction, caller: Caller, job: Job, row: Row) -> dict[str, 
         "closed_at": moment(row["closed_at"]),
         "notes": notes_for(tx, caller, job, row["id"]),
     }
+
+
+def _unquoted(caller: Caller, job: Job, row: Row, told: str | None) -> str | None:
+    """What was said of a failure, without the provider's words where the release gate closes what they may quote."""
+    if told is None or row["code"] is None or not closed_for(caller, job):
+        return told
+    return headline(without_quotes(job), None)
 
 
 async def read_case(ports: Ports, caller: Caller, case_id: str) -> dict[str, Any]:

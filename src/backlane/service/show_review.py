@@ -10,7 +10,7 @@ from backlane.core.review import claimed_by_another
 from backlane.core.storage import Row, Transaction
 from backlane.core.verb import allows
 from backlane.errors import NotFound
-from backlane.service.access import Caller, closed_for, decides, note_read, outside, visible
+from backlane.service.access import Caller, closed_for, decides, note_read, outside, owns, visible
 from backlane.service.annotate import may_read
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
@@ -101,7 +101,7 @@ async def read_review(ports: Ports, caller: Caller, review_id: str) -> dict[str,
             raise NotFound
         job = visible(tx, caller, tx.job(row["job_id"]))
         shown = review_view(ports, caller, job, row, tx.decisions(review_id), tx.escalations(job.id))
-        audited = row["kind"] in _TELLING and not closed_for(caller, job)
+        audited = _telling(caller, job, row)
         return audited, {**shown, "policy": _policy(tx, caller, job, row)}
 
     audited, view = await ports.store.read(body)
@@ -121,7 +121,8 @@ def _policy(tx: Transaction, caller: Caller, job: Job, review: Row) -> dict[str,
 async def list_reviews(
     ports: Ports, caller: Caller, filters: Mapping[str, str], cursor: str | None, limit: int, *, secret: bytes
 ) -> dict[str, Any]:
-    """A page of reviews: reviewers see their role's, operators and admins all."""
+    """A page of reviews: reviewers see their role's, operators and admins all. One audit line names the jobs whose
+    actions it shows."""
     wanted = dict(filters)
     if caller.role == "reviewer":
         if wanted.get("role", "reviewer") != "reviewer":
@@ -129,17 +130,33 @@ async def list_reviews(
         wanted["role"] = "reviewer"
     after = str(read_cursor(secret, caller, "reviews", cursor)[0]) if cursor is not None else None
 
-    def body(tx: Transaction) -> tuple[list[dict[str, Any]], str | None]:
+    def body(tx: Transaction) -> tuple[list[dict[str, Any]], list[str], str | None]:
         rows = tx.reviews(caller.workspace, wanted, after, limit + 1)
         last = rows[limit - 1]["id"] if len(rows) > limit else None
-        return [_listed(tx, ports, caller, row) for row in rows[:limit]], last
+        jobs = [_job_of(tx, row) for row in rows[:limit]]
+        views = [_listed(tx, ports, caller, *one) for one in zip(jobs, rows, strict=False)]
+        told = [job.id for job, row in zip(jobs, rows, strict=False) if _telling(caller, job, row)]
+        return views, sorted(set(told)), last
 
-    views, last = await ports.store.read(body)
+    views, told, last = await ports.store.read(body)
+    if told:
+        await ports.store.write(
+            lambda tx: note_read(tx, ports, caller, "reviews.read", caller.workspace, None, jobs=told)
+        )
     following = None if last is None else write_cursor(secret, caller, "reviews", [last])
     return {"data": views, "next_cursor": following}
 
 
-def _listed(tx: Transaction, ports: Ports, caller: Caller, row: Row) -> dict[str, Any]:
+def _telling(caller: Caller, job: Job, row: Row) -> bool:
+    """Whether this review shows the caller what an action of somebody else's job would do."""
+    return row["kind"] in _TELLING and not owns(caller, job) and not closed_for(caller, job)
+
+
+def _job_of(tx: Transaction, row: Row) -> Job:
     job = tx.job(row["job_id"])
     assert job is not None
+    return job
+
+
+def _listed(tx: Transaction, ports: Ports, caller: Caller, job: Job, row: Row) -> dict[str, Any]:
     return review_view(ports, caller, job, row, tx.decisions(row["id"]), tx.escalations(job.id))

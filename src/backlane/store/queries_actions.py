@@ -54,7 +54,7 @@ CALL_PROPOSED = (
 )
 # The roles a person or service holds by keys that are valid now.
 LIVE_ROLES = (
-    select(keys.c.role, principals.c.kind, principals.c.may_decide)
+    select(keys.c.role, principals.c.kind, keys.c.may_decide)
     .join(principals, principals.c.id == keys.c.principal_id)
     .where(
         principals.c.workspace == bindparam("workspace"),

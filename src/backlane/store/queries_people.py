@@ -16,7 +16,7 @@ PRINCIPAL = select(principals).where(
 KEY_BY_HASH = (
     select(
         keys.c.id, keys.c.role, keys.c.hash, keys.c.expires_at, keys.c.revoked_at, keys.c.last_used_at,
-        principals.c.name, principals.c.kind, principals.c.may_decide,
+        principals.c.name, principals.c.kind, keys.c.may_decide,
         keys.c.workspace, workspaces.c.name.label("workspace_name"),
     )
     .join(principals, principals.c.id == keys.c.principal_id)
@@ -27,7 +27,8 @@ KEY_BY_HASH = (
 KEYS = (
     select(
         keys.c.id, keys.c.role, keys.c.hint, keys.c.created_at, keys.c.expires_at, keys.c.revoked_at,
-        keys.c.last_used_at, principals.c.name, principals.c.kind, workspaces.c.name.label("workspace_name"),
+        keys.c.last_used_at, keys.c.may_decide, principals.c.name, principals.c.kind,
+        workspaces.c.name.label("workspace_name"),
     )
     .join(principals, principals.c.id == keys.c.principal_id)
     .join(workspaces, workspaces.c.id == keys.c.workspace)

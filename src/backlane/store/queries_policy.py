@@ -3,7 +3,7 @@
 from sqlalchemy import Select, bindparam, insert, select
 
 from backlane.store.tables import jobs
-from backlane.store.tables_policy import policy_draws, policy_verdicts
+from backlane.store.tables_policy import policy_draws, policy_verdicts, policy_versions
 
 INSERT_DRAW = insert(policy_draws)
 # How a job's draw went.
@@ -15,6 +15,8 @@ VERDICTS = (
     .where(policy_verdicts.c.job_id == bindparam("job_id"))
     .order_by(policy_verdicts.c.id)
 )
+# Which versions were loaded last, for each type and what is judged.
+VERSIONS = select(policy_versions).where(policy_versions.c.workspace == bindparam("workspace"))
 
 
 def finished_jobs(workspace: str | None, type_name: str | None, after: str, limit: int) -> Select[tuple[str]]:

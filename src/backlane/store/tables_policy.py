@@ -19,6 +19,17 @@ policy_draws = Table(
     comment="The sampled review: one draw for each job of a sampled type.",
 )
 
+policy_versions = Table(
+    "policy_versions",
+    metadata,
+    Column("workspace", String(64), ForeignKey("workspaces.id"), primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("over", String(10), primary_key=True, comment="action or output"),
+    Column("version", String(80), comment="empty where no policy has a say any more"),
+    when_column("at", "when a service that had it loaded started", required=True),
+    comment="Which version of each type's policies was loaded last.",
+)
+
 policy_verdicts = Table(
     "policy_verdicts",
     metadata,

@@ -22,7 +22,7 @@ from backlane.store.tables import (
 )
 from backlane.store.tables_actions import actions, dispatches
 from backlane.store.tables_case import cases, notes
-from backlane.store.tables_policy import policy_draws, policy_verdicts
+from backlane.store.tables_policy import policy_draws, policy_verdicts, policy_versions
 from backlane.store.tables_review import decisions, escalations
 from backlane.store.tables_wire import inbox, job_files, messages, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
@@ -35,7 +35,9 @@ _KEYS = select(
     keys.c.created_at,
     keys.c.revoked_at,
     keys.c.expires_at,
+    keys.c.may_decide,
     principals.c.name,
+    principals.c.kind,
 ).join(principals, principals.c.id == keys.c.principal_id)
 
 
@@ -79,6 +81,7 @@ def collect(
             "escalations": rows(escalations),
             "draws": rows(policy_draws),
             "verdicts": rows(policy_verdicts),
+            "policy_versions": rows(policy_versions),
             "restored_at": connection.execute(restores).scalar(),
         }
 

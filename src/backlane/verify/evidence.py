@@ -58,6 +58,7 @@ class Evidence:
     escalations: Sequence[Row] = ()
     draws: Sequence[Row] = ()
     verdicts: Sequence[Row] = ()
+    policy_versions: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     world_log: Sequence[Row] | None = None

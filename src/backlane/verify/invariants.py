@@ -14,6 +14,7 @@ from backlane.verify.invariants_events import EVENT_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
+from backlane.verify.invariants_limits import LIMIT_INVARIANTS
 from backlane.verify.invariants_policy import POLICY_INVARIANTS
 from backlane.verify.invariants_purchases import PURCHASE_INVARIANTS
 from backlane.verify.invariants_review import REVIEW_INVARIANTS
@@ -143,6 +144,7 @@ _ROOMS = (
     FILE_INVARIANTS,
     STREAM_INVARIANTS,
     LANE_INVARIANTS,
+    LIMIT_INVARIANTS,
     invariants_case.INVARIANTS,
     POLICY_INVARIANTS,
 )

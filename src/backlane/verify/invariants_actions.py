@@ -136,7 +136,12 @@ def _held(key: Row, decision: Row, at: int) -> bool:
     mine = key["name"] == decision["actor"] and key["workspace"] == decision["workspace"]
     until = [end for end in (key["revoked_at"], key["expires_at"]) if end is not None]
     live = key["created_at"] <= at and all(at < end for end in until)
-    return mine and live and key["role"] in (decision["role"], "admin")
+    return mine and live and key["role"] in (decision["role"], "admin") and _decides(key)
+
+
+def _decides(key: Row) -> bool:
+    """Whether it is a person's key, or one with which a service may decide."""
+    return key["kind"] != "service" or bool(key["may_decide"])
 
 
 def _after_the_end(evidence: Evidence) -> Finding:
@@ -181,16 +186,16 @@ def new_bytes_new_approval(evidence: Evidence) -> Finding:
 
 
 def one_outcome(evidence: Evidence) -> Finding:
-    """I14: each review has one outcome, by people who exist, each counted once, never the requester."""
+    """I14: each review has one outcome, by people or services that may, each counted once, never the requester."""
     decided = by(evidence.decisions, "review_id")
     jobs = {row["id"]: row for row in evidence.jobs}
-    people = {(key["workspace"], key["name"]) for key in evidence.keys}
+    people = {(key["workspace"], key["name"]) for key in evidence.keys if _decides(key)}
     for review in evidence.reviews:
         rows = decided.get(review["id"], [])
         job = jobs[review["job_id"]]
         for one in rows:
             if (one["workspace"], one["actor"]) not in people:
-                yield f"{review['id']} was decided by {one['actor']!r}, whom nobody knows"
+                yield f"{review['id']} was decided by {one['actor']!r}, whom nobody knows, or who may not"
             if review["separate"] and one["actor"] in (job["submitted_by"], job["user"]):
                 yield f"{review['id']} was decided by the requester {one['actor']!r}"
         counted = Counter((one["version"], one["actor"]) for one in rows)

@@ -7,7 +7,7 @@ from typing import Any
 from backlane.core.authority import stricter
 from backlane.core.job import Gate
 from backlane.core.policy import NO_POLICY
-from backlane.verify.evidence import Evidence, Row, by
+from backlane.verify.evidence import Evidence, Row, by, data_of
 
 Finding = Iterator[str]
 # A person need not look at what is behind these.
@@ -124,9 +124,27 @@ def _before(former: Row, job: Row) -> bool:
     return ended is not None and ended <= job["created_at"]
 
 
+def changes_are_told(evidence: Evidence) -> Finding:
+    """P5: each change of a loaded policy is an audit line that begins where the one before it ended."""
+    told: dict[tuple[str, str, str], Any] = {}
+    lines = [row for row in evidence.audit if row["action"] == "policy.changed"]
+    for row in sorted(lines, key=lambda row: row["seq"]):
+        data = data_of(row)
+        place = (row["workspace"], str(data.get("type")), str(data.get("over")))
+        if data.get("from") != told.get(place) or data.get("to") == told.get(place):
+            yield f"{row['id']} says {data.get('from')} became {data.get('to')}, it was {told.get(place)}"
+        told[place] = data.get("to")
+    kept = {(row["workspace"], row["type"], row["over"]): row["version"] for row in evidence.policy_versions}
+    for place in sorted(kept.keys() | told.keys()):
+        if kept.get(place) != told.get(place):
+            _, name, over = place
+            yield f"{name} has policy {kept.get(place)} over {over}, the audit log says {told.get(place)}"
+
+
 POLICY_INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "P1": allowed_before_it_acted,
     "P2": draws_agree,
     "P3": released_as_judged,
     "P4": only_tightened,
+    "P5": changes_are_told,
 }
