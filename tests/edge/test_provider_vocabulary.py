@@ -14,6 +14,7 @@ from openai.types.responses import (
 from backlane.provider.items import hosted_of
 from backlane.provider.vocabulary import EVENTS, FIELDS, PARTS
 from backlane.provider.wire import FIELDS as RUN_FIELDS
+from backlane.service.keep_evidence import EVIDENCE_TYPES
 
 
 def members(kind: Any) -> list[Any]:
@@ -46,16 +47,23 @@ def test_event_types_are_those_of_the_sdk() -> None:
 def test_fields_of_items_and_of_their_parts_are_those_of_the_sdk() -> None:
     items = by_type(ResponseOutputItem)
     assert {kind: items[kind] for kind in FIELDS} == FIELDS
+<<<<<<< HEAD
     assert {
         "message": {"content": parts(ResponseOutputMessage, "content")},
         "reasoning": {name: parts(ResponseReasoningItem, name) for name in ("summary", "content")},
         "output_text": {"annotations": parts(ResponseOutputText, "annotations")},
     } == PARTS
+=======
+    found = {
+        "message": {"content": parts(ResponseOutputMessage, "content")},
+        "reasoning": {name: parts(ResponseReasoningItem, name) for name in ("summary", "content")},
+        "output_text": {"annotations": parts(ResponseOutputText, "annotations")},
+    }
+    assert found == PARTS
+>>>>>>> f4
 
 
 def test_every_item_type_of_the_sdk_is_evidence_or_known_to_be_none() -> None:
-    from backlane.service.keep_evidence import EVIDENCE_TYPES
-
     assert by_type(ResponseOutputItem).keys() == (EVIDENCE_TYPES - {"left_out"}) | FIELDS.keys()
 
 
