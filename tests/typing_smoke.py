@@ -2,7 +2,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from backlane import App, CheckFailed, File, Request, Review, Sensitive, policy
+from backlane import App, CheckFailed, File, Image, Request, Review, Sensitive, policy
 from backlane.core.ports import JobType, JobView, Types
 
 app = App()
@@ -11,6 +11,7 @@ app = App()
 class Tickets(BaseModel):
     tickets: list[str]
     attachments: list[File] = []
+    board: Image | None = None
     note: Sensitive[str] = ""
 
 

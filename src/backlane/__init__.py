@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from backlane.core.ports import JobView, ToolView
     from backlane.declaring import Review
     from backlane.errors import ActionFailed, BacklaneError, CheckFailed, ToolFailed
-    from backlane.fields import File, Sensitive
+    from backlane.fields import File, Image, Sensitive
     from backlane.request import Request
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "CheckFailed",
     "Client",
     "File",
+    "Image",
     "JobView",
     "Receipt",
     "Request",
@@ -44,6 +45,7 @@ _HOMES = {
     "CheckFailed": "errors",
     "ToolFailed": "errors",
     "File": "fields",
+    "Image": "fields",
     "Sensitive": "fields",
     "Request": "request",
     "JobView": "core.ports",

@@ -1,4 +1,4 @@
-"""Field types for job inputs: `File` and `Sensitive`; and where a model holds them."""
+"""Field types for job inputs: `File`, `Image` and `Sensitive`; and where a model holds them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -27,6 +27,7 @@ class File(str):
     """An uploaded file as an input: the artifact's id (`art_…`)."""
 
     __slots__ = ()
+    _format = "backlane-file"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -37,7 +38,14 @@ class File(str):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string", "format": "backlane-file", "pattern": "^art_[0-9a-z]{26}$"}
+        return {"type": "string", "format": cls._format, "pattern": "^art_[0-9a-z]{26}$"}
+
+
+class Image(File):
+    """An uploaded picture (PNG, JPEG, GIF or WebP) as an input; a file of another kind is refused at submit."""
+
+    __slots__ = ()
+    _format = "backlane-image"
 
 
 def members(kind: Any) -> dict[str, Any]:

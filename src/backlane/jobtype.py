@@ -10,8 +10,9 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from backlane.actions import DeclaredAction
+from backlane.core.media import FileInput
 from backlane.errors import InvalidRequest
-from backlane.fields import files_in, holds_file, holds_sensitive
+from backlane.fields import Image, files_in, holds_file, holds_sensitive
 from backlane.inputs import (
     SUMMARY_AT_MOST,
     closed_schema,
@@ -184,9 +185,10 @@ class BuiltType:
         """Whether inputs of this type can hold a File."""
         return holds_file(self.inputs)
 
-    def files(self, inputs: Any) -> Sequence[tuple[str, str]]:
-        """Pointer and id of each File in validated inputs."""
-        return [(pointer_to(place), str(file)) for place, file in files_in(inputs)]
+    def files(self, inputs: Any) -> Sequence[FileInput]:
+        """Each File in validated inputs."""
+        found = files_in(inputs)
+        return [FileInput(pointer_to(place), str(file), isinstance(file, Image)) for place, file in found]
 
     def input_schema(self) -> dict[str, Any]:
         """The inputs' JSON Schema; unknown keys are refused."""

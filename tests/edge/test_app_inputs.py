@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 
-from backlane import App, File, Request, Sensitive
+from backlane import App, File, Image, Request, Sensitive
 from backlane.errors import InvalidRequest
 from backlane.jobtype import BuiltType
 
@@ -202,7 +202,10 @@ def test_something_sensitive_is_found_at_any_depth(kind: Any, full: Any, empty: 
     assert job_type.summarize(given_one).startswith("held: sensitive")
 
 
-@pytest.mark.parametrize("kind", [File, list[File], File | None, dict[str, File], Sensitive[File], KeyedFile])
+HOLDING = [File, list[File], File | None, dict[str, File], Sensitive[File], KeyedFile, Image, list[Image]]
+
+
+@pytest.mark.parametrize("kind", HOLDING)
 def test_a_file_is_found_at_any_depth(kind: Any) -> None:
     class Holder(BaseModel):
         held: kind
@@ -226,17 +229,26 @@ def test_every_file_is_told_with_its_place_as_it_was_given() -> None:
         inner: list[Inner]
         keyed: KeyedFile
         either: File | None = None
+        boards: list[Image | None] = []
         name: str = ONE
 
-    raw = {"inner": [{"papers": {"a": [ONE, TWO]}, "front/page": TWO}], "keyed": {"paper": ONE}}
+    raw = {
+        "inner": [{"papers": {"a": [ONE, TWO]}, "front/page": TWO}],
+        "keyed": {"paper": ONE},
+        "boards": [None, TWO],
+    }
     kind = typed(Holder)
     found = list(kind.files(kind.read_inputs(raw)))
     assert found == [
-        ("/inputs/inner/0/papers/a/0", ONE),
-        ("/inputs/inner/0/papers/a/1", TWO),
-        ("/inputs/inner/0/front~1page", TWO),
-        ("/inputs/keyed/paper", ONE),
+        ("/inputs/inner/0/papers/a/0", ONE, False),
+        ("/inputs/inner/0/papers/a/1", TWO, False),
+        ("/inputs/inner/0/front~1page", TWO, False),
+        ("/inputs/keyed/paper", ONE, False),
+        ("/inputs/boards/1", TWO, True),
     ]
+    schema = kind.input_schema()["properties"]
+    assert schema["either"]["anyOf"][0]["format"] == "backlane-file"
+    assert schema["boards"]["items"]["anyOf"][0]["format"] == "backlane-image"
 
 
 @given(st.lists(st.text(alphabet="xyzQ", min_size=5)))

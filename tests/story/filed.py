@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backlane import App, File, Request
+from backlane import App, File, Image, Request
 from backlane.core.job import Job
 from backlane.service.access import Caller
 from backlane.service.forget_files import forget_files
@@ -31,6 +31,13 @@ class Papers(BaseModel):
     picture: File | None = None
 
 
+class Boards(BaseModel):
+    """The inputs of the type that takes pictures only."""
+
+    boards: list[Image] = []
+    cover: Image | None = None
+
+
 def filed_app() -> App:
     """The small app's types, and some that take files."""
     app = deadly_app()
@@ -48,6 +55,11 @@ def filed_app() -> App:
     def own_items(inputs: Papers) -> Request:
         part = {"type": "input_image", "detail": "low", "file_id": inputs.picture}
         return Request(model="gpt-6-luna", input=[{"type": "message", "role": "user", "content": [part]}])
+
+    @app.job("boards", authority="read_only")
+    def boards(inputs: Boards) -> Request:
+        given = [*inputs.boards, *([inputs.cover] if inputs.cover else [])]
+        return Request(model="gpt-6-luna", input=["What do the boards say?", *given])
 
     @app.job("stranger", authority="read_only")
     def stranger(inputs: Papers) -> Request:

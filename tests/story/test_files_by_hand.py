@@ -92,6 +92,19 @@ async def test_one_file_fits_a_list_and_a_single_field(desk: Desk, tmp_path: Pat
     assert code == 0, err
 
 
+async def test_a_picture_is_taken_where_one_is_asked_for_and_a_table_is_named_as_what_it_is(
+    desk: Desk,
+) -> None:
+    picture, table = TEXTS / "board.png", TEXTS / "gauge.csv"
+    for name in ("boards", "cover"):
+        code, out, err = await desk.run("submit", "boards", "--file", f"{name}={picture}", "--wait")
+        assert (code, "completed" in out) == (0, True), err
+    for name, place in (("boards", "boards/0"), ("cover", "cover")):
+        code, _, err = await desk.run("submit", "boards", "--file", f"{name}={table}")
+        told = f"/inputs/{place}: must be a picture (PNG, JPEG, GIF or WebP), this file is text/csv"
+        assert (code, told in err) == (1, True), err
+
+
 async def test_a_file_that_is_not_taken_is_one_line_with_the_mend(desk: Desk, tmp_path: Path) -> None:
     locked, large = tmp_path / "locked.pdf", tmp_path / "large.txt"
     locked.write_bytes(encrypted_pdf())

@@ -176,6 +176,32 @@ async def test_a_provider_that_takes_no_file_now_is_waited_for(far: Place, name:
     verified(far)
 
 
+async def test_where_a_picture_is_asked_for_another_file_is_refused_and_nothing_is_stored(
+    near: Place,
+) -> None:
+    ana, bob = await near.caller(), await near.caller("bob")
+    board = await sent_in(near, ana, PICTURE, "board.png")
+    table = await sent_in(near, ana, CSV, "gates.csv")
+    foreign = await sent_in(near, bob, CSV, "gates.csv")
+    with pytest.raises(InvalidRequest) as refused:
+        given = {"boards": [board, table, foreign], "cover": table}
+        await asked(near, ana, type_name="boards", **given)
+    wrong = "must be a picture (PNG, JPEG, GIF or WebP), this file is text/csv"
+    assert [(one["pointer"], one["detail"]) for one in refused.value.errors] == [
+        ("/inputs/boards/1", wrong),
+        ("/inputs/boards/2", "names no file of yours; upload it first with POST /v1/files"),
+        ("/inputs/cover", wrong),
+    ]
+    job = await asked(near, ana, type_name="boards", boards=[board], cover=board)
+    assert (await finished(near, ana, job))["status"] == "completed"
+    assert [one["media_type"] for one in calls(near, "create")[0]["files"]] == ["image/png"] * 2
+    with pytest.raises(InvalidRequest) as refused:
+        await control.retry(near.service.ports, ana, job.id, inputs={"cover": table})
+    assert refused.value.errors == [{"pointer": "/inputs/cover", "detail": wrong}]
+    assert creates(near) == 1
+    verified(near)
+
+
 async def test_a_file_the_provider_refuses_fails_the_job_as_its_inputs_fault(far: Place) -> None:
     ana = await far.caller()
     fault(far, "status", call="file_upload", status=400, message="That file is not wanted.")

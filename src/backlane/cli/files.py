@@ -35,7 +35,7 @@ def submit_with_files(
     """Upload the files, then submit.
 
     A file joins the list that its input already is; a repeated name is a list. A single one is tried as it is,
-    then as a list of one: what is refused is not stored.
+    then as a list of one: what is refused is not stored. Of two refusals the one that looked at the file is told.
     """
     singles: list[str] = []
     named: dict[str, list[str]] = {}
@@ -59,19 +59,25 @@ def submit_with_files(
         if not lists:
             raise
         inputs |= {name: [inputs[name]] for name in lists}
-        return _once_more(client, type_name, inputs, options, error)
+        return _once_more(client, type_name, inputs, options, error, lists)
 
 
-def _is_blamed(error: ServiceError, name: str) -> bool:
+def _is_blamed(error: ServiceError, place: str) -> bool:
     pointers = [str(one.get("pointer")) for one in error.problem.get("errors", [])]
-    return error.code == "invalid-request" and f"/inputs/{name}" in pointers
+    return error.code == "invalid-request" and f"/inputs/{place}" in pointers
 
 
 def _once_more(
-    client: "Client", type_name: str, inputs: dict[str, Any], options: dict[str, Any], first: ServiceError
+    client: "Client",
+    type_name: str,
+    inputs: dict[str, Any],
+    options: dict[str, Any],
+    first: ServiceError,
+    lists: list[str],
 ) -> "JobHandle":
     """Submit with lists of one; if that is no better, the first refusal was the true one."""
     try:
         return client.submit(type_name, inputs, **options)
     except ServiceError as error:
-        raise (first if error.code == "invalid-request" else error) from None
+        truer = error.code != "invalid-request" or any(_is_blamed(error, f"{name}/0") for name in lists)
+        raise (error if truer else first) from None

@@ -1,6 +1,7 @@
 """What kinds of files are taken, and how first bytes tell a file's kind. Pure; names and headers are claims."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 TEXTS = frozenset(
     {"text/plain", "text/markdown", "text/csv", "text/html", "application/json", "application/xml"}
@@ -46,6 +47,14 @@ _PDF_HEADER = b"%PDF-"
 # Some writers put a few bytes before a PDF's header; readers look this far for it.
 _PDF_HEADER_WITHIN = 1024
 NAME_AT_MOST = 200
+
+
+class FileInput(NamedTuple):
+    """An uploaded file that a job's inputs name: where, its id, and whether it must be a picture."""
+
+    pointer: str
+    id: str
+    is_image: bool = False
 
 
 def is_text(claim: str | None) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from backlane.core.action import ActingType
+from backlane.core.media import FileInput
 from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
 from backlane.core.policy import RuledType
 from backlane.core.provider_file import FileProvider
@@ -221,8 +222,8 @@ class JobType(ActingType, RuledType, Protocol):
     def checks(self) -> Sequence[TypeCheck]: ...
     @property
     def takes_files(self) -> bool: ...
-    def files(self, inputs: Any) -> Sequence[tuple[str, str]]:
-        """Pointer and id of each uploaded file that validated inputs name."""
+    def files(self, inputs: Any) -> Sequence[FileInput]:
+        """Each uploaded file that validated inputs name."""
         ...
 
     def tool(self, name: str) -> TypeTool | None:
