@@ -100,7 +100,7 @@ class Machine:
             stdout=subprocess.PIPE,
         )
         self.port = (await self._told())["port"]
-        who = (("rita", "reviewer"), ("rosa", "reviewer"), ("ada", "admin"))
+        who = (("rita", "reviewer"), ("rosa", "reviewer"), ("ada", "admin"), ("adam", "admin"))
         self.reviewers = [await self.place.key(name, role) for name, role in who]
 
     def hear(self) -> None:
@@ -262,8 +262,13 @@ class Machine:
                 break
             await asyncio.sleep(0.02)
         else:
+            left = "SELECT kind, role, quorum, job_id FROM reviews WHERE state = 'pending'"
+            database = self.place.service.store.database
+            waiting = database.read_now(
+                lambda connection: [tuple(row) for row in connection.exec_driver_sql(left)]
+            )
             raise AssertionError(
-                f"{self.open_jobs()} jobs, {self.unfinished()} things did not come to an end"
+                f"{self.open_jobs()} jobs, {self.unfinished()} things did not end; these wait: {waiting}"
             )
         os.kill(pid, signal.SIGKILL)
         await self._order(do="wait", pid=pid)

@@ -47,20 +47,12 @@ def test_event_types_are_those_of_the_sdk() -> None:
 def test_fields_of_items_and_of_their_parts_are_those_of_the_sdk() -> None:
     items = by_type(ResponseOutputItem)
     assert {kind: items[kind] for kind in FIELDS} == FIELDS
-<<<<<<< HEAD
-    assert {
-        "message": {"content": parts(ResponseOutputMessage, "content")},
-        "reasoning": {name: parts(ResponseReasoningItem, name) for name in ("summary", "content")},
-        "output_text": {"annotations": parts(ResponseOutputText, "annotations")},
-    } == PARTS
-=======
     found = {
         "message": {"content": parts(ResponseOutputMessage, "content")},
         "reasoning": {name: parts(ResponseReasoningItem, name) for name in ("summary", "content")},
         "output_text": {"annotations": parts(ResponseOutputText, "annotations")},
     }
     assert found == PARTS
->>>>>>> f4
 
 
 def test_every_item_type_of_the_sdk_is_evidence_or_known_to_be_none() -> None:
