@@ -190,6 +190,20 @@ def test_looks_share_one_budget_per_account() -> None:
     assert pace.look_wait("default") == 0
 
 
+def test_a_clock_that_is_set_back_stops_no_look_and_makes_nobody_ask_in_circles() -> None:
+    pace, clock = pacing(looks_per_second=20, looks_burst=40)
+    assert [pace.look_wait("default") for _ in range(40)] == [0] * 40
+    for _ in range(100):
+        pace.look_wait("default")
+    clock.at -= 480_000
+    assert pace.look_wait("default") == 50
+    times = let_out(clock, 100, lambda: pace.look_wait("default"))
+    assert max(times) - min(times) <= 100 * 50
+    pace.hold_looks("default", 3_000)
+    clock.at -= 1_000
+    assert min(let_out(clock, 10, lambda: pace.look_wait("default"))) >= 3_000
+
+
 def test_a_thousand_looks_keep_the_rate_and_each_asks_about_once() -> None:
     pace, clock = pacing(looks_per_second=20, looks_burst=40)
     times = let_out(clock, 1_000, lambda: pace.look_wait("default"))

@@ -102,6 +102,7 @@ class _Creates:
 class _Looks:
     tokens: float
     filled_at: int
+    asked_at: int = 0
     held_until: int = 0
     promised_until: int = 0
 
@@ -158,6 +159,10 @@ class Pace:
         """
         now = self.now()
         state = self._looks_of(account, now)
+        if now < state.asked_at:
+            # The clock was set back: what was promised and filled by it until then says nothing any more.
+            state.promised_until, state.filled_at = now, min(state.filled_at, max(now, state.held_until))
+        state.asked_at = now
         gained = max(0, now - state.filled_at) * self.looks_per_second / 1000
         state.tokens = min(self.looks_burst, state.tokens + gained)
         state.filled_at = max(now, state.filled_at)
