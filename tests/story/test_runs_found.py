@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from backlane.core.job import AttemptReason, AttemptState
+from backlane.core.job import AttemptReason, AttemptState, Status
 from backlane.core.notice import Notice
 from backlane.core.schedule import HOUR, MINUTE
 from backlane.provider.calling import Account
 from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
+from backlane.service import control
 from backlane.service.hints import Inbox, keep_notices
 from backlane.service.intent import intent
 from backlane.service.learn import hinted_for
@@ -216,6 +217,28 @@ async def test_a_second_purchase_counts_as_none_of_the_jobs_own(place: Place) ->
         0,
     )
     assert [one.id for one in situation.strays] == [stray.id]
+
+
+async def test_a_run_found_while_its_job_was_canceled_is_stopped_and_booked(place: Place) -> None:
+    """Nothing else wakes a job that ends where nobody is at work with it."""
+    ana, ports, store = await place.caller(), place.service.ports, place.service.store
+    script(place, {"running_seconds": 60})
+    job, now = await submitted(place, ana, "plain"), place.service.ports.clock.now()
+    first = intent(ports, job, 1, AttemptReason.FIRST, now)
+    names = {"backlane_job": job.id, "backlane_attempt": first.id}
+    with OpenAI(base_url=place.simulator.base_url, api_key="sk-test") as client:
+        run = client.responses.create(model="gpt-6-luna", input="Otters.", background=True, metadata=names)
+    found = {"state": AttemptState.ACCEPTED, "provider_response_id": run.id, "sent_at": now}
+    refused = replace(
+        intent(ports, job, 2, AttemptReason.PERSON, now), state=AttemptState.REFUSED, sent_at=now
+    )
+    for attempt in (replace(first, accepted_at=now, look_at=now, **found), refused):
+        await store.write(lambda tx, attempt=attempt: tx.insert_attempt(attempt))
+    assert (await control.cancel(ports, ana, job.id, None)).status is Status.CANCELED
+    await place.service.start_worker()
+    view = await seen(place, ana, job.id, lambda one: one["attempts"][0]["state"] == "canceled")
+    assert view["status"] == "canceled"
+    assert place.simulator.world.stats()["runs"] == {"cancelled": 1}
 
 
 async def test_an_event_stored_by_a_killed_api_is_worked_off_after_the_restart(tmp_path: Path) -> None:
