@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
@@ -84,6 +85,17 @@ def job_request(job_id: str, verb: str = "", body: Mapping[str, Any] | None = No
     return Ask(
         "POST" if verb and body is not None else "GET", f"/v1/jobs/{quote(job_id, safe='')}{tail}", body
     )
+
+
+def retry_request(
+    job_id: str, from_: str | None, lane: str | None, inputs: Any, useful_until: datetime | str | None
+) -> Ask:
+    """A job to be made again; what is left out stays as it was."""
+    dump = getattr(inputs, "model_dump", None)
+    until = useful_until.isoformat() if isinstance(useful_until, datetime) else useful_until
+    given = {"from": from_, "lane": lane, "inputs": dump(mode="json") if dump else inputs}
+    body = {name: value for name, value in {**given, "useful_until": until}.items() if value is not None}
+    return job_request(job_id, "retry", body)
 
 
 def message_request(job_id: str, text: str, key: str | None) -> Ask:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,7 @@ from backlane.asking import (
     job_request,
     message_request,
     result_id,
+    retry_request,
     service_error,
     submit_request,
     upload_request,
@@ -83,9 +85,18 @@ class AsyncClient(AsyncCaring, AsyncReviewing):
         """Stop a job."""
         return JobHandle((await self._send(job_request(job_id, "cancel", {"reason": reason}))).json())
 
-    async def retry(self, job_id: str, **options: Any) -> JobHandle:
-        """A new job in place of one that ended."""
-        return JobHandle((await self._send(job_request(job_id, "retry", options))).json())
+    async def retry(
+        self,
+        job_id: str,
+        *,
+        from_: Literal["start", "partial"] | None = None,
+        lane: str | None = None,
+        inputs: Any = None,
+        useful_until: datetime | str | None = None,
+    ) -> JobHandle:
+        """A new job in place of one that ended; see Client.retry."""
+        ask = retry_request(job_id, from_, lane, inputs, useful_until)
+        return JobHandle((await self._send(ask)).json())
 
     async def resolve(self, job_id: str, choice: str, **options: Any) -> JobHandle:
         """Settle an unknown submission: run_again, give_up or attach."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,7 @@ from backlane.asking import (
     message_request,
     pieces,
     result_id,
+    retry_request,
     service_error,
     submit_request,
     upload_request,
@@ -107,9 +109,22 @@ class Client(Caring, Reviewing):
         """Stop a job."""
         return JobHandle(self._send(job_request(job_id, "cancel", {"reason": reason})).json())
 
-    def retry(self, job_id: str, **options: Any) -> JobHandle:
-        """A new job in place of one that ended."""
-        return JobHandle(self._send(job_request(job_id, "retry", options)).json())
+    def retry(
+        self,
+        job_id: str,
+        *,
+        from_: Literal["start", "partial"] | None = None,
+        lane: str | None = None,
+        inputs: Any = None,
+        useful_until: datetime | str | None = None,
+    ) -> JobHandle:
+        """A new job in place of one that ended, or the one that was made before; what is left out stays as it was.
+
+        `from_="partial"` gives the model the unfinished answer that the job kept. `useful_until` is a datetime
+        with its zone, or an RFC 3339 string.
+        """
+        ask = retry_request(job_id, from_, lane, inputs, useful_until)
+        return JobHandle(self._send(ask).json())
 
     def resolve(self, job_id: str, choice: str, **options: Any) -> JobHandle:
         """Settle an unknown submission: run_again, give_up or attach."""

@@ -262,16 +262,17 @@ class Machine:
                 break
             await asyncio.sleep(0.02)
         else:
-            left = "SELECT kind, role, quorum, job_id FROM reviews WHERE state = 'pending'"
-            database = self.place.service.store.database
-            waiting = database.read_now(
-                lambda connection: [tuple(row) for row in connection.exec_driver_sql(left)]
-            )
+            waiting = self._waiting()
             raise AssertionError(
                 f"{self.open_jobs()} jobs, {self.unfinished()} things did not end; these wait: {waiting}"
             )
         os.kill(pid, signal.SIGKILL)
         await self._order(do="wait", pid=pid)
+
+    def _waiting(self) -> list[Any]:
+        asked = "SELECT kind, role, quorum, job_id FROM reviews WHERE state = 'pending'"
+        database = self.place.service.store.database
+        return database.read_now(lambda connection: [tuple(row) for row in connection.exec_driver_sql(asked)])
 
     async def _unknown(self) -> list[str]:
         caller = await self.place.caller("olga", "operator")

@@ -117,6 +117,17 @@ async def lead(
     return Life(kind, state, job, {}, tag)
 
 
+async def again(place: Place, people: People, life: Life, state: str) -> Life:
+    """The job that goes on from the unfinished answer that this one kept, in this state."""
+    _script(place, life.kind, state, life.key)
+    ana = await people("ana", "submitter")
+    job, new = await control.retry(place.service.ports, ana, life.job.id, start="partial")
+    assert new
+    await seen(place, ana, job.id, _met(life.kind, state))
+    await _LEADS.get(state, _nothing)(place, people, job)
+    return Life(life.kind, state, job, {}, life.key)
+
+
 def _met(kind: str, state: str) -> Callable[[dict[str, Any]], bool]:
     """When a run has come as far as it comes by itself."""
 

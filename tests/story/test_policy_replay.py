@@ -1,6 +1,7 @@
 """A changed policy over finished jobs: what would go another way, told and nothing done; and what job types say."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 
 from backlane.cli.main import run
 from backlane.core.policy import Over
+from backlane.core.storage import Search
+from backlane.service.read import list_jobs
 from backlane.service.replay import Replayed, replay, summed_up
 from tests.conftest import Place
 from tests.story.acting import approve, done, reject, review_of, waits
 from tests.story.action_types import World
 from tests.story.acts import finished, script, seen, submitted, verified
+from tests.story.commands import command
 from tests.story.policed import credited, policed, redeployed, world
 from tests.story.policy_types import policed_app, stricter_limits
 from tests.story.test_sampling import sampled_app
@@ -94,6 +98,59 @@ def test_the_command_runs_the_loaded_policies(
         run(["policy", "replay", "--json"])
     assert left.value.code == 0
     assert json.loads(capsys.readouterr().out) == {"data": [], "summary": {}, "judged": 0}
+
+
+async def test_the_command_prints_what_would_go_another_way(
+    policed: Place, world: World, tmp_path: Path
+) -> None:
+    await history(policed)
+    ana = await policed.caller()
+    before = len(world.calls), rows_of(policed)
+    (tmp_path / "stricter.py").write_text(
+        "from pathlib import Path\n"
+        "from tests.story.action_types import World\n"
+        "from tests.story.policy_types import policed_app, stricter_limits\n"
+        f"app = policed_app(World(Path({str(tmp_path)!r})), stricter_limits)\n"
+    )
+    here = {
+        "BACKLANE_DATABASE_URL": policed.settings.database_url,
+        "BACKLANE_ARTIFACTS_URL": policed.settings.artifacts_url,
+        "BACKLANE_APP": "stricter:app",
+        "BACKLANE_SIMULATED": "1",
+        "OPENAI_API_KEY": "sk-test",
+    }
+    sys.path.insert(0, str(tmp_path))
+    try:
+        told = await command(here, "policy", "replay", "credit")
+        [line] = told.out.splitlines()
+        assert (told.code, line.split()[1]) == (0, "credit")
+        assert line.endswith("refused → review  the amount is over 1")
+        assert "allowed then: 1 allow now" in told.err
+        assert "4 judged, 1 would go another way; nothing was changed" in told.err
+        every = await command(here, "policy", "replay", "--every", "--workspace", "main")
+        assert len(every.out.splitlines()) == 5
+        assert [line.split()[4] for line in every.out.splitlines()].count("released") == 1
+        assert "5 judged, 1 would go another way" in every.err
+        newest = await command(here, "policy", "replay", "--every", "--limit", "1", "--json")
+        shown = json.loads(newest.out)
+        assert [(one["type"], one["changed"]) for one in shown["data"]] == [("policed-note", False)]
+        await policed.caller("eve", "admin", "other")
+        elsewhere = await command(here, "policy", "replay", "--every", "--workspace", "other")
+        assert (elsewhere.code, elsewhere.out) == (0, "")
+        assert "0 judged, 0 would go another way; nothing was changed" in elsewhere.err
+        unknown = await command(here, "policy", "replay", "--workspace", "nowhere")
+        assert (unknown.code, unknown.out) == (2, "")
+        assert "there is no workspace 'nowhere'; known: main, other" in unknown.err
+    finally:
+        sys.path.remove(str(tmp_path))
+    jobs = {one["id"] for one in (await read_jobs(policed, ana))}
+    assert {line.split()[0] for line in every.out.splitlines()} <= jobs
+    assert (before[0], before[1][:3]) == (len(world.calls), rows_of(policed)[:3])
+    verified(policed, world.log())
+
+
+async def read_jobs(place: Place, caller: Any) -> list[dict[str, Any]]:
+    return (await list_jobs(place.service.ports, caller, Search(workspace=""), None, b"s"))["data"]
 
 
 async def test_job_types_tell_what_controls_them(policed: Place, world: World) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backlane.service.control import retry
 from backlane.service.message import message
 from backlane.simulator.server import Running
 from backlane.verify.collect import collect
@@ -34,8 +35,12 @@ async def steering(tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
 
 
 async def evidence_of(place: Place) -> Evidence:
-    """A job that was steered, one that continues it, a gated pair, and one that was lost and bought again."""
+    """A job that was steered, one that continues it, one made again from its half, one lost and bought again."""
     ana = await place.caller()
+    script(place, {"status": "incomplete", "text": "Half of it, and more to come."})
+    half = await finished(place, ana, await submitted(place, ana, "chat"))
+    again, _ = await retry(place.service.ports, ana, half["id"], start="partial")
+    await finished(place, ana, again)
     script(place, SLOW)
     job = await chatting(place, ana)
     script(place, WORDS, times=2)
@@ -138,12 +143,41 @@ def goes_on_from_a_strange_run(rows: Rows) -> None:
     turn_of(rows, first["id"])["previous_response_id"] = lost(rows)["provider_response_id"]
 
 
+def heir(rows: Rows) -> Rows:
+    """The job that goes on from an unfinished answer."""
+    return next(row for row in rows["jobs"] if row["retry_of"])
+
+
+def half_of_a_stranger(rows: Rows) -> None:
+    heir(rows)["retry_of"] = None
+
+
+def half_that_is_gone(rows: Rows) -> None:
+    rows["artifacts"] = [row for row in rows["artifacts"] if row["kind"] != "partial"]
+
+
+def half_that_was_sent_back(rows: Rows) -> None:
+    next(row for row in rows["artifacts"] if row["kind"] == "partial")["sent_back"] = True
+
+
+def half_whose_gate_is_lost(rows: Rows) -> None:
+    next(row for row in rows["jobs"] if row["id"] == heir(rows)["retry_of"])["gate"] = "output"
+
+
+def half_that_was_copied(rows: Rows) -> None:
+    first = next(row for row in rows["attempts"] if row["job_id"] == heir(rows)["id"])
+    turn = turn_of(rows, first["id"])
+    turn["items"] = json.dumps([{**item, "text": "Half"} for item in json.loads(turn["items"])])
+
+
 SPOILS: list[tuple[str, Callable[[Rows], None]]] = [
     ("M1", bought_in_the_background), ("M1", stream_taken_up), ("M1", bought_again_unasked),
     ("M1", lost_and_called_failed), ("M2", word_not_taken_up), ("M2", word_passed_over),
     ("M2", word_taken_up_elsewhere), ("M2", word_left_out), ("M2", word_said_twice), ("M2", word_untold),
     ("M2", word_to_nobody), ("M3", continues_nothing), ("M3", continues_another_type),
     ("M3", continues_an_open_job), ("M3", gate_left_open), ("M3", goes_on_from_a_strange_run),
+    ("M4", half_of_a_stranger), ("M4", half_that_is_gone), ("M4", half_that_was_sent_back),
+    ("M4", half_whose_gate_is_lost), ("M4", half_that_was_copied),
 ]  # fmt: skip
 
 

@@ -4,13 +4,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from backlane.api.context import Permit, context
 from backlane.api.reading import Body, idempotency_key, milliseconds, read_json, takes, validated
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.verb import MESSAGE_AT_MOST
-from backlane.errors import InvalidRequest
 from backlane.service import control, read
 from backlane.service.access import Caller
 from backlane.service.message import message
@@ -28,7 +27,6 @@ class CancelBody(Body):
 class RetryBody(Body):
     """What POST /v1/jobs/{id}/retry takes."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
     start: Literal["start", "partial"] = Field("start", alias="from")
     lane: Literal["interactive", "background", "batch"] | None = None
     inputs: dict[str, Any] | None = None
@@ -69,8 +67,6 @@ async def post_retry(
     around = context(request)
     raw = await read_json(request, around.body_at_most, optional=True)
     body = validated(RetryBody, raw)
-    if body.start == "partial":
-        raise InvalidRequest([("/from", "only start is available in this version")])
     job, new = await control.retry(
         around.ports,
         caller,
@@ -78,6 +74,7 @@ async def post_retry(
         inputs=raw.get("inputs"),
         lane=body.lane,
         useful_until=milliseconds(body.useful_until),
+        start=body.start,
     )
     view = await read.read_job(around.ports, caller, job.id)
     return JSONResponse(view, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})

@@ -1,7 +1,8 @@
-"""`--inputs FILE|-` and `--input name=value`: the inputs of a job as they are given at a terminal."""
+"""`--inputs FILE|-`, `--input name=value` and times, as they are given at a terminal."""
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,3 +39,14 @@ def given_inputs(pairs: list[str], source: str | None) -> dict[str, Any]:
     for name, values in repeated.items():
         inputs[name] = values[0] if len(values) == 1 else values
     return inputs
+
+
+def given_time(option: str, text: str) -> datetime:
+    """The time that an option gives. Raises SettingsError for what is none, or has no zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise SettingsError(f"{option} {text}: must be a time with its zone, such as 2026-11-25T16:00:00Z")
+    return at

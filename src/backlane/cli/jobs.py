@@ -2,11 +2,12 @@
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 from cyclopts import Parameter
 
 from backlane.cli.files import file_paths, submit_with_files
-from backlane.cli.given import given_inputs
+from backlane.cli.given import given_inputs, given_time
 from backlane.cli.printing import event_line, job_card, job_line, put, put_json, put_lines, put_text, say
 
 if TYPE_CHECKING:
@@ -204,16 +205,34 @@ def cancel(job_id: str, *, reason: str | None = None, as_json: _Json = False) ->
         return changed(client.cancel(job_id, reason), as_json)
 
 
-def retry(job_id: str, *, as_json: _Json = False) -> int:
-    """Make a new job in place of one that ended: backlane retry job_…
+def retry(
+    job_id: str,
+    *,
+    start: Annotated[Literal["start", "partial"] | None, Parameter(name="--from")] = None,
+    lane: Literal["interactive", "background", "batch"] | None = None,
+    inputs: str | None = None,
+    useful_until: str | None = None,
+    as_json: _Json = False,
+) -> int:
+    """Make a new job in place of one that ended: backlane retry job_… --from partial
 
     Parameters
     ----------
     job_id: the ended job's id.
+    start: from the start, or from the unfinished answer that the job kept (its partial output).
+    lane: how it is to run this time.
+    inputs: a JSON file with other inputs, or - for standard input; only for who asked for the job.
+    useful_until: until when it is of use, such as 2026-11-25T16:00:00Z.
     as_json: print JSON.
     """
+    until = None if useful_until is None else given_time("--useful-until", useful_until)
+    other = None if inputs is None else given_inputs([], inputs)
     with client_here() as client:
-        return changed(client.retry(job_id), as_json)
+        known = client.request("GET", f"/v1/jobs/{quote(job_id, safe='')}")["retried_as"]
+        job = client.retry(job_id, from_=start, lane=lane, inputs=other, useful_until=until)
+    if known == job.id:
+        say("it was made again before: this is that job, and nothing that you ask for changes it")
+    return changed(job, as_json)
 
 
 def resolve(

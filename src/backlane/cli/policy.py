@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import cyclopts
 from cyclopts import Parameter
@@ -85,11 +85,12 @@ def replay(
 async def _workspace(built: "Service", name: str | None) -> str | None:
     if name is None:
         return None
-    for place in await built.store.read(lambda tx: tx.workspaces()):
-        if place["name"] == name:
-            found: Any = place["id"]
-            return str(found)
-    raise SettingsError(f"there is no workspace {name!r}")
+    known = {
+        str(place["name"]): str(place["id"]) for place in await built.store.read(lambda tx: tx.workspaces())
+    }
+    if name not in known:
+        raise SettingsError(f"there is no workspace {name!r}; known: {', '.join(sorted(known)) or 'none'}")
+    return known[name]
 
 
 def _line(one: "Replayed") -> str:

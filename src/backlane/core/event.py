@@ -74,7 +74,7 @@ OPEN_KEYS = frozenset(
     {
         "before", "after", "attempt", "number", "reason", "lane", "code", "cause", "kind", "review",
         "retry_at", "choice", "provider_response_id", "retried_as", "retry_of", "continues",
-        "continued_as", "artifact", "amount",
+        "goes_on_from", "continued_as", "artifact", "amount",
         "currency", "basis", "type", "check", "useful_until", "state", "inferred", "until", "status",
         "verdict", "role", "version", "account", "probe", "decision", "edited", "revision", "case", "note",
         "for_requester", "action", "origin",

@@ -11,7 +11,7 @@ from backlane.core.event import Event
 from backlane.core.job import IN_DOUBT, RESTORED, Attempt, AttemptState, Job, Phase, Status, newest_of
 from backlane.core.lifecycle import Command
 from backlane.core.outcome import Failed, Finished, Gone, Pending
-from backlane.core.storage import Transaction
+from backlane.core.storage import Row, Transaction
 from backlane.errors import InvalidRequest, NotThisAttempt, RoleRequired, ServiceError
 from backlane.service.accept import keep_accepted
 from backlane.service.access import Caller, owns, visible
@@ -25,6 +25,7 @@ from backlane.service.settle import end
 from backlane.service.settle_remote import lose_carried
 from backlane.service.submit import Lineage, Prepared, Submission, lowest_cost, prepare
 from backlane.service.take_turns import first_turn
+from backlane.service.take_up import kept_by, said_first
 from backlane.service.witness import witness
 
 _MAYBE_OUT = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED)
@@ -86,37 +87,29 @@ async def retry(
     inputs: Any = None,
     lane: str | None = None,
     useful_until: int | None = None,
+    start: str = "start",
     reason: str | None = None,
 ) -> tuple[Job, bool]:
     """A new job in place of one that ended, made at most once; whether this call made it.
 
     It is validated anew, gets a fresh window, and its gate is never looser than the old one's. Other `inputs`
-    are the requester's to give. Raises NotFound, RoleRequired, NotAllowed, InvalidRequest.
+    are the requester's to give. With `start` "partial" it goes on from what the old one kept. Raises NotFound,
+    RoleRequired, NotAllowed, InvalidRequest.
     """
 
     def body(tx: Transaction) -> tuple[Job, bool]:
         old = _again(tx, ports, caller, job_id, inputs)
         if old.retried_as is not None and (known := tx.job(old.retried_as)) is not None:
             return known, False
-        submission = Submission(
-            type=old.type,
-            inputs=json.loads(tx.inputs(job_id)) if inputs is None else inputs,
-            user=None,
-            account=old.account,
-            lane=lane or old.lane,
-            window=old.window if lane in (None, old.lane) else None,
-            live=old.live,
-            useful_until=useful_until,
-            priority=old.priority,
-            sensitive=old.sensitive is not None,
-            max_cost=lowest_cost(old.max_cost, None),
-            metadata=old.metadata,
-        )
-        prepared = prepare(ports, caller, submission, Lineage(old, draw=tx.draw(old.id)))
+        given = json.loads(tx.inputs(job_id)) if inputs is None else inputs
+        submission = _asked_again(old, given, lane, useful_until)
+        kept = kept_by(tx, old) if start == "partial" else None
+        lineage = Lineage(old, draw=tx.draw(old.id), goes_on_from=kept)
+        prepared = prepare(ports, caller, submission, lineage)
         # The work stays its first requester's, whoever asked for it again.
         whose = {"submitted_by": old.submitted_by, "user": old.user}
         job = replace(prepared.job, continues=old.continues, **whose)
-        _make(tx, ports, old, job, prepared, same_inputs=inputs is None)
+        _make(tx, ports, job, prepared, said_first(tx, old, kept, same_inputs=inputs is None))
         link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         data = {"retried_as": job.id, "why": reason[:2000]} if reason else {"retried_as": job.id}
@@ -139,18 +132,29 @@ def _again(tx: Transaction, ports: Ports, caller: Caller, job_id: str, inputs: A
     return old
 
 
-def _make(
-    tx: Transaction, ports: Ports, old: Job, job: Job, prepared: Prepared, *, same_inputs: bool
-) -> None:
-    """Write the new job. One in place of a continuation goes on from the same words."""
-    attempts = tx.attempts(old.id) if old.continues is not None else []
-    said = tx.turn(attempts[0].id) if attempts else None
+def _asked_again(old: Job, inputs: Any, lane: str | None, useful_until: int | None) -> Submission:
+    """What is asked for in place of a job: the same, but for what was asked otherwise."""
+    return Submission(
+        type=old.type,
+        inputs=inputs,
+        user=None,
+        account=old.account,
+        lane=lane or old.lane,
+        window=old.window if lane in (None, old.lane) else None,
+        live=old.live,
+        useful_until=useful_until,
+        priority=old.priority,
+        sensitive=old.sensitive is not None,
+        max_cost=lowest_cost(old.max_cost, None),
+        metadata=old.metadata,
+    )
+
+
+def _make(tx: Transaction, ports: Ports, job: Job, prepared: Prepared, said: Row | None) -> None:
+    """Write the new job, with what its first turn says beside its inputs."""
     if said is None:
         prepared.keep(tx, ports, job)
         return
-    if not same_inputs:
-        # The run it went on from knows the old inputs: all is said anew.
-        said = {**said, "previous_response_id": None}
     attempt, turn, planned = first_turn(ports, job, ports.clock.now(), said)
     prepared.keep(tx, ports, job, [planned])
     tx.insert_attempt(attempt)

@@ -53,12 +53,14 @@ FIRST_EVENTS = 2
 class Lineage:
     """What a retried job hands on: its gate is never looser than before, and its draw is kept.
 
-    With `continues` the new job goes on from the old one, in place of standing for it.
+    With `continues` the new job goes on from the old one, in place of standing for it. `goes_on_from` is the
+    artifact whose text its model is given.
     """
 
     retry_of: Job
     continues: bool = False
     draw: Row | None = None
+    goes_on_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ def prepare(ports: Ports, caller: Caller, submission: Submission, lineage: Linea
     data = {"type": job.type, "lane": job.lane, "retry_of": job.retry_of}
     if job.continues is not None:
         data["continues"] = job.continues
+    if lineage is not None and lineage.goes_on_from is not None:
+        data["goes_on_from"] = lineage.goes_on_from
     job, submitted = lifecycle.apply(
         job, Command.SUBMIT, now, phase=Phase.READY, actor=caller.name, data=data
     )

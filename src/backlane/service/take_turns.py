@@ -14,12 +14,19 @@ from backlane.service.intent import intent
 from backlane.service.keep import answer_of
 from backlane.service.ports import Ports
 from backlane.service.settle_remote import APPROVED
+from backlane.service.show import artifact_content
 from backlane.service.situate import Held
 
 Params = dict[str, Any]
 
 # The provider's code for a run it no longer holds: nothing was bought, all must be said again.
 FORGOTTEN = "previous_response_not_found"
+# Our own kind of item: an unfinished answer, by its artifact's id. Its text is read as it is sent, and copied nowhere.
+UNFINISHED = "backlane_unfinished"
+_LABEL = (
+    "The message before this one is an earlier answer to the same request that ended before it was finished, "
+    "and that nobody has checked. Use what is right in it, and give the whole answer."
+)
 
 
 def turns_taken(attempts: tuple[Attempt, ...]) -> int:
@@ -161,13 +168,25 @@ async def turned(ports: Ports, held: Held, attempt: Attempt, params: Params) -> 
     mine = turns.get(attempt.id)
     if mine is None:
         return params
-    later = _unforced(params)
     if mine["previous_response_id"] is not None:
-        later["previous_response_id"] = mine["previous_response_id"]
-        later["input"] = json.loads(mine["items"])
-        return later
-    later["input"] = [*_as_items(params.get("input")), *said_so_far(turns, mine)]
-    return later
+        later = {**_unforced(params), "previous_response_id": mine["previous_response_id"]}
+        return {**later, "input": await _spelled_out(ports, json.loads(mine["items"]))}
+    said = said_so_far(turns, mine)
+    # Who is only given an unfinished answer has its first turn before it, and calls what it must.
+    later = params if all(item.get("type") == UNFINISHED for item in said) else _unforced(params)
+    return {**later, "input": [*_as_items(params.get("input")), *await _spelled_out(ports, said)]}
+
+
+async def _spelled_out(ports: Ports, items: Sequence[Params]) -> list[Params]:
+    """Input items with the text of unfinished answers in them, said to be that. Raises StoreError."""
+    found: list[Params] = []
+    for item in items:
+        if item.get("type") != UNFINISHED:
+            found.append(item)
+            continue
+        text = (await artifact_content(ports, item["artifact"])).decode(errors="replace")
+        found += [spoken("assistant", text), spoken("developer", _LABEL)]
+    return found
 
 
 def first_turn(ports: Ports, job: Job, now: int, said: Row) -> tuple[Attempt, Row, Event]:

@@ -1,4 +1,4 @@
-"""The invariants of the interactive lane and of what people say, M1 to M3: nothing is rebought, no word is lost."""
+"""The invariants of the interactive lane and of what is said again, M1 to M4: nothing is rebought, no word is lost."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from typing import Any
 from backlane.verify.evidence import Evidence, Row, data_of
 
 Finding = Iterator[str]
+# The item by which a turn names an unfinished answer; written again here, so that a slip there shows.
+_UNFINISHED = "backlane_unfinished"
 _TERMINAL = frozenset({"completed", "failed", "canceled", "expired"})
 
 
@@ -129,8 +131,44 @@ def continued_jobs_ended(evidence: Evidence) -> Finding:
             yield f"{job['id']} goes on from {known}, which is no run of {old['id']}"
 
 
+def unfinished_stays_named(evidence: Evidence) -> Finding:
+    """M4: who goes on from an unfinished answer follows its job, is gated like it, and names it without its text."""
+    jobs = {row["id"]: row for row in evidence.jobs}
+    kept = {row["id"]: row for row in evidence.artifacts if row["kind"] == "partial"}
+    for turn in evidence.turns:
+        for item in [*json.loads(turn["prior"]), *json.loads(turn["items"])]:
+            if item.get("type") != _UNFINISHED:
+                continue
+            source = kept.get(item["artifact"])
+            if source is None or source["sent_back"]:
+                yield f"{turn['attempt_id']} goes on from {item['artifact']}, which is no answer that is kept"
+                continue
+            if set(item) != {"type", "artifact"}:
+                yield f"{turn['attempt_id']} holds more of {source['id']} than its name"
+            former = _followed(jobs, turn["job_id"])
+            if source["job_id"] not in former:
+                yield f"{turn['job_id']} goes on from {source['id']} of {source['job_id']}, which it does not follow"
+            elif jobs[source["job_id"]]["gate"] != "none" and jobs[turn["job_id"]]["gate"] == "none":
+                yield f"{turn['job_id']} is not gated and goes on from {source['id']}, whose job is"
+
+
+def _followed(jobs: dict[str, Row], job_id: str) -> set[str]:
+    """Every job that this one stands for or goes on from, however far back."""
+    found: set[str] = set()
+    waiting = [job_id]
+    while waiting:
+        job = jobs.get(waiting.pop(), {})
+        for name in ("retry_of", "continues"):
+            former: str | None = job.get(name)
+            if former is not None and former not in found:
+                found.add(former)
+                waiting.append(former)
+    return found
+
+
 STEER_INVARIANTS: dict[str, Callable[[Evidence], Finding]] = {
     "M1": held_runs_stay_held,
     "M2": words_are_taken_up,
     "M3": continued_jobs_ended,
+    "M4": unfinished_stays_named,
 }
