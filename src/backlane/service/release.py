@@ -21,6 +21,8 @@ from backlane.service.situate import Held
 
 # What a review at the gate is called; at any other gate it is an output that is looked at.
 _KIND = {Gate.SENSITIVE: Phase.SENSITIVE, Gate.SAMPLED: Phase.SAMPLED}
+# What no review is about: what people brought, and the text of a run that came too late, which stays closed.
+_NOT_SHOWN = frozenset({"input", "reviewer_notes", "late"})
 
 
 def open_gate_review(
@@ -28,11 +30,7 @@ def open_gate_review(
 ) -> tuple[Job, Sequence[Event]]:
     """Stop a finished run at its gate: the review row, its hash, and the withheld content."""
     phase = _KIND.get(job.gate, Phase.OUTPUT)
-    shown = [
-        row
-        for row in tx.artifacts(job.id)
-        if row["kind"] not in ("input", "reviewer_notes") and not row["sent_back"]
-    ]
+    shown = [row for row in tx.artifacts(job.id) if row["kind"] not in _NOT_SHOWN and not row["sent_back"]]
     payload = {
         "job": job.id,
         "attempt": held.attempt.id if held.attempt else None,

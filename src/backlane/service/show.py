@@ -42,6 +42,12 @@ def event_view(row: Row, closed: bool) -> dict[str, Any]:
     }
 
 
+def is_late(row: Row) -> bool:
+    """Whether an event's row says that a text came too late to be looked at."""
+    added = row["type"] == "artifact.added" and row["data"] is not None
+    return added and json.loads(row["data"]).get("kind") == "late"
+
+
 async def read_events(
     ports: Ports, caller: Caller, job_id: str, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], bool]:
@@ -52,7 +58,7 @@ async def read_events(
         return job, tx.events(job_id, after, limit)
 
     job, rows = await ports.store.read(body)
-    views = [event_view(row, closed_event(caller, job, row["seq"])) for row in rows]
+    views = [event_view(row, closed_event(caller, job, row["seq"], late=is_late(row))) for row in rows]
     return views, job.finished_at is not None and len(rows) < limit
 
 
