@@ -31,6 +31,7 @@ from backlane.service.open_case import follow_up
 from backlane.service.outputs import add_outputs, store_output
 from backlane.service.permit import refusal
 from backlane.service.ports import Ports
+from backlane.service.release import require_result
 from backlane.service.request_changes import read_changes
 
 
@@ -140,6 +141,8 @@ def permitted(
     if any(row["actor"] == caller.name and row["version"] == review["version"] for row in decided):
         raise AlreadyDecided("You have decided on this version already; one person counts once.")
     holder_passed(review, caller, now, take_over=answer.take_over, reason=answer.reason)
+    if answer.decision == Decision.APPROVE and not answer.has_edits:
+        require_result(tx, review)
     return job, review
 
 
