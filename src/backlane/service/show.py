@@ -38,7 +38,7 @@ def event_view(row: Row, closed: bool) -> dict[str, Any]:
         "type": row["type"],
         "at": moment(row["at"]),
         "actor": row["actor"],
-        "data": closed_data(data) if closed else data,
+        "data": closed_data(row["type"], data) if closed else data,
     }
 
 
@@ -86,7 +86,7 @@ async def note_events_read(
 
     Who `follows` an open job reads what comes later too: that line is written before it comes.
     """
-    if not follows and not any(event["data"] != closed_data(event["data"]) for event in page):
+    if not follows and not any(_tells(event) for event in page):
         return
 
     def body(tx: Transaction) -> None:
@@ -95,6 +95,11 @@ async def note_events_read(
             note_read(tx, ports, caller, "events.read", job_id, caller.reason)
 
     await ports.store.write(body)
+
+
+def _tells(event: Mapping[str, Any]) -> bool:
+    """Whether an event shows what the release gate closes to others."""
+    return bool(event["data"] != closed_data(event["type"], event["data"]))
 
 
 async def note_jobs_read(
