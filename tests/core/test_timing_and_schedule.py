@@ -182,7 +182,9 @@ def test_a_closed_event_keeps_only_what_is_known_to_be_open() -> None:
         "sha256": "…",
         "bytes": 4,
     }
-    assert closed_data(told) == {"after": {"status": "running"}}
+    assert closed_data("artifact.added", told) == {"after": {"status": "running"}}
+    asked = {"action": "act_1", "origin": "mcp", "type": "the server's own word"}
+    assert closed_data("action.proposed", asked) == {"action": "act_1", "origin": "mcp"}
     assert not OPEN_KEYS & {"usage", "name", "sha256", "bytes", "text", "payload_hash", "message"}
 
 

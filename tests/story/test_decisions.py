@@ -183,6 +183,39 @@ async def test_a_quorum_needs_two_people_on_the_same_version(working: Place) -> 
     verified(working)
 
 
+async def notes_for(place: Place, caller: Caller, job: Job, review: dict[str, Any]) -> list[str]:
+    """The reviewers' words that this caller can read, by any way."""
+    ports, found = place.service.ports, list[str]()
+    view = await read_job(ports, caller, job.id)
+    for row in view["artifacts"]:
+        if row["kind"] == "reviewer_notes":
+            found.append((await show.read_content(ports, caller, row["id"], None)).content.decode())
+    given = (await read_review(ports, caller, review["id"]))["decisions"]
+    assert [one["notes"] for one in given if one["notes"]] == found
+    return found
+
+
+async def test_notes_for_the_requester_are_theirs_once_the_review_is_decided(working: Place) -> None:
+    ports, ana = working.service.ports, await working.caller()
+    rita, rob = await working.caller("rita", "reviewer"), await working.caller("rob", "reviewer")
+    job, review = await asked(working, ana, "pair")
+    quotes = answered(review, notes="I like 'otters'.", tell_requester=True)
+    await decide(ports, rita, review["id"], quotes)
+    assert await notes_for(working, ana, job, review) == []
+    told = [event["data"] for event in await events_of(working, ana, job.id)]
+    assert "reviewer_notes" not in [one.get("kind") for one in told]
+    await decide(ports, rob, review["id"], answered(review, notes="So do I.", tell_requester=True))
+    await seen(working, ana, job.id, lambda view: view["status"] == "completed")
+    assert await notes_for(working, ana, job, review) == ["I like 'otters'.", "So do I."]
+    # What was said of a version that is not the one that was decided, or of an approval that came to nothing, is not.
+    job, review = await asked(working, ana, "pair")
+    quotes = answered(review, notes="I like 'otters'.", tell_requester=True)
+    await decide(ports, rita, review["id"], quotes)
+    await decide(ports, rob, review["id"], answered(review, "reject", notes="No.", tell_requester=True))
+    assert await notes_for(working, ana, job, review) == ["No."]
+    verified(working)
+
+
 async def test_an_edit_releases_the_edited_version_only(working: Place) -> None:
     ports, ana = working.service.ports, await working.caller()
     rita = await working.caller("rita", "reviewer")

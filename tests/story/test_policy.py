@@ -8,8 +8,9 @@ from backlane.errors import InvalidRequest
 from backlane.service.read import read_job
 from tests.conftest import Place
 from tests.story.acting import approve, done, reject, review_of, waits
+from tests.story.acting import told as told_of
 from tests.story.action_types import World
-from tests.story.acts import events_of, script, seen, verified
+from tests.story.acts import contents, events_of, script, seen, verified
 from tests.story.policed import action_of, audited, credited, policed, redeployed, undo_delay_is_over, world
 from tests.story.policy_types import looser_limits, policed_app, stricter_limits
 
@@ -22,6 +23,10 @@ async def test_an_allow_approves_a_low_risk_write_and_is_on_record(policed: Plac
     script(policed, {"text": "You have your credit."})
     view = await seen(policed, ana, job.id, done)
     assert (view["status"], view["review"]["id"]) == ("completed", None)
+    # Nobody was asked for a review, and the model is told whose approval it was.
+    assert view["review"]["state"] == "not_required"
+    assert [one["approved_by"] for one in told_of(policed)] == ["a policy"]
+    assert "You have your credit." in (await contents(policed, ana, view))["result"]
     assert world.orders() == ["acme/ana@example.test/12.5"]
     action = await action_of(policed, job)
     assert (action["approved_by"], action["policy"]["answer"]) == ("policy", "allow")
@@ -48,6 +53,8 @@ async def test_what_the_policy_leaves_to_a_person_waits_for_one_with_the_reason(
     await approve(policed, review)
     assert (await seen(policed, ana, job.id, done))["status"] == "completed"
     assert (await action_of(policed, job))["approved_by"] == "rita"
+    assert (await read_job(policed.service.ports, ana, job.id))["review"]["state"] == "approved"
+    assert [one["approved_by"] for one in told_of(policed)] == ["a person"]
     assert len(world.calls) == 1
     verified(policed, world.log())
 

@@ -77,10 +77,10 @@ class Petitioner(Requester):
             )
 
     def _released(self, job_id: str) -> bool:
-        asked = select(jobs.c.gate, jobs.c.status, jobs.c.review_state).where(jobs.c.id == job_id)
+        asked = select(jobs.c.gate, jobs.c.status, jobs.c.released).where(jobs.c.id == job_id)
         with self.world.look.connection() as connection:
-            gate, status, review = connection.execute(asked).one()
-        return gate == "none" or (status, review) == ("completed", "approved")
+            gate, status, released = connection.execute(asked).one()
+        return gate == "none" or (status == "completed" and released is not None)
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from backlane.core.storage import Row
 from backlane.errors import BacklaneError
 from backlane.service.access import Caller, closed_event, side
 from backlane.service.ports import Ports
-from backlane.service.show import event_view, newest_seqs, read_news
+from backlane.service.show import event_view, is_late, newest_seqs, read_news
 
 # News of other processes is looked for this often, seconds.
 LOOK_EVERY = 1.0
@@ -42,6 +42,7 @@ class _Told:
     def __init__(self, row: Row) -> None:
         self.seq: int = row["seq"]
         self.size = len(row["data"] or "") + 300
+        self.is_late = is_late(row)
         self._row = row
         self._sides: dict[bool, bytes] = {}
 
@@ -119,7 +120,8 @@ class Channel:
         # Nearly always the last few: found from their end.
         missing = min(len(self._told), newest - seq)
         found = [self._told[place] for place in range(len(self._told) - missing, len(self._told))][:PAGE]
-        return b"".join(one.bytes_for(closed_event(caller, job, one.seq)) for one in found), found[-1].seq
+        told = (one.bytes_for(closed_event(caller, job, one.seq, late=one.is_late)) for one in found)
+        return b"".join(told), found[-1].seq
 
 
 class Followers:

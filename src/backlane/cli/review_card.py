@@ -56,6 +56,12 @@ class Shown:
         """Whether the result is text, so that an edit of it is too."""
         return any(one.row["kind"] == "result" and one.row["name"].endswith(".md") for one in self.pieces)
 
+    @property
+    def lacks_result(self) -> bool:
+        """Whether what was written has another form than its type's, so that only an edit of it is approved."""
+        kinds = {one.row["kind"] for one in self.pieces}
+        return "partial" in kinds and "result" not in kinds
+
 
 def read_shown(client: "Client", review: Mapping[str, Any], *, inputs: bool = False) -> Shown:
     """Everything the review shows, with its hashes made anew. Raises ServiceError if they do not fit.
@@ -140,6 +146,8 @@ def card(shown: Shown) -> str:
         f"  claim         {_claim(review)}",
         f"  you may       {', '.join(review['allowed']) or 'read it'}",
     ]
+    if shown.lacks_result:
+        lines.append("  no result     it is approved with --edits and the whole new value, or sent back")
     return "\n".join([*lines, *_history(review), *_body(shown)])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 EVENT_TYPES = [
@@ -81,6 +82,9 @@ OPEN_KEYS = frozenset(
     }
 )  # fmt: skip
 
+# What is open elsewhere and closed in these: an action's type may be a remote server's own word for its tool.
+_CLOSED_IN: Mapping[str, frozenset[str]] = MappingProxyType({"action.proposed": frozenset({"type"})})
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -141,6 +145,7 @@ def timing(changes: Sequence[Change], now: int) -> dict[str, float | None]:
     return parts
 
 
-def closed_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's data as a reader outside the release gate sees it."""
-    return {key: value for key, value in data.items() if key in OPEN_KEYS}
+def closed_data(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an event of this type as a reader outside the release gate sees it."""
+    closed = _CLOSED_IN.get(kind, frozenset[str]())
+    return {key: value for key, value in data.items() if key in OPEN_KEYS and key not in closed}

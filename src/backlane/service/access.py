@@ -181,13 +181,20 @@ def outside(caller: Caller, job: Job) -> bool:
     return owns(caller, job) or caller.role in ("submitter", "token")
 
 
-def closed_event(caller: Caller, job: Job, seq: int | None) -> bool:
-    """Whether this caller is not shown what an event says.
+def closed_for_good(caller: Caller, job: Job, *, late: bool) -> bool:
+    """Whether it is the text of a run that came too late to be looked at: no review of a gated job is about it."""
+    return late and job.gate is not Gate.NONE and outside(caller, job)
+
+
+def closed_event(caller: Caller, job: Job, seq: int | None, *, late: bool = False) -> bool:
+    """Whether this caller is not shown what an event says; `late` is one about a text that came too late.
 
     What a draft left that was sent back stays closed when the next one is released; what was told before a gate
     was closed stays told.
     """
     place = seq or 0
+    if closed_for_good(caller, job, late=late):
+        return True
     sent_back = job.sent_back_seq is not None and place <= job.sent_back_seq and outside(caller, job)
     if sent_back or closed_for(caller, job):
         return place >= (job.closed_from or 0)
@@ -215,6 +222,8 @@ def closed_artifact(caller: Caller, job: Job, artifact: Mapping[str, Any]) -> bo
         return False
     if artifact["sent_back"]:
         return outside(caller, job)
+    if closed_for_good(caller, job, late=artifact["kind"] == "late"):
+        return True
     # What a reviewer wrote in a draft's place is released by their approval.
     return (not released(job) or artifact["edited_by"] is None) and closed_for(caller, job)
 

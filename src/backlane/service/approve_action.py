@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from backlane.core import lifecycle
 from backlane.core.action import Action, ActionState, Origin
-from backlane.core.authority import stricter
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase, Status
 from backlane.core.lifecycle import Command
@@ -20,6 +19,7 @@ from backlane.service.judge import judge_action, keep_verdict
 from backlane.service.ports import Ports
 from backlane.service.propose import content_of
 from backlane.service.seal import seal_action
+from backlane.service.tighten import tighten
 
 POLICY = "policy"
 
@@ -115,7 +115,7 @@ def refuse_by_policy(
     ended = {"state": ActionState.REJECTED, "finished_at": now, "code": "policy_refused"}
     tx.move_action(action.id, [ActionState.PROPOSED], **ended)
     # What is refused stays closed, at whatever gate it would have passed.
-    job = replace(job, gate=stricter(job.gate, Gate.POLICY))
+    job = tighten(tx, job, Gate.POLICY)
     after, event = fail(job, now, "policy_refused", actor=POLICY)
     return after, [event]
 

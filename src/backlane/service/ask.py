@@ -29,6 +29,7 @@ from backlane.service.release import (
 from backlane.service.seal import seal_action
 from backlane.service.settle_remote import remote_content
 from backlane.service.situate import Held
+from backlane.service.tighten import tighten
 
 
 async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
@@ -57,7 +58,7 @@ async def ask_action(ports: Ports, held: Held, action: Action) -> Held | None:
             if said.answer is Answer.ALLOW and may_allow(job):
                 return approve_by_policy(tx, ports, job, fresh, said)
         # Work that a person has to look at is closed until they have, though its job was not drawn.
-        job = replace(job, gate=Gate.OUTPUT) if job.gate is Gate.NONE else job
+        job = tighten(tx, job, Gate.OUTPUT) if job.gate is Gate.NONE else job
         until = respond_until(held.type, job, now)
         asked = asked_more(asked_of(held), asdict(said) if said is not None else None)
         after, told = open_review(

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from backlane.core import lifecycle
 from backlane.core.action import SENT_BACK, Action, ActionState, counted
-from backlane.core.authority import stricter
 from backlane.core.event import Event
 from backlane.core.job import Gate, Job, Phase
 from backlane.core.lifecycle import Command
@@ -18,6 +17,7 @@ from backlane.service.judge import output_verdict
 from backlane.service.ports import Ports
 from backlane.service.release import approved_review, decided_release, open_gate_review
 from backlane.service.situate import Held
+from backlane.service.tighten import tighten
 
 
 def complete_or_review(
@@ -46,7 +46,7 @@ def release_or_review(
     said = output_verdict(tx, job.id)
     if said is not None and said["answer"] == Answer.REFUSE:
         return _refused(tx, job, said, now)
-    job = tightened(job, said)
+    job = tightened(tx, job, said)
     # Whoever asked for changes is shown what came of it, whatever else would release it.
     sent_back = job.review_state == SENT_BACK
     if job.gate is Gate.NONE and not sent_back:
@@ -59,17 +59,20 @@ def release_or_review(
     if looked_at or not all_happened(tx.actions(job.id)):
         return open_gate_review(tx, ports, held, job, now)
     reviews = [one for one in tx.reviews_of([job.id])[job.id] if one["kind"] == Phase.ACTION]
-    review = reviews[-1]["id"] if reviews else None
+    approved = [one["id"] for one in reviews if one["state"] == "approved"]
+    review = approved[-1] if approved else None
+    # Where a policy approved every action nobody was asked for a review.
+    state = "approved" if approved else "not_required"
     after, event = lifecycle.apply(job, Command.APPROVE, now, actor="backlane", data={"review": review})
     told = Event("job.released", now, "backlane", {"review": review, "edited": False})
-    return replace(after, released="whole", review_state="approved", due_at=None), [event, told]
+    return replace(after, released="whole", review_state=state, due_at=None), [event, told]
 
 
-def tightened(job: Job, said: Row | None) -> Job:
+def tightened(tx: Transaction, job: Job, said: Row | None) -> Job:
     """The job behind the gate that its hook or policies ask for; never a looser one."""
     if said is not None and said["sensitive"]:
-        return replace(job, gate=stricter(job.gate, Gate.SENSITIVE), sensitive=job.sensitive or "hook")
-    return replace(job, gate=stricter(job.gate, Gate.OUTPUT)) if _asks(said) else job
+        return replace(tighten(tx, job, Gate.SENSITIVE), sensitive=job.sensitive or "hook")
+    return tighten(tx, job, Gate.OUTPUT) if _asks(said) else job
 
 
 def _asks(said: Row | None) -> bool:
@@ -95,7 +98,7 @@ def _opened(tx: Transaction, job: Job, said: Row | None, now: int) -> tuple[Job,
 def _refused(tx: Transaction, job: Job, said: Row, now: int) -> tuple[Job, Sequence[Event]]:
     """The policy refuses the output: it stays closed, whoever would approve it."""
     _note(tx, job, said, "output.refused", now)
-    job = replace(job, gate=stricter(job.gate, Gate.POLICY))
+    job = tighten(tx, job, Gate.POLICY)
     after, event = fail(job, now, "policy_refused", actor=POLICY)
     return after, [event]
 

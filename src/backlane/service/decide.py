@@ -28,10 +28,11 @@ from backlane.errors import (
 from backlane.service.access import Caller, visible
 from backlane.service.lead_on import is_decided, lead_on
 from backlane.service.open_case import follow_up
-from backlane.service.outputs import add_outputs, store_output
 from backlane.service.permit import refusal
 from backlane.service.ports import Ports
+from backlane.service.release import require_result
 from backlane.service.request_changes import read_changes
+from backlane.service.tell_requester import tell_requester
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +66,11 @@ async def decide(ports: Ports, caller: Caller, review_id: str, answer: Decided) 
         raise InvalidRequest([("/notes", "must say what to change: the model is given exactly this")])
     try:
         brought = await _brought(ports, caller, review_id, answer)
-        notes = None
-        if answer.notes and answer.tell_requester:
-            name, text = "reviewer-notes.md", answer.notes.encode()
-            notes = await store_output(ports, "reviewer_notes", name, "text/markdown", text)
 
         def body(tx: Transaction) -> None:
-            now = ports.clock.now()
             job, review = permitted(tx, ports, caller, review_id, answer)
             after, told = _carry_out(tx, ports, caller, job, review=review, answer=answer, brought=brought)
-            noted = [] if notes is None else add_outputs(tx, ports, job, [notes], attempt_id=None, now=now)
+            noted = tell_requester(tx, ports, job, review_id)
             events = [*noted, *told]
             if answer.decision == Decision.REQUEST_CHANGES:
                 # Up to the events of this decision, these included, all stays closed.
@@ -140,6 +136,8 @@ def permitted(
     if any(row["actor"] == caller.name and row["version"] == review["version"] for row in decided):
         raise AlreadyDecided("You have decided on this version already; one person counts once.")
     holder_passed(review, caller, now, take_over=answer.take_over, reason=answer.reason)
+    if answer.decision == Decision.APPROVE and not answer.has_edits:
+        require_result(tx, review)
     return job, review
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from backlane.core.action import Origin
 from backlane.core.event import Event
 from backlane.core.job import Attempt, Job
+from backlane.core.policy import Over
 from backlane.core.storage import Transaction
 from backlane.service.check import View, newest_result
 from backlane.service.complete import release_or_review
@@ -18,6 +19,7 @@ from backlane.service.live_text import final, made_good
 from backlane.service.outputs import Output, add_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.propose import Proposal, keep_proposal, read_proposal
+from backlane.service.release import open_gate_review
 from backlane.service.show import artifact_content
 from backlane.service.situate import Held
 
@@ -64,6 +66,8 @@ async def finish_acting(ports: Ports, held: Held, attempt: Attempt) -> Held | No
     """Every action took effect, and nothing more is asked of the model: what it wrote beside them is the result."""
     text, outputs = await _written(ports, held, attempt)
     is_result = any(output.kind == "result" for output in outputs)
+    # Words in another form than the result's are judged by nobody: whoever has a say about results is not passed by.
+    unjudged = bool(outputs) and not is_result and _has_a_say(held)
     said = None
     if is_result and held.type is not None:
         said = await judge_output(ports, held.type, held.job, text or "")
@@ -77,10 +81,16 @@ async def finish_acting(ports: Ports, held: Held, attempt: Attempt) -> Held | No
             told.append(final(job, attempt, text or "", now))
             newest = [row["id"] for row in tx.artifacts(job.id) if row["kind"] == "result"][-1]
             keep_output_verdict(tx, ports, job, said, newest, text or "")
-        after, more = release_or_review(tx, ports, held, job, now)
+        lead = open_gate_review if unjudged else release_or_review
+        after, more = lead(tx, ports, held, job, now)
         return after, [*told, *more]
 
     return await conclude(ports, held, turn)
+
+
+def _has_a_say(held: Held) -> bool:
+    """Whether a policy or a hook of the type looks at what is written before it is released."""
+    return held.type is not None and held.type.rules.version(Over.OUTPUT) is not None
 
 
 async def _written(ports: Ports, held: Held, attempt: Attempt) -> tuple[str | None, list[Output]]:

@@ -9,6 +9,7 @@ from backlane.core.action import IN_DOUBT, Action, ActionState, Origin
 from backlane.core.event import Event
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Transaction
+from backlane.service.approve_action import POLICY
 from backlane.service.outputs import Output, add_outputs
 from backlane.service.ports import Ports
 
@@ -81,7 +82,8 @@ def _contradicted(
 def _answer(tx: Transaction, action: Action, said: Mapping[str, Any], code: str | None, now: int) -> None:
     """What the model is told of it. A remote call was let go before, and its own run tells of it."""
     if action.call_row is not None and action.origin is not Origin.MCP:
-        body = {"action": action.type, "approved_by": "a person", **said}
+        by = "a policy" if action.approved_by == POLICY else "a person"
+        body = {"action": action.type, "approved_by": by, **said}
         output = json.dumps(body, ensure_ascii=False)
         tx.answer_tool_call(action.call_row, code=code, output=output, now=now)
 

@@ -14,25 +14,27 @@ from backlane.core.policy import NO_POLICY, Over
 from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
+from backlane.errors import InvalidRequest
 from backlane.service.judge import output_verdict, policy_version
 from backlane.service.ports import Ports
 from backlane.service.seal import Sealed, seal
 from backlane.service.situate import Held
+from backlane.service.tighten import tighten
 
 # What a review at the gate is called; at any other gate it is an output that is looked at.
 _KIND = {Gate.SENSITIVE: Phase.SENSITIVE, Gate.SAMPLED: Phase.SAMPLED}
+# What no review is about: what people brought, and the text of a run that came too late, which stays closed.
+_NOT_SHOWN = frozenset({"input", "reviewer_notes", "late"})
 
 
 def open_gate_review(
     tx: Transaction, ports: Ports, held: Held, job: Job, now: int
 ) -> tuple[Job, Sequence[Event]]:
-    """Stop a finished run at its gate: the review row, its hash, and the withheld content."""
+    """Stop a finished run at its gate, closed from now on: the review row, its hash, and the withheld content."""
+    # Work that a person has to look at is closed until they have, whatever it was submitted with.
+    job = tighten(tx, job, Gate.OUTPUT) if job.gate is Gate.NONE else job
     phase = _KIND.get(job.gate, Phase.OUTPUT)
-    shown = [
-        row
-        for row in tx.artifacts(job.id)
-        if row["kind"] not in ("input", "reviewer_notes") and not row["sent_back"]
-    ]
+    shown = [row for row in tx.artifacts(job.id) if row["kind"] not in _NOT_SHOWN and not row["sent_back"]]
     payload = {
         "job": job.id,
         "attempt": held.attempt.id if held.attempt else None,
@@ -166,6 +168,18 @@ def decided_release(job: Job, review: Row, now: int, *, actor: str) -> tuple[Job
     told = Event("job.released", now, actor, {"review": review["id"], "edited": edited})
     after = replace(after, released="edited" if edited else "whole", due_at=None)
     return after, [event, told]
+
+
+def require_result(tx: Transaction, review: Row) -> None:
+    """Raises InvalidRequest where what was written has another form than its type's: releasing it as it is would
+    complete a run without a result.
+    """
+    payload: dict[str, Any] = json.loads(review["payload"])
+    shown = {one["id"] for one in payload.get("artifacts", [])}
+    kinds = {row["kind"] for row in tx.artifacts(review["job_id"]) if row["id"] in shown}
+    if "partial" in kinds and "result" not in kinds:
+        said = "are required: what was written is no result of its type; bring the whole new value, or send it back"
+        raise InvalidRequest([("/edits", said)])
 
 
 def approved_review(tx: Transaction, job: Job) -> Row | None:

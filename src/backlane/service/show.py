@@ -38,8 +38,14 @@ def event_view(row: Row, closed: bool) -> dict[str, Any]:
         "type": row["type"],
         "at": moment(row["at"]),
         "actor": row["actor"],
-        "data": closed_data(data) if closed else data,
+        "data": closed_data(row["type"], data) if closed else data,
     }
+
+
+def is_late(row: Row) -> bool:
+    """Whether an event's row says that a text came too late to be looked at."""
+    added = row["type"] == "artifact.added" and row["data"] is not None
+    return added and json.loads(row["data"]).get("kind") == "late"
 
 
 async def read_events(
@@ -52,7 +58,7 @@ async def read_events(
         return job, tx.events(job_id, after, limit)
 
     job, rows = await ports.store.read(body)
-    views = [event_view(row, closed_event(caller, job, row["seq"])) for row in rows]
+    views = [event_view(row, closed_event(caller, job, row["seq"], late=is_late(row))) for row in rows]
     return views, job.finished_at is not None and len(rows) < limit
 
 
@@ -80,7 +86,7 @@ async def note_events_read(
 
     Who `follows` an open job reads what comes later too: that line is written before it comes.
     """
-    if not follows and not any(event["data"] != closed_data(event["data"]) for event in page):
+    if not follows and not any(_tells(event) for event in page):
         return
 
     def body(tx: Transaction) -> None:
@@ -89,6 +95,11 @@ async def note_events_read(
             note_read(tx, ports, caller, "events.read", job_id, caller.reason)
 
     await ports.store.write(body)
+
+
+def _tells(event: Mapping[str, Any]) -> bool:
+    """Whether an event shows what the release gate closes to others."""
+    return bool(event["data"] != closed_data(event["type"], event["data"]))
 
 
 async def note_jobs_read(

@@ -16,6 +16,7 @@ from backlane.service.describe import moment
 from backlane.service.ports import Ports
 from backlane.service.read import read_cursor, write_cursor
 from backlane.service.show_actions import verdict_view
+from backlane.service.tell_requester import is_told
 
 # Payloads that hold what a model wrote; the others name contents by hash, and reading those is audited by itself.
 _TELLING = frozenset({Phase.ACTION, Phase.EFFECT_UNKNOWN})
@@ -49,14 +50,14 @@ def review_view(
         "closed_at": moment(row["closed_at"]),
         "respond_by": moment(row["respond_by"]),
         "claim": {"by": row["claimed_by"], "until": moment(row["claimed_until"])} if live else None,
-        "decisions": [_decision(caller, job, one, closed) for one in decided],
+        "decisions": [_decision(caller, job, row, one, closed) for one in decided],
         "escalations": [_escalation(caller, job, one) for one in handed if one["review_id"] == row["id"]],
         "allowed": _allowed(caller, job, row, now),
     }
 
 
-def _decision(caller: Caller, job: Job, row: Row, closed: bool) -> dict[str, Any]:
-    hidden = not row["for_requester"] and not may_read(caller, job, row["actor"])
+def _decision(caller: Caller, job: Job, review: Row, row: Row, closed: bool) -> dict[str, Any]:
+    hidden = not is_told(review, row) and not may_read(caller, job, row["actor"])
     return {
         "id": row["id"],
         "decision": row["decision"],

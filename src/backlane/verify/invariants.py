@@ -15,7 +15,7 @@ from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
 from backlane.verify.invariants_lanes import LANE_INVARIANTS
 from backlane.verify.invariants_limits import LIMIT_INVARIANTS
-from backlane.verify.invariants_policy import POLICY_INVARIANTS
+from backlane.verify.invariants_policy import POLICY_INVARIANTS, acted_as_allowed
 from backlane.verify.invariants_purchases import PURCHASE_INVARIANTS
 from backlane.verify.invariants_review import REVIEW_INVARIANTS
 from backlane.verify.invariants_steer import STEER_INVARIANTS
@@ -104,13 +104,17 @@ def nothing_in_limbo(evidence: Evidence) -> Finding:
 
 
 def gated_jobs_wait(evidence: Evidence) -> Finding:
-    """I16: nothing but a person's approval completes a gated job, or a policy's allow one that is left to a policy."""
+    """I16: nothing but a person's approval completes a gated job, or a policy's allow one that is left to a policy:
+    of its output, or of every action it took.
+    """
     allowed = {
         row["job_id"] for row in evidence.verdicts if (row["over"], row["answer"]) == ("output", "allow")
     }
     for job in evidence.jobs:
         passed = job["gate"] != Gate.NONE and job["status"] == Status.COMPLETED
         if passed and job["gate"] == Gate.POLICY and job["id"] in allowed:
+            continue
+        if passed and acted_as_allowed(evidence, job):
             continue
         if passed and job["review_state"] != "approved":
             yield f"{job['id']} is completed, its review is {job['review_state']}"

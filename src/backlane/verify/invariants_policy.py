@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from backlane.core.authority import stricter
+from backlane.core.action import SENT_BACK
+from backlane.core.authority import Authority, stricter
 from backlane.core.job import Gate
 from backlane.core.policy import NO_POLICY
 from backlane.verify.evidence import Evidence, Row, by, data_of
@@ -82,6 +83,14 @@ def _lineage(evidence: Evidence, job: Row, root: str) -> bool:
     return False
 
 
+def acted_as_allowed(evidence: Evidence, job: Row) -> bool:
+    """Whether the success of its actions released the job, each of them approved by its policy and by nobody else."""
+    mine = [one for one in evidence.actions if one["job_id"] == job["id"] and one["code"] != SENT_BACK]
+    done = all((one["state"], one["approved_by"]) == ("succeeded", "policy") for one in mine)
+    loose = job["gate"] in (Gate.POLICY, Gate.OUTPUT) and job["sensitive"] is None
+    return bool(mine) and done and loose and job["authority"] == Authority.LOW_RISK_WRITE
+
+
 def released_as_judged(evidence: Evidence) -> Finding:
     """P3: nothing is released that its policy refused; what a policy released it had allowed, and was not sensitive."""
     said = by([one for one in evidence.verdicts if one["over"] == "output"], "job_id")
@@ -97,6 +106,8 @@ def released_as_judged(evidence: Evidence) -> Finding:
         if newest is not None and (newest["answer"] != "allow" or newest["sensitive"]):
             yield f"{job['id']} is completed without a person, whom its policy or hook asked for"
         about = newest["artifact_id"] if newest is not None else None
+        if kept is None and acted_as_allowed(evidence, job):
+            continue
         if job["gate"] == Gate.POLICY and (kept is None or about != kept["id"]):
             yield f"{job['id']} was released by a policy that had not answered"
 

@@ -1,0 +1,16 @@
+"""A gate that is closed while a job runs: what was told before stays told, what comes after is closed."""
+
+from dataclasses import replace
+
+from backlane.core.authority import stricter
+from backlane.core.job import Gate, Job
+from backlane.core.storage import Transaction
+
+
+def tighten(tx: Transaction, job: Job, gate: Gate) -> Job:
+    """The job behind a gate that is at least this one; never a looser one."""
+    closed = stricter(job.gate, gate)
+    if job.gate is not Gate.NONE or closed is Gate.NONE:
+        return replace(job, gate=closed)
+    seq, _ = tx.chain_head(job.id)
+    return replace(job, gate=closed, closed_from=(seq or 0) + 1)
