@@ -38,12 +38,15 @@ def an_action(state: ActionState = ActionState.PROPOSED, **changes: Any) -> Acti
 
 def at(*actions: Action, **changes: Any) -> Situation:
     """A job whose run waits for these actions."""
-    job = a_job(status=Status.RUNNING, phase=changes.pop("phase", Phase.ACTION), **changes.pop("job", {}))
+    job = a_job(
+        **{"status": Status.RUNNING, "phase": changes.pop("phase", Phase.ACTION), **changes.pop("job", {})}
+    )
     attempt = an_attempt(changes.pop("attempt", AttemptState.COMPLETED))
     return Situation(job, attempt, TIMINGS, actions=actions, **{"calls": 1, **changes})
 
 
 S = ActionState
+LET_GO = an_action(S.DISPATCHING, origin=Origin.MCP)
 CASES: list[tuple[str, Situation, int, type]] = [
     ("a proposal is asked about", at(an_action()), NOW, steps.AskAction),
     ("plain tools come first", at(an_action(), calls_open=1), NOW, steps.RunTools),
@@ -84,6 +87,36 @@ CASES: list[tuple[str, Situation, int, type]] = [
     ("nor in doubt", at(an_action(S.UNKNOWN), phase=Phase.EFFECT_UNKNOWN), NOW + 2 * HOUR, Wait),
     ("nor what only has to be released", at(an_action(S.SUCCEEDED), calls=0), NOW + HOUR, steps.Finish),
     ("it expires before another turn", at(an_action(S.SUCCEEDED)), NOW + HOUR, steps.End),
+    (
+        "a remote call that a planned run carries ends with its window",
+        at(LET_GO, attempt=AttemptState.PLANNED, job={"status": Status.QUEUED}, phase=Phase.READY),
+        NOW + HOUR,
+        steps.End,
+    ),
+    (
+        "one that a run took along does not",
+        at(LET_GO, attempt=AttemptState.ACCEPTED, job={"status": Status.QUEUED}, phase=Phase.MODEL),
+        NOW + HOUR,
+        steps.Look,
+    ),
+    (
+        "the kill switch holds the run that is to carry it",
+        at(LET_GO, attempt=AttemptState.PLANNED, phase=Phase.READY, actions_stopped=True),
+        NOW,
+        Wait,
+    ),
+    (
+        "a call that was taken back with its run is asked about",
+        at(an_action(origin=Origin.MCP), attempt=AttemptState.NOT_SENT, calls=0),
+        NOW,
+        steps.AskAction,
+    ),
+    (
+        "approved anew, it has a run bought for it",
+        at(LET_GO, attempt=AttemptState.NOT_SENT, calls=0),
+        NOW,
+        steps.RunTools,
+    ),
     (
         "a failed run that carried approvals is not bought again",
         at(an_action(S.SUCCEEDED, origin=Origin.MCP), attempt=AttemptState.FAILED, spent=True),

@@ -7,8 +7,10 @@ import pytest
 
 from backlane.core.job import Job
 from backlane.errors import InvalidRequest, NotAllowed
-from backlane.service import control
-from backlane.service.control_actions import resolve_action
+from backlane.service import control, lanes
+from backlane.service.control_actions import allow_actions, resolve_action, stop_actions
+from backlane.service.decide import Decided, decide
+from backlane.service.revoke import revoke_key
 from tests.conftest import Place
 from tests.story.acting import acting, approve, as_seen_by_olga, done, reject, review_of, waits, world
 from tests.story.action_types import World
@@ -18,11 +20,11 @@ __all__ = ["acting", "world"]  # fixtures
 CALL = {"server_label": "crm", "name": "close_ticket", "arguments": {"ticket": 7}}
 
 
-async def asked(place: Place, *calls: dict[str, Any]) -> tuple[Job, dict[str, Any]]:
+async def asked(place: Place, *calls: dict[str, Any], **more: Any) -> tuple[Job, dict[str, Any]]:
     """A job whose remote tool asks for approval."""
     ana = await place.caller()
     script(place, {"mcp": list(calls or (CALL,))})
-    job = await submitted(place, ana, "remote")
+    job = await submitted(place, ana, "remote", **more)
     return job, await review_of(place, await waits(place, ana, job))
 
 
@@ -138,4 +140,104 @@ async def test_jobs_that_may_not_act_refuse_remote_calls_as_before(acting: Place
     assert (view["status"], view["actions"]) == ("completed", [])
     assert carried(acting)[1][0]["approve"] is False
     assert "may not act" in json.dumps(carried(acting))
+    verified(acting, [])
+
+
+async def approved_behind_a_held_lane(place: Place, **more: Any) -> tuple[Job, dict[str, Any]]:
+    """A job whose remote call is approved and let go, while its lane takes no run that could carry it."""
+    olga = await place.caller("olga", "operator")
+    job, review = await asked(place, **more)
+    await lanes.hold(place.service.ports, olga, "background", None, "a change of accounts")
+    await approve(place, review)
+    await seen(place, olga, job.id, lambda view: view["actions"][0]["state"] == "dispatching")
+    await seen(place, olga, job.id, lambda view: view["phase"] in ("incident", "ready"))
+    return job, review
+
+
+async def leaves(place: Place, name: str) -> None:
+    """Every key of this person is revoked."""
+    query = "SELECT k.id FROM keys k JOIN principals p ON p.id = k.principal_id WHERE p.name = ?"
+    ids = place.service.store.database.read_now(
+        lambda connection: connection.exec_driver_sql(query, (name,)).scalars().all()
+    )
+    for one in ids:
+        await place.service.store.write(lambda tx, one=one: revoke_key(tx, place.service.ports, one, "adam"))
+
+
+async def released(place: Place) -> None:
+    """The lane takes runs again."""
+    await lanes.release(
+        place.service.ports, await place.caller("olga", "operator"), "background", None, "done"
+    )
+
+
+async def looked_at(place: Place, job: Job) -> None:
+    """A worker took the job up and put it down again."""
+    rows = "SELECT lease_no FROM jobs WHERE id = ? AND lease_state = 'free'"
+
+    def times() -> int:
+        return place.service.store.database.read_now(
+            lambda connection: connection.exec_driver_sql(rows, (job.id,)).scalar() or 0
+        )
+
+    before = times()
+    await place.service.ports.store.write(lambda tx: tx.wake(job.id, place.service.ports.clock.now()))
+    place.service.ports.notify()
+    olga = await place.caller("olga", "operator")
+    await seen(place, olga, job.id, lambda view: times() > before)
+
+
+async def test_the_kill_switch_holds_a_remote_call_that_no_run_took_along_yet(
+    acting: Place, world: World
+) -> None:
+    ports, ana = acting.service.ports, await acting.caller()
+    olga, adam = await acting.caller("olga", "operator"), await acting.caller("adam", "admin")
+    job, _ = await approved_behind_a_held_lane(acting)
+    await stop_actions(ports, olga, "something is wrong")
+    await released(acting)
+    await looked_at(acting, job)
+    assert (creates(acting), carried(acting)) == (1, [[]])
+    verified(acting, [])
+    await allow_actions(ports, adam, "mended")
+    view = await seen(acting, ana, job.id, done)
+    assert (view["status"], creates(acting), len(carried(acting)[1])) == ("completed", 2, 1)
+    verified(acting, [])
+
+
+@pytest.mark.parametrize("answer", ["approve", "reject", "request_changes"])
+async def test_a_remote_call_whose_approver_is_gone_is_asked_about_anew_before_it_is_sent(
+    acting: Place, world: World, answer: str
+) -> None:
+    ports, ana = acting.service.ports, await acting.caller()
+    job, review = await approved_behind_a_held_lane(acting)
+    await leaves(acting, "rita")
+    await released(acting)
+    await seen(acting, ana, job.id, lambda view: view["review"]["id"] != review["id"])
+    view = await waits(acting, ana, job)
+    [action] = (await as_seen_by_olga(acting, job))["actions"]
+    assert (action["state"], action["dispatched_at"], creates(acting)) == ("proposed", None, 1)
+    assert [one["state"] for one in view["attempts"]] == ["completed", "not_sent"]
+    verified(acting, [])
+    again = await review_of(acting, view)
+    assert again["payload"] == review["payload"]
+    rosa = await acting.caller("rosa", "reviewer")
+    said = Decided(decision=answer, payload_hash=again["payload_hash"], notes="not this one")
+    await decide(ports, rosa, again["id"], said)
+    ends = {"approve": "completed", "reject": "failed", "request_changes": "needs_review"}
+    view = await seen(acting, ana, job.id, lambda view: view["review"]["id"] != again["id"] or done(view))
+    sent = [[one["approve"] for one in each] for each in carried(acting)]
+    assert view["status"] == ends[answer]
+    assert sent == {"approve": [[], [True]], "reject": [[]], "request_changes": [[], [False]]}[answer]
+    verified(acting, [])
+
+
+async def test_a_remote_call_that_no_run_took_along_in_time_expires_with_its_job(
+    acting: Place, world: World
+) -> None:
+    ana = await acting.caller()
+    job, _ = await approved_behind_a_held_lane(acting, useful_until=acting.service.ports.clock.now() + 2_000)
+    view = await seen(acting, ana, job.id, done)
+    await released(acting)
+    assert (view["status"], creates(acting), view["outcome"]["anything_sent"]) == ("expired", 1, False)
+    assert (await as_seen_by_olga(acting, job))["actions"][0]["state"] == "failed"
     verified(acting, [])

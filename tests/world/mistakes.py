@@ -34,7 +34,7 @@ def send_before_commit() -> list[Undo]:
 
     async def late(ports: Ports, held: Held, attempt: Any, model: Any) -> Held | None:
         ports.point("sending")
-        params = await purchase._build(ports, held)
+        params = await purchase.build_request(ports, held)
         params["metadata"] = {"backlane_job": held.job.id, "backlane_attempt": attempt.id}
         await ports.provider.create(purchase.CreateCall(attempt.id, attempt.provider_account, params))
         return await before(ports, held, attempt, model)

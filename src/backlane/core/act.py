@@ -1,7 +1,15 @@
 """What to do next with a job's actions. Pure, like `step`, which asks here first."""
 
-from backlane.core.action import LOOKUPS_AT_MOST, Action, ActionState, current, effect_in_doubt, ends_as
-from backlane.core.job import Phase
+from backlane.core.action import (
+    LOOKUPS_AT_MOST,
+    Action,
+    ActionState,
+    carried,
+    current,
+    effect_in_doubt,
+    ends_as,
+)
+from backlane.core.job import AttemptState, Phase
 from backlane.core.situation import (
     AskAction,
     AskEffect,
@@ -17,6 +25,8 @@ from backlane.core.situation import (
 
 # An action that stopped its worker this often is not looked up any more: a person is asked.
 _LOST_AT_MOST = 3
+# No run of these took anything along.
+_TOOK_NOTHING = frozenset({AttemptState.PLANNED, AttemptState.REFUSED, AttemptState.NOT_SENT})
 
 
 def decide_effect(situation: Situation, now: int) -> Step | None:
@@ -60,3 +70,21 @@ def decide_action(situation: Situation, now: int) -> Step | None:
         return Wait(now + situation.timings.unloaded_probe)
     at = action.dispatch_after or now
     return Dispatch(action) if now >= at else Wait(at)
+
+
+def decide_carried(situation: Situation, now: int) -> Step | None:
+    """The step for remote calls that wait for the run that takes them along; None if it may be bought and sent."""
+    if current(situation.actions) is not None:
+        return decide_action(situation, now)
+    if situation.actions_stopped and carried(situation.actions):
+        return Wait(now + situation.timings.unloaded_probe)
+    return None
+
+
+def out_with_a_run(situation: Situation) -> bool:
+    """Whether a remote call that was let go may have left with a run: until then its job may still end."""
+    attempt, waiting = situation.attempt, carried(situation.actions)
+    if attempt is None or attempt.state in _TOOK_NOTHING:
+        return False
+    untaken = attempt.state is AttemptState.COMPLETED and all(one.attempt_id == attempt.id for one in waiting)
+    return bool(waiting) and not untaken

@@ -1,6 +1,6 @@
 """What to do next with a job. Pure: a situation and a time in, one step out; it never does anything."""
 
-from backlane.core.act import decide_action, decide_effect
+from backlane.core.act import decide_action, decide_carried, decide_effect, out_with_a_run
 from backlane.core.action import ActionState, carried, counted
 from backlane.core.job import RESTORED, STEERED, Attempt, AttemptReason, AttemptState, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL
@@ -54,7 +54,7 @@ def decide(situation: Situation, now: int) -> Step:
         step = Adopt(attempt) if found and attempt else Wait(None)
     elif attempt is not None and attempt.state is AttemptState.UNKNOWN and job.phase in _IN_DOUBT:
         step = _unknown(situation, attempt, now)
-    elif now >= job.useful_until and not carried(situation.actions) and not _only_ends(situation):
+    elif now >= job.useful_until and not out_with_a_run(situation) and not _only_ends(situation):
         out = attempt is not None and attempt.state is AttemptState.ACCEPTED
         step = BeginExpiry() if out else End("expired")
     else:
@@ -273,6 +273,9 @@ def _purchase(situation: Situation, now: int, because: AttemptReason | None = No
         return Wait(job.wait_until)
     if not situation.type_loaded:
         return Wait(now + situation.timings.unloaded_probe, Phase.INCIDENT, "type_not_loaded")
+    waits = decide_carried(situation, now)
+    if waits is not None:
+        return waits
     if situation.incident_until is not None and now < situation.incident_until:
         return Wait(situation.incident_until, Phase.INCIDENT, "provider_incident")
     if attempt is not None and attempt.state is AttemptState.PLANNED:
@@ -289,4 +292,6 @@ def _purchase(situation: Situation, now: int, because: AttemptReason | None = No
     if reason in _AFTER_A_RUN and attempt is not None and attempt.sender == RESTORED:
         # Its next run may have been bought after the backup that we live on was made.
         return AskPerson(attempt)
+    if attempt is not None and attempt.state is AttemptState.NOT_SENT and job.status is Status.RUNNING:
+        return RunTools(attempt)  # what it was to carry was approved anew
     return Plan(reason)

@@ -26,6 +26,10 @@ class ToolTransaction(Protocol):
         """Keep what a call is answered, if it was not answered yet; whether this call kept it."""
         ...
 
+    def reopen_tool_call(self, row_id: str) -> None:
+        """Let a call wait for its action again: what it was answered was never sent."""
+        ...
+
     def insert_turn(self, row: Mapping[str, Any]) -> None: ...
     def turn(self, attempt_id: str) -> Row | None:
         """What an attempt sends beyond the job's own request, None for a first turn."""

@@ -4,7 +4,6 @@ A create that may have been sent is never sent again from here.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, assert_never
@@ -18,10 +17,10 @@ from backlane.core.ports import CreateCall
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
 from backlane.core.stream import Streaming
-from backlane.errors import InvalidRequest
 from backlane.service.accept import accepted, streaming
 from backlane.service.attach import attached
 from backlane.service.bring import CannotAttach, NotYet, forget_copies
+from backlane.service.build_request import CannotBuild, build_request
 from backlane.service.conclude import conclude
 from backlane.service.continuation import continuation_of
 from backlane.service.fail import failed
@@ -31,6 +30,7 @@ from backlane.service.live_text import voided
 from backlane.service.placing import is_misplaced, placed_anew
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
+from backlane.service.stand_remote import contents_carried, held_back
 from backlane.service.take_turns import forgotten, keep_turn, turned
 
 _ACTOR = "backlane"
@@ -62,9 +62,9 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     if is_misplaced(ports, held.job, attempt):
         return await placed_anew(ports, held, attempt)
     try:
-        params = await turned(ports, held, attempt, await _build(ports, held))
+        params = await turned(ports, held, attempt, await build_request(ports, held))
         files = await attached(ports, held, params)
-    except (_CannotBuild, CannotAttach) as error:
+    except (CannotBuild, CannotAttach) as error:
         return await failed(ports, held, error.code, detail=str(error))
     if files is not None:
         return await _await_files(ports, held, files)
@@ -74,8 +74,8 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     if attempt.interactive and not ports.streams.has_room(attempt.id):
         return await put_off(ports, held, ports.clock.now() + _NO_ROOM, Phase.CAPACITY, "streams_full")
     sending, way = await _commit_sending(ports, held, attempt, params.get("model"))
-    if sending is None:
-        return None
+    if sending is None or way is None:
+        return sending
     if not way.open:
         return await put_off(ports, sending, way.until, Phase.INCIDENT, way.code, lane_held=True)
     ports.point("sending")
@@ -117,39 +117,23 @@ async def _await_files(ports: Ports, held: Held, files: NotYet) -> Held | None:
     return await conclude(ports, held, turn)
 
 
-class _CannotBuild(Exception):
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-async def _build(ports: Ports, held: Held) -> dict[str, Any]:
-    """The provider's create parameters for the stored inputs."""
-    assert held.type is not None
-    raw = await ports.store.read(lambda tx: tx.inputs(held.job.id))
-    try:
-        inputs = held.type.read_inputs(json.loads(raw))
-    except InvalidRequest as error:
-        # The message names fields, never their contents.
-        raise _CannotBuild("type_changed", str(error)) from error
-    try:
-        return held.type.build(inputs)
-    except MemoryError:
-        raise  # the worker's trouble, not the request's
-    except Exception as error:
-        ports.log(f"job {held.job.id}: the job type could not build its request: {type(error).__name__}")
-        raise _CannotBuild("request_not_built", type(error).__name__) from error
-
-
 async def _commit_sending(
     ports: Ports, held: Held, attempt: Attempt, model: str | None
-) -> tuple[Held | None, Passage]:
-    """Commit that the create is being sent, unless its lane is held."""
+) -> tuple[Held | None, Passage | None]:
+    """Commit that the create is being sent, unless its lane is held.
+
+    There is no passage where an approval that it carries does not stand: what to do then is decided anew.
+    """
+    contents = await contents_carried(ports, held)
     now = ports.clock.now()
-    way = Passage(True)
+    way: Passage | None = None
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         nonlocal way
+        way = None
+        back = held_back(tx, ports, job, attempt, contents)
+        if back is not None:
+            return back
         way = passage(tx, ports, job, now)
         if not way.open:
             return job, ()

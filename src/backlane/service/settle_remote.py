@@ -54,7 +54,7 @@ def remote_content(kind: JobType, inputs: Any, server: str) -> str:
 def settle_remote(tx: Transaction, ports: Ports, attempt: Attempt, answer: Answer | None) -> list[Event]:
     """What a run that ended tells of the calls it carried; a call it does not show is unknown."""
     told: list[Event] = []
-    for action in _carried_by(tx, attempt):
+    for action in carried_by(tx, attempt):
         call = None if answer is None else _call_of(tx, action, answer)
         if call is None:
             told += unknown(tx, ports, action, "not_seen")
@@ -66,7 +66,8 @@ def settle_remote(tx: Transaction, ports: Ports, attempt: Attempt, answer: Answe
     return told
 
 
-def _carried_by(tx: Transaction, attempt: Attempt) -> list[Action]:
+def carried_by(tx: Transaction, attempt: Attempt) -> list[Action]:
+    """The approved remote calls that travel with this attempt."""
     waiting = carried(tx.actions(attempt.job_id))
     turn = tx.turn(attempt.id) if waiting else None
     return [] if turn is None else [one for one in waiting if one.attempt_id == turn["previous_attempt"]]

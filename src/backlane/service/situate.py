@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from backlane.core.action import Action, ActionState, Origin, current
+from backlane.core.action import Action, ActionState, Origin, carried, current
 from backlane.core.duration import Usual
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Status, newest_of
 from backlane.core.lifecycle import TERMINAL
@@ -93,10 +93,11 @@ def _of_actions(tx: Transaction, ports: Ports, job: Job, newest: Attempt | None)
     """What the ledger says of a job, and whether its workspace lets anything out now."""
     actions = tuple(tx.actions(job.id))
     action = current(actions)
+    stopped = bool(action or carried(actions)) and tx.actions_stopped_at(job.workspace) is not None
     if action is None:
-        return {"actions": actions, "spent": newest is not None and is_spent(tx, newest, actions)}
+        spent = newest is not None and is_spent(tx, newest, actions)
+        return {"actions": actions, "spent": spent, "actions_stopped": stopped}
     gone = action.state is ActionState.DISPATCHING and ports.worker.is_gone(action.sender)
-    stopped = tx.actions_stopped_at(job.workspace) is not None
     return {"actions": actions, "actions_stopped": stopped, "effect_sender_gone": gone}
 
 

@@ -1,4 +1,4 @@
-"""Whether an approval still stands, asked in the very transaction that commits `dispatching`."""
+"""Whether an approval still stands, asked in the very transaction that commits `dispatching`, or a send."""
 
 from backlane.core.action import Action
 from backlane.core.job import Job
@@ -11,10 +11,13 @@ from backlane.service.ports import Ports
 from backlane.service.seal import seal_action
 
 
-def why_void(tx: Transaction, ports: Ports, job: Job, action: Action, content: str | None) -> str | None:
+def why_void(
+    tx: Transaction, ports: Ports, job: Job, action: Action, content: str | None, *, let_go: bool = False
+) -> str | None:
     """Why this action may not be carried out on the approval it has; None if it may.
 
-    The bytes are sealed anew from the row, so what is dispatched is what was approved.
+    The bytes are sealed anew from the row, so what is dispatched is what was approved. A call that was
+    `let_go` has its one dispatch already, and waits for the run that takes it along.
     """
     now = ports.clock.now()
     if seal_action(action).hash != action.payload_hash:
@@ -23,7 +26,7 @@ def why_void(tx: Transaction, ports: Ports, job: Job, action: Action, content: s
         return "content_changed"
     if now >= action.expires_at:
         return "approval_expired"
-    if tx.dispatch(action.id) is not None:
+    if not let_go and tx.dispatch(action.id) is not None:
         return "spent"
     version = policy_version(ports.types.get(job.type), Over.ACTION)
     if action.policy_version != version:

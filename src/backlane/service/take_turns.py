@@ -134,6 +134,9 @@ def words_of(rows: Sequence[Row]) -> list[Params]:
 
 
 def _next(tx: Transaction, former: Attempt, attempt: Attempt, now: int) -> Row:
+    unsent = tx.turn(former.id) if former.state is AttemptState.NOT_SENT else None
+    if unsent is not None and unsent["previous_attempt"] is not None:
+        return _instead(tx, unsent, attempt, now)
     body = tx.kept_answer(former.id)
     answer = None if body is None else answer_of(body)
     prior = [] if answer is None else list(answer.items)
@@ -150,6 +153,14 @@ def _next(tx: Transaction, former: Attempt, attempt: Attempt, now: int) -> Row:
         "items": json.dumps(items, ensure_ascii=False),
         "created_at": now,
     }
+
+
+def _instead(tx: Transaction, unsent: Row, attempt: Attempt, now: int) -> Row:
+    """The turn in place of one that was never sent: it answers the same calls, as they are answered now."""
+    answers = [_item(call) for call in tx.tool_calls(unsent["previous_attempt"])]
+    words = [one for one in json.loads(unsent["items"]) if one.get("type") == "message"]
+    items = json.dumps([*answers, *words], ensure_ascii=False)
+    return {**unsent, "attempt_id": attempt.id, "items": items, "created_at": now}
 
 
 def _item(call: Row) -> Params:

@@ -1,6 +1,6 @@
 """The statements about actions and their dispatches, each named and described."""
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from backlane.store.people import keys, principals, workspaces
 from backlane.store.tables import jobs
@@ -10,6 +10,8 @@ from backlane.store.tables_wire import tool_calls
 INSERT_ACTION = insert(actions)
 # One row per action, for ever: a second one breaks the primary key.
 INSERT_DISPATCH = insert(dispatches)
+# What a run was to carry that was never sent.
+WITHDRAW_DISPATCH = delete(dispatches).where(dispatches.c.action_id == bindparam("at_id"))
 # A job's actions, in the order they were proposed.
 ACTIONS = select(actions).where(actions.c.job_id == bindparam("job_id")).order_by(actions.c.number)
 # The same for several jobs.
@@ -75,7 +77,12 @@ ALLOW_ACTIONS = (
     .where(workspaces.c.id == bindparam("at_id"), workspaces.c.actions_stopped_at.is_not(None))
     .values(actions_stopped_at=None)
 )
-# The jobs of a workspace whose approved actions wait.
+# The jobs of a workspace whose approved actions wait: for their time, or for the run that takes them along.
 WAITING_TO_ACT = select(jobs.c.id).where(
-    jobs.c.workspace == bindparam("workspace"), jobs.c.status == "running", jobs.c.phase == "action"
+    jobs.c.workspace == bindparam("workspace"),
+    ((jobs.c.status == "running") & (jobs.c.phase == "action"))
+    | (
+        (jobs.c.status == "queued")
+        & jobs.c.id.in_(select(actions.c.job_id).where(actions.c.state == "dispatching"))
+    ),
 )

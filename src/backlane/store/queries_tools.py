@@ -26,6 +26,12 @@ ANSWER_TOOL_CALL = (
         finished_at=bindparam("now"),
     )
 )
+# A call whose answer was never sent waits for its action again.
+REOPEN_TOOL_CALL = (
+    update(tool_calls)
+    .where(tool_calls.c.id == bindparam("at_id"), tool_calls.c.state == "answered")
+    .values(state="proposed", code=None, output=None, finished_at=None)
+)
 # What one attempt sends beyond its job's request.
 TURN = select(turns).where(turns.c.attempt_id == bindparam("attempt_id"))
 # The same for every attempt of a job.

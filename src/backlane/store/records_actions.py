@@ -50,6 +50,9 @@ class ActionRecords(JobRecords):
     def insert_dispatch(self, row: Mapping[str, Any]) -> None:
         self._connection.execute(queries.INSERT_DISPATCH, dict(row))
 
+    def withdraw_dispatch(self, action_id: str) -> None:
+        self._connection.execute(queries.WITHDRAW_DISPATCH, {"at_id": action_id})
+
     def dispatch(self, action_id: str) -> Row | None:
         return self._one(queries.DISPATCH, action_id=action_id)
 

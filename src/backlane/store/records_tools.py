@@ -27,6 +27,9 @@ class ToolRecords(JobRecords):
         kept = {"to_code": code, "to_output": output, "now": now}
         return self._changed(queries.ANSWER_TOOL_CALL, at_id=row_id, **kept)
 
+    def reopen_tool_call(self, row_id: str) -> None:
+        self._connection.execute(queries.REOPEN_TOOL_CALL, {"at_id": row_id})
+
     def insert_turn(self, row: Mapping[str, Any]) -> None:
         self._connection.execute(queries.INSERT_TURN, dict(row))
 

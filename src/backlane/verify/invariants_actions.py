@@ -31,6 +31,7 @@ def dispatched_once(evidence: Evidence) -> Finding:
     told = Counter(
         data_of(one).get("action") for one in evidence.events if one["type"] == "action.dispatched"
     )
+    told.subtract(_taken_back(evidence))
     for action_id, count in Counter(row["action_id"] for row in evidence.dispatches).items():
         if count > 1 or told[action_id] != count:
             yield f"{action_id} was dispatched {count} times and told of {told[action_id]} times"
@@ -53,6 +54,13 @@ def dispatched_once(evidence: Evidence) -> Finding:
             yield f"the world saw {key}, which was never dispatched"
         elif count > 1:
             yield f"the world saw {key} {count} times"
+
+
+def _taken_back(evidence: Evidence) -> Counter[Any]:
+    """How often each remote call that was let go was taken back with a run that was never sent."""
+    unsent = {row["id"] for row in evidence.attempts if row["state"] == "not_sent" and row["sent_at"] is None}
+    again = [data_of(one) for one in evidence.events if one["type"] == "action.proposed"]
+    return Counter(data["action"] for data in again if data.get("not_sent") in unsent)
 
 
 def _from_backup(evidence: Evidence, action: Row) -> bool:

@@ -26,6 +26,7 @@ def calls_answered_once(evidence: Evidence) -> Finding:
         calls.setdefault(call["attempt_id"], []).append(call)
         if (call["state"] == "answered") != (call["output"] is not None):
             yield f"{call['id']} is {call['state']} and says {'nothing' if call['output'] is None else 'something'}"
+    unsent = {row["id"] for row in evidence.attempts if row["sent_at"] is None}
     for turn in evidence.turns:
         if turn["kind"] not in ("tools", "changes"):
             continue
@@ -34,7 +35,8 @@ def calls_answered_once(evidence: Evidence) -> Finding:
         if told != asked:
             yield f"{turn['attempt_id']} answers {dict(told)}, {turn['previous_attempt']} asked {dict(asked)}"
         for call in made:
-            if call["state"] != "answered":
+            # An approval that did not stand was taken back with its run: that call waits again.
+            if call["state"] != "answered" and turn["attempt_id"] not in unsent:
                 yield f"{call['id']} was not answered before {turn['attempt_id']}"
     events = Counter(
         (data.get("attempt"), data.get("number"))
