@@ -60,6 +60,11 @@ class DeclaredAction:
         """Whether the type can say if a key took effect."""
         return self.lookup_function is not None
 
+    @property
+    def can_be_stopped(self) -> bool:
+        """Whether a call can be asked to stop: a coroutine can, a thread cannot."""
+        return inspect.iscoroutinefunction(self.function)
+
     def definition(self) -> Params:
         """The action as the provider is told of it: a function to call, whose call only proposes."""
         schema, strict = closed_tool_schema(self._model.model_json_schema())

@@ -139,6 +139,7 @@ class Service:
             await self.ports.streams.stayed(grace)
             await self._stop_tidying()
             await self.engine.close(grace)
+            await self.ports.calls.let_go()
             await _ended(self._hinting, grace)
             await self.carrier.give_back()
         await self.provider.close()

@@ -60,6 +60,12 @@ CASES: list[tuple[str, Situation, int, type]] = [
     ("or waits for its time", at(an_action(S.UNKNOWN, look_at=NOW + 9), can_look_up=True), NOW, Wait),
     ("without a lookup a person is asked", at(an_action(S.UNKNOWN)), NOW, steps.AskEffect),
     (
+        "a call that lives on and on ends with a person",
+        at(an_action(S.UNKNOWN, looks=20), can_look_up=True),
+        NOW,
+        steps.AskEffect,
+    ),
+    (
         "broken lookups end with a person",
         at(an_action(S.UNKNOWN, looks_broken=5), can_look_up=True),
         NOW,

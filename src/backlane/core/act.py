@@ -1,6 +1,7 @@
 """What to do next with a job's actions. Pure, like `step`, which asks here first."""
 
 from backlane.core.action import (
+    LOOKS_AT_MOST,
     LOOKUPS_AT_MOST,
     Action,
     ActionState,
@@ -49,7 +50,8 @@ def _unknown(situation: Situation, action: Action, now: int) -> Step:
         return Wait(None)
     if not situation.type_loaded:
         return Wait(now + situation.timings.unloaded_probe)
-    hopeless = action.looks_broken >= LOOKUPS_AT_MOST or situation.job.leases_lost >= _LOST_AT_MOST
+    looked = action.looks_broken >= LOOKUPS_AT_MOST or action.looks >= LOOKS_AT_MOST
+    hopeless = looked or situation.job.leases_lost >= _LOST_AT_MOST
     if not situation.can_look_up or hopeless:
         return AskEffect(action)
     at = action.look_at or now

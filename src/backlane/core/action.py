@@ -39,6 +39,8 @@ OPEN = UNSENT | IN_DOUBT
 SENT_BACK = "changes_requested"
 # So many lookups in a row that broke, and a person is asked.
 LOOKUPS_AT_MOST = 5
+# So many lookups at all, because the call itself lives on and on, and a person is asked too.
+LOOKS_AT_MOST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,11 @@ class TypeAction(Protocol):
     @property
     def can_look_up(self) -> bool:
         """Whether the type can say if a key took effect."""
+        ...
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """Whether a call can be asked to stop: a coroutine can, a thread cannot."""
         ...
 
     def read(self, arguments: str | Mapping[str, Any]) -> str:

@@ -25,6 +25,9 @@ from backlane.service.settle_remote import let_go
 from backlane.service.situate import Held
 from backlane.service.stand import why_void
 
+# How long a coroutine that was told to stop may take to do so, seconds.
+_TO_STOP = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -53,6 +56,8 @@ async def dispatch(ports: Ports, held: Held, action: Action) -> Held | None:
     async with renewed(ports, sending):
         said = await _call(ports, declared, action, committed_at)
     ports.point("dispatched")
+    if isinstance(said, asyncio.Task):
+        return await _outlived(ports, sending, action, said)
     result = await keep_said(ports, sending, action, said)
     ports.point("action_done")
     return result
@@ -118,8 +123,10 @@ def _void(tx: Transaction, job: Job, action: Action, why: str, now: int) -> tupl
     return replace(job, due_at=now), [*told, Event("action.proposed", now, "backlane", data)]
 
 
-async def _call(ports: Ports, declared: TypeAction, action: Action, committed_at: int) -> Said:
-    """Call it. Only a receipt is success, only ActionFailed is failure; anything else is not known.
+async def _call(
+    ports: Ports, declared: TypeAction, action: Action, committed_at: int
+) -> "Said | asyncio.Task[Said]":
+    """Call it. What the call says; the call itself, if it lives on when its time is over.
 
     Its time runs from the commit: a worker that stood still since then calls no more, or an effect could
     come after a lookup was believed that found none.
@@ -127,10 +134,25 @@ async def _call(ports: Ports, declared: TypeAction, action: Action, committed_at
     stood = max(0, ports.clock.now() - committed_at)
     if stood >= action.timeout:
         return Said(ActionState.UNKNOWN, code="worker_late")
-    limit = asyncio.timeout((action.timeout - stood) / 1000)
+    call = asyncio.create_task(_words(ports, declared, action))
     try:
-        async with limit:
-            return Said(ActionState.SUCCEEDED, receipt=await declared.run(action.arguments, action.key))
+        await asyncio.wait([call], timeout=(action.timeout - stood) / 1000)
+        if not call.done() and declared.can_be_stopped:
+            call.cancel()
+            await asyncio.wait([call], timeout=_TO_STOP)
+    except asyncio.CancelledError:
+        call.cancel()
+        raise
+    if call.done():
+        return _ended(ports, action, call)
+    ports.log(f"job {action.job_id}: action {action.type} goes on though its time is over")
+    return call
+
+
+async def _words(ports: Ports, declared: TypeAction, action: Action) -> Said:
+    """Only a receipt is success, only ActionFailed is failure; anything else is not known."""
+    try:
+        return Said(ActionState.SUCCEEDED, receipt=await declared.run(action.arguments, action.key))
     except MemoryError:
         raise  # the worker's trouble; the action is found dispatching, and looked up
     except ActionFailed as failure:
@@ -139,15 +161,47 @@ async def _call(ports: Ports, declared: TypeAction, action: Action, committed_at
         here = asyncio.current_task()
         if here is not None and here.cancelling() > 0:
             raise
-        name = "CancelledError"
+        return _silent(ports, action, "CancelledError")
     except (Exception, SystemExit) as error:
-        name = "timeout" if isinstance(error, TimeoutError) and limit.expired() else type(error).__name__
+        return _silent(ports, action, type(error).__name__)
+
+
+def _silent(ports: Ports, action: Action, name: str) -> Said:
     ports.log(f"job {action.job_id}: action {action.type} did not say whether it happened: {name}")
     return Said(ActionState.UNKNOWN, code=name[:100])
 
 
-async def keep_said(ports: Ports, held: Held, action: Action, said: Said) -> Held | None:
-    """Keep what the call said, on the ledger; then let the job follow."""
+def _ended(ports: Ports, action: Action, call: "asyncio.Task[Said]") -> Said:
+    """What a call that is over said; one that was stopped said nothing."""
+    return _silent(ports, action, "timeout") if call.cancelled() else call.result()
+
+
+async def _outlived(ports: Ports, held: Held, action: Action, call: "asyncio.Task[Said]") -> Held | None:
+    """Its time is over and it lives on: not known for now, and what it says late is kept when it comes."""
+    ports.calls.wait_for(action, _late_word(ports, held, action, call))
+    return await lose_effect(ports, held, action, "timeout")
+
+
+async def _late_word(ports: Ports, held: Held, action: Action, call: "asyncio.Task[Said]") -> int | None:
+    """Keep what a call says after its time; when it ended, if it said nothing."""
+    try:
+        await asyncio.wait([call])
+    except asyncio.CancelledError:
+        call.cancel()
+        raise
+    try:
+        said = _ended(ports, action, call)
+    except MemoryError:
+        said = _silent(ports, action, "MemoryError")
+    over = ports.clock.now()
+    await keep_said(ports, held, action, said, hold=False)
+    return over if said.outcome is ActionState.UNKNOWN else None
+
+
+async def keep_said(
+    ports: Ports, held: Held, action: Action, said: Said, *, hold: bool = True
+) -> Held | None:
+    """Keep what the call said, on the ledger, whoever holds the job by then; then let the job follow."""
 
     def fact(tx: Transaction) -> Sequence[Event]:
         now = ports.clock.now()
@@ -161,7 +215,7 @@ async def keep_said(ports: Ports, held: Held, action: Action, said: Said) -> Hel
         return unknown(tx, ports, action, said.code or "unknown")
 
     return await conclude(
-        ports, held, lambda tx, job: follow_effect(tx, ports, job, action), fact=fact, hold=True
+        ports, held, lambda tx, job: follow_effect(tx, ports, job, action), fact=fact, hold=hold
     )
 
 
@@ -175,11 +229,11 @@ def follow_effect(tx: Transaction, ports: Ports, job: Job, action: Action) -> tu
     return replace(job, due_at=now), ()
 
 
-async def lose_effect(ports: Ports, held: Held, action: Action) -> Held | None:
+async def lose_effect(ports: Ports, held: Held, action: Action, code: str = "worker_lost") -> Held | None:
     """Whoever carried it out is gone, or its time is over: nobody knows what became of it."""
 
     def fact(tx: Transaction) -> Sequence[Event]:
-        return unknown(tx, ports, action, "worker_lost")
+        return unknown(tx, ports, action, code)
 
     now = ports.clock.now()
     return await conclude(ports, held, lambda _, job: (replace(job, due_at=now), ()), fact=fact, hold=True)

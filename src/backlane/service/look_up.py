@@ -18,11 +18,16 @@ from backlane.service.situate import Held
 
 
 async def look_up(ports: Ports, held: Held, action: Action) -> Held | None:
-    """Ask whether the key took effect. "No" proves it only after the quiet period; a broken lookup proves nothing."""
+    """Ask whether the key took effect. "No" proves it only after the quiet period; a broken lookup proves nothing.
+
+    While the call itself may still act in this process, "no" proves nothing either.
+    """
     assert held.type is not None
     declared = held.type.action(action.type)
     assert declared is not None
     asked_at = ports.clock.now()
+    # Asked before the lookup: what lives now may act after the outside has answered.
+    may_act = ports.calls.may_act(action, asked_at, ports.timings.effect_slack)
     broken: str | None = None
     found = None
     async with renewed(ports, held):
@@ -41,7 +46,7 @@ async def look_up(ports: Ports, held: Held, action: Action) -> Held | None:
             return ()
         if found is not None:
             return succeeded(tx, ports, action, found, by="lookup")
-        if asked_at >= quiet_from(action, ports.timings.effect_slack):
+        if asked_at >= quiet_from(action, ports.timings.effect_slack) and not may_act:
             if action.code == RESTORED:
                 return _propose_again(tx, action, asked_at)
             return did_not_happen(tx, ports, action, "action_did_not_happen", by="lookup")
@@ -50,7 +55,7 @@ async def look_up(ports: Ports, held: Held, action: Action) -> Held | None:
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         row = tx.action(action.id)
         if row is not None and row.state is ActionState.UNKNOWN:
-            _again(tx, ports, row, broken is not None)
+            _again(tx, ports, row, broken=broken is not None, may_act=may_act)
             return replace(job, due_at=ports.clock.now()), ()
         return follow_effect(tx, ports, job, action)
 
@@ -67,11 +72,14 @@ def _propose_again(tx: Transaction, action: Action, now: int) -> list[Event]:
     return [Event("action.proposed", now, "backlane", data)]
 
 
-def _again(tx: Transaction, ports: Ports, action: Action, broken: bool) -> None:
+def _again(tx: Transaction, ports: Ports, action: Action, *, broken: bool, may_act: bool) -> None:
     """When it is looked up again."""
     now = ports.clock.now()
     tries = action.looks_broken + 1 if broken else 0
-    wait = retry_delay(action.looks_broken, ports.timings, None, ports.chance()) if broken else 0
-    at = now + wait if broken else max(now, quiet_from(action, ports.timings.effect_slack))
+    if broken:
+        at = now + retry_delay(action.looks_broken, ports.timings, None, ports.chance())
+    else:
+        soonest = now + action.timeout + ports.timings.effect_slack if may_act else now
+        at = max(soonest, quiet_from(action, ports.timings.effect_slack))
     kept = {"looks": action.looks + 1, "looks_broken": tries, "look_at": at}
     tx.move_action(action.id, [ActionState.UNKNOWN], **kept)

@@ -10,6 +10,7 @@ from backlane.core.price import Pricer
 from backlane.core.schedule import DAY, Timings
 from backlane.core.storage import Store
 from backlane.service.health import Health
+from backlane.service.living_calls import LivingCalls
 from backlane.service.open_streams import OpenStreams
 
 
@@ -26,7 +27,8 @@ class Ports:
     """The outside, by argument.
 
     `notify` wakes the pump after a commit made a job due, `noticed` whoever works off the provider's
-    events; `log` takes one line for operators; `streams` are the live streams this worker reads;
+    events; `log` takes one line for operators; `streams` are the live streams this worker reads,
+    `calls` the calls of actions that outlived their time here;
     `secret` signs the tokens of end users (empty: there are none) and seeds draws;
     `point` marks named places where a test may stop the process.
     """
@@ -51,6 +53,7 @@ class Ports:
     timings: Timings = field(default_factory=Timings)
     health: Health = field(default_factory=Health)
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(50))
+    calls: LivingCalls = field(default_factory=LivingCalls)
     notify: Callable[[], None] = _quiet
     noticed: Callable[[], None] = _quiet
     log: Callable[[str], None] = _nothing
