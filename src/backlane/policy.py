@@ -4,11 +4,12 @@ Import the module: `from backlane import policy`, then `policy.Allow()`, `policy
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
-from backlane.core.policy import Allow, Asked, Over, PolicyJob, Refuse, Review
+from backlane.core.policy import Allow, Asked, Over, PolicyJob, Refuse, Review, most_asked
 
 __all__ = [
     "Allow",
@@ -29,10 +30,17 @@ _ORDER: tuple[type[Answers], ...] = (Allow, Review, Refuse)
 
 
 def strictest(*answers: Answers) -> Answers:
-    """The strictest of these: a refusal before a review before an allow; of two alike the first. None: a review."""
+    """The strictest of these: a refusal before a review before an allow; of two alike the first. None: a review.
+
+    Reviews together ask for the most that any of them does: the highest quorum, an admin where one asks for an admin.
+    """
     if not answers:
         return Review("nothing was asked")
-    return max(answers, key=lambda one: _ORDER.index(type(one)))
+    found = max(answers, key=lambda one: _ORDER.index(type(one)))
+    if not isinstance(found, Review):
+        return found
+    quorum, role = most_asked([one for one in answers if isinstance(one, Review)])
+    return found if (quorum, role) == (found.quorum, found.role) else replace(found, quorum=quorum, role=role)
 
 
 def amount(value: Any, *, allow: str | Decimal, refuse: str | Decimal | None = None) -> Answers:

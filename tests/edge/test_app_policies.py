@@ -71,6 +71,24 @@ async def test_the_strictest_answer_stands_with_the_most_it_asks_for() -> None:
     assert (found.answer, found.reason, found.quorum) == (Answer.REVIEW, "two", 2)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+async def test_two_reviewers_and_an_admin_are_both_asked_for_whoever_asks_first(turned: bool) -> None:
+    one = declared(App())
+    answers = [policy.Review("large", quorum=2), policy.Review("abroad", role="admin"), policy.Allow()]
+    for number, answer in enumerate(answers[::-1] if turned else answers):
+
+        def said(asked: Asked, answer: Answers = answer) -> Answers:
+            return answer
+
+        said.__name__ = f"policy_{number}"
+        one.policy(said)
+    found = await one.type.rules.judge(asked())
+    assert (found.answer, found.reason, found.quorum, found.role) == (Answer.REVIEW, "large", 2, "admin")
+    own = policy.strictest(*(answers[::-1] if turned else answers))
+    assert isinstance(own, policy.Review) and (own.quorum, own.role) == (2, "admin")
+    assert isinstance(policy.strictest(*answers, policy.Refuse("no")), policy.Refuse)
+
+
 async def test_a_policy_that_is_late_is_a_review(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "ANSWERS_WITHIN", 0.05)
     one = declared(App())

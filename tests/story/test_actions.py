@@ -252,3 +252,25 @@ async def test_a_low_risk_write_acts_too_and_a_blocking_function_runs_in_a_threa
     with pytest.raises(AlreadyDecided):
         await approve(acting, review)
     verified(acting, world.log())
+
+
+async def test_an_edit_that_brings_back_what_was_shown_is_refused(acting: Place, world: World) -> None:
+    ana, rosa = await acting.caller(), await acting.caller("rosa", "reviewer")
+    job, review = await asked_for(acting, ana, type_name="pair-refund")
+    script(acting, {"text": "Done."})
+    await approve(acting, review)
+    with pytest.raises(InvalidRequest):
+        await approve(acting, review, rosa, edits=REFUND)
+    again = await review_of(acting, await as_seen_by_olga(acting, job))
+    assert (again["version"], again["payload_hash"]) == (1, review["payload_hash"])
+    await approve(acting, review, rosa, edits={**REFUND, "amount": "3"})
+    edited = await review_of(acting, await as_seen_by_olga(acting, job))
+    for amount in ("12.50", "3.00"):
+        with pytest.raises(InvalidRequest):
+            await approve(acting, edited, edits={**REFUND, "amount": amount})
+    with pytest.raises(StalePayload):
+        await approve(acting, review)
+    await approve(acting, edited)
+    view = await seen(acting, ana, job.id, done)
+    assert (view["status"], len(world.effects())) == ("completed", 1)
+    verified(acting, world.log())

@@ -4,7 +4,7 @@ A policy is the developer's code; nothing that a model writes can change which o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -148,7 +148,18 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict | None:
     """The answer that stands where several were given; reviews ask for the most that any of them does."""
     if not verdicts:
         return None
-    return max(verdicts, key=lambda one: (_ORDER.index(one.answer), one.quorum or 0, one.role == "admin"))
+    found = max(verdicts, key=lambda one: (_ORDER.index(one.answer), one.quorum or 0, one.role == "admin"))
+    if found.answer is not Answer.REVIEW:
+        return found
+    quorum, role = most_asked([one for one in verdicts if one.answer is Answer.REVIEW])
+    return replace(found, quorum=quorum, role=role)
+
+
+def most_asked(reviews: Sequence[Review | Verdict]) -> tuple[int | None, str | None]:
+    """The quorum and the role that satisfy each of these: what one asks for is not lost beside another."""
+    quorum = max((one.quorum for one in reviews if one.quorum is not None), default=None)
+    roles = [one.role for one in reviews if one.role is not None]
+    return quorum, "admin" if "admin" in roles else next(iter(roles), None)
 
 
 def version_for(rules: TypeRules | None, over: Over) -> str:

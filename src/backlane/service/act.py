@@ -23,7 +23,7 @@ from backlane.service.lease import renewed
 from backlane.service.ports import Ports
 from backlane.service.settle_remote import let_go
 from backlane.service.situate import Held
-from backlane.service.stand import why_void
+from backlane.service.stand import stopped, why_void
 
 # How long a coroutine that was told to stop may take to do so, seconds.
 _TO_STOP = 1.0
@@ -76,7 +76,7 @@ async def _commit(
         row = tx.action(action.id)
         if row is None or row.state is not ActionState.APPROVED or row.arguments != action.arguments:
             return replace(job, due_at=now), ()
-        if tx.actions_stopped_at(job.workspace) is not None:
+        if stopped(tx, job.workspace):
             return replace(job, due_at=now + ports.timings.unloaded_probe), ()
         why = why_void(tx, ports, job, row, content)
         if why is not None:

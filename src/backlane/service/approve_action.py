@@ -13,7 +13,7 @@ from backlane.core.policy import Answer, Verdict
 from backlane.core.storage import Row, Transaction
 from backlane.errors import InvalidRequest
 from backlane.service.access import Caller
-from backlane.service.edit import first_shown
+from backlane.service.edit import first_shown, hashes_shown
 from backlane.service.fail import fail
 from backlane.service.judge import judge_action, keep_verdict
 from backlane.service.ports import Ports
@@ -62,12 +62,17 @@ async def edited_arguments(ports: Ports, job: Job, review: Row, edits: Any) -> E
 def keep_arguments(
     tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, edit: EditedArguments
 ) -> tuple[Row, list[Event]]:
-    """Write the new arguments down: a new payload, a new hash; earlier approvals are void."""
+    """Write the new arguments down: a new payload, a new hash; earlier approvals are void.
+
+    Raises InvalidRequest where that hash was shown before: a decision on it would be one on two versions.
+    """
     action = _action(tx, review)
     edited = replace(action, arguments=edit.arguments, content=edit.content)
     if edit.said is not None:
         edited = replace(edited, policy_version=edit.said.version)
     sealed = seal_action(edited)
+    if sealed.hash in hashes_shown(tx, review):
+        raise InvalidRequest([("/edits", "these are the arguments of this version or an earlier one")])
     kept = {"arguments": edit.arguments, "content": edit.content, "payload_hash": sealed.hash}
     tx.move_action(action.id, [ActionState.PROPOSED], policy_version=edited.policy_version, **kept)
     changes = {"payload": sealed.payload, "payload_hash": sealed.hash, "version": review["version"] + 1}

@@ -46,6 +46,12 @@ def first_shown(review: Row) -> str:
     return review["former_payload"] or review["payload"]
 
 
+def hashes_shown(tx: Transaction, review: Row) -> set[str]:
+    """The hashes of all versions of a review: whoever edits approves, so each later one has its decision."""
+    first = f"sha256:{hashlib.sha256(first_shown(review).encode()).hexdigest()}"
+    return {first, review["payload_hash"], *(row["payload_hash"] for row in tx.decisions(review["id"]))}
+
+
 def kept_edit(
     tx: Transaction, ports: Ports, caller: Caller, job: Job, review: Row, edit: Edited
 ) -> tuple[Row, list[Event]]:

@@ -130,13 +130,14 @@ async def _commit_sending(
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         nonlocal way
-        way = None
-        back = held_back(tx, ports, job, attempt, contents)
-        if back is not None:
-            return back
         way = passage(tx, ports, job, now)
         if not way.open:
             return job, ()
+        # After the lane's row, as whoever holds or opens a lane locks them.
+        back = held_back(tx, ports, job, attempt, contents)
+        if back is not None:
+            way = None
+            return back
         tx.move_attempt(
             attempt.id,
             [AttemptState.PLANNED],

@@ -11,6 +11,16 @@ from backlane.service.ports import Ports
 from backlane.service.seal import seal_action
 
 
+def stopped(tx: Transaction, workspace: str) -> bool:
+    """Whether the kill switch is on. It, and every key, stays as it is found here until this transaction ends.
+
+    Whoever turns it, or takes a key back, adds a line to the workspace's log in the same transaction: they come
+    one after the other. Call it before `why_void`, and lock no other row after it.
+    """
+    tx.lock_log(workspace)
+    return tx.actions_stopped_at(workspace) is not None
+
+
 def why_void(
     tx: Transaction, ports: Ports, job: Job, action: Action, content: str | None, *, let_go: bool = False
 ) -> str | None:

@@ -14,7 +14,7 @@ from backlane.service.ask import content_now
 from backlane.service.ports import Ports
 from backlane.service.settle_remote import carried_by
 from backlane.service.situate import Held
-from backlane.service.stand import why_void
+from backlane.service.stand import stopped, why_void
 
 
 async def contents_carried(ports: Ports, held: Held) -> dict[str, str | None]:
@@ -35,7 +35,7 @@ def held_back(
     mine = carried_by(tx, attempt)
     if not mine:
         return None
-    if tx.actions_stopped_at(job.workspace) is not None:
+    if stopped(tx, job.workspace):
         return job, ()
     void: list[tuple[Action, str]] = []
     for action in mine:
