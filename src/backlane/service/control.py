@@ -98,9 +98,11 @@ async def retry(
         old = _again(tx, ports, caller, job_id, inputs)
         if old.retried_as is not None and (known := tx.job(old.retried_as)) is not None:
             return known, False
+        stored = tx.inputs(job_id)
+        same = inputs is None or stored == json.dumps(inputs, ensure_ascii=False)
         submission = Submission(
             type=old.type,
-            inputs=json.loads(tx.inputs(job_id)) if inputs is None else inputs,
+            inputs=json.loads(stored) if inputs is None else inputs,
             user=None,
             account=old.account,
             lane=lane or old.lane,
@@ -112,11 +114,10 @@ async def retry(
             max_cost=lowest_cost(old.max_cost, None),
             metadata=old.metadata,
         )
-        prepared = prepare(ports, caller, submission, Lineage(old, draw=tx.draw(old.id)))
+        prepared = prepare(ports, caller, submission, Lineage(old, draw=tx.draw(old.id), same_inputs=same))
         # The work stays its first requester's, whoever asked for it again.
-        whose = {"submitted_by": old.submitted_by, "user": old.user}
-        job = replace(prepared.job, continues=old.continues, **whose)
-        _make(tx, ports, old, job, prepared, same_inputs=inputs is None)
+        job = replace(prepared.job, continues=old.continues, submitted_by=old.submitted_by, user=old.user)
+        _make(tx, ports, old, job, prepared, same_inputs=same)
         link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         data = {"retried_as": job.id, "why": reason[:2000]} if reason else {"retried_as": job.id}
