@@ -1,4 +1,4 @@
-"""Sampled reviews: one draw at submit, from the secret and the id; kept by a retry, swayed by nothing else."""
+"""Sampled reviews: one draw at submit, from the secret and the id; kept by the same work, swayed by nothing else."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from backlane.core.job import Job
 from backlane.core.storage import Row
 from backlane.errors import DeclarationError
 from backlane.service.control import cancel, retry
+from backlane.service.message import message
 from backlane.service.sample import draw_for
 from backlane.simulator.server import Running
 from backlane.wiring import build
@@ -182,6 +183,40 @@ async def test_a_retry_of_what_was_not_drawn_is_not_drawn_again(sampling: Place)
     assert (row["value"], row["drawn"], row["drawn_for"]) == (first["value"], False, job.id)
     assert (await finished(sampling, ana, again))["review"]["state"] == "sampled_out"
     verified(sampling)
+
+
+async def test_one_spared_job_lets_no_other_words_out(sampling: Place) -> None:
+    ana, ports = await sampling.caller(), sampling.service.ports
+    job = await submitted(sampling, ana, "sampled")
+    await finished(sampling, ana, job)
+    continued, _ = await message(ports, ana, job.id, "Now write something else.")
+    await finished(sampling, ana, continued)
+    other, _ = await retry(ports, ana, job.id, inputs={"text": "Something else altogether."})
+    await finished(sampling, ana, other)
+    same, _ = await retry(ports, ana, other.id, inputs={"text": "Something else altogether."})
+    rows = [await drawn(sampling, one.id) for one in (job, continued, other, same)]
+    assert [row and row["drawn_for"] for row in rows] == [job.id, continued.id, other.id, other.id]
+    assert len({row["value"] for row in rows if row}) == 3
+    await finished(sampling, ana, same)
+    verified(sampling)
+
+
+async def test_what_was_drawn_stays_drawn_with_other_words(sampling: Place) -> None:
+    sampling = await redeployed(sampling, sampled_app(ALWAYS))
+    ana = await sampling.caller()
+    job = await submitted(sampling, ana, "sampled")
+    await waits(sampling, ana, job, "sampled")
+    await cancel(sampling.service.ports, ana, job.id, None)
+    sampling = await redeployed(sampling, sampled_app(NEVER))
+    ports = sampling.service.ports
+    continued, _ = await message(ports, ana, job.id, "Now write something else.")
+    other, _ = await retry(ports, ana, job.id, inputs={"text": "Something else altogether."})
+    for one in (continued, other):
+        row = await drawn(sampling, one.id)
+        assert row is not None and (row["drawn"], row["drawn_for"]) == (True, job.id)
+        await waits(sampling, ana, one, "sampled")
+    verified(sampling)
+    await sampling.service.drain(grace=5)
 
 
 async def test_what_is_waived_is_audited_with_its_reason(sampling: Place) -> None:

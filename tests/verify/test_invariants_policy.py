@@ -11,6 +11,7 @@ import pytest
 
 from backlane import App, Request
 from backlane.service.control import retry
+from backlane.service.message import message
 from backlane.simulator.server import Running
 from backlane.verify.collect import collect
 from backlane.verify.evidence import Evidence
@@ -63,6 +64,7 @@ async def evidence_of(place: Place, world: World) -> Evidence:
     await finished(place, ana, await submitted(place, ana, "policed-note"))
     spared = await submitted(place, ana, "spared")
     await finished(place, ana, spared)
+    await finished(place, ana, (await message(place.service.ports, ana, spared.id, "More."))[0])
     await finished(place, ana, (await retry(place.service.ports, ana, spared.id))[0])
     drawn = await submitted(place, ana, "looked-at", sensitive=True)
     await approve(place, await review_of(place, await waits(place, ana, drawn, "sensitive")))
@@ -139,6 +141,20 @@ def spare_its_retry(rows: Rows) -> None:
     draw_of(rows, "looked-at", again=True)["drawn"] = False
 
 
+def keep_for_other_words(rows: Rows) -> None:
+    spared, continued = draw_of(rows, "spared"), next(row for row in rows["jobs"] if row["continues"])
+    mine = next(row for row in rows["draws"] if row["job_id"] == continued["id"])
+    mine.update(value=spared["value"], drawn_for=spared["drawn_for"])
+
+
+def draw_the_same_anew(rows: Rows) -> None:
+    draw_of(rows, "spared", again=True)["drawn_for"] = job_of(rows, "spared", again=True)["id"]
+
+
+def forget_that_it_was_drawn(rows: Rows) -> None:
+    rows["draws"].remove(draw_of(rows, "looked-at", again=True))
+
+
 def draw_later(rows: Rows) -> None:
     draw_of(rows, "spared")["at"] += 1
 
@@ -180,7 +196,8 @@ PLANTED: list[tuple[Callable[[Rows], None], str]] = [
     (forget_verdict, "P1"), (allow_other_bytes, "P1"), (another_policy, "P1"), (allow_too_late, "P1"),
     (refuse_after_all, "P1"), (draw_the_actor, "P1"), (draw_twice, "P2"), (forget_draw, "P2"),
     (draw_against_the_rate, "P2"), (spare_the_drawn, "P2"), (draw_anew, "P2"), (draw_of_another, "P2"),
-    (spare_its_retry, "P2"), (draw_later, "P2"), (release_the_refused, "P3"), (release_the_sensitive, "P3"),
+    (spare_its_retry, "P2"), (keep_for_other_words, "P2"), (draw_the_same_anew, "P2"),
+    (forget_that_it_was_drawn, "P2"), (draw_later, "P2"), (release_the_refused, "P3"), (release_the_sensitive, "P3"),
     (release_another, "P3"), (open_the_sensitive, "P4"), (loosen_its_retry, "P4"), (forget_its_secret, "P4"),
     (change_untold, "P5"), (skip_a_change, "P5"),
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from backlane.service.ports import Ports
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How one draw went: `value` from 0 to below 1, drawn if it is below `rate`. A retry keeps its job's draw."""
+    """How one draw went: `value` from 0 to below 1, drawn if it is below `rate`. The same work keeps its draw."""
 
     rate: float
     value: float
@@ -22,10 +22,16 @@ class Draw:
     drawn_for: str
 
 
-def draw_for(ports: Ports, job_type: JobType, job_id: str, former: Row | None) -> Draw | None:
-    """The draw of a new job; None where its type is not sampled. `former` is the draw of the job it stands for."""
+def draw_for(
+    ports: Ports, job_type: JobType, job_id: str, former: Row | None, *, same: bool = True
+) -> Draw | None:
+    """The draw of a new job; None where its type is not sampled.
+
+    `former` is the draw of the job it stands for or goes on from. Only the `same` work keeps a draw that spared it:
+    other words are drawn anew, or one spared job would let anything out for ever.
+    """
     rate = job_type.sampled
-    if former is not None:
+    if former is not None and (same or former["drawn"]):
         rate = former["rate"] if rate is None else rate
         drawn = former["drawn"] or former["value"] < rate
         return Draw(rate, former["value"], drawn, former["drawn_for"])

@@ -51,16 +51,24 @@ FIRST_EVENTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a retried job hands on: its gate is never looser than before, and its draw is kept.
+    """What a retried job hands on: its gate is never looser than before, and with the same inputs its draw is kept.
 
+<<<<<<< HEAD
     With `continues` the new job goes on from the old one, in place of standing for it. `goes_on_from` is the
     artifact whose text its model is given.
+=======
+    With `continues` the new job goes on from the old one, in place of standing for it: other words, a draw anew.
+>>>>>>> f8
     """
 
     retry_of: Job
     continues: bool = False
     draw: Row | None = None
+<<<<<<< HEAD
     goes_on_from: str | None = None
+=======
+    same_inputs: bool = True
+>>>>>>> f8
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,8 @@ def prepare(ports: Ports, caller: Caller, submission: Submission, lineage: Linea
     choice = choose(ports, caller, job_type, inputs, wanted, times)
     stored = json.dumps(submission.inputs, ensure_ascii=False)
     job = _job(ports, caller, submission, job_type, now, choice=choice)
-    draw = draw_for(ports, job_type, job.id, lineage.draw if lineage else None)
+    same = lineage is not None and lineage.same_inputs and not lineage.continues
+    draw = draw_for(ports, job_type, job.id, lineage.draw if lineage else None, same=same)
     former = lineage.retry_of if lineage else None
     job = replace(
         job,

@@ -45,8 +45,9 @@ def allowed_before_it_acted(evidence: Evidence) -> Finding:
 
 
 def draws_agree(evidence: Evidence) -> Finding:
-    """P2: one draw a job, as its rate says or kept from the job it stands for; the gate and the state follow it."""
+    """P2: one draw a job, of its own or kept from the same work; never looser; the gate and the state follow it."""
     draws = {row["job_id"]: row for row in evidence.draws}
+    jobs = {row["id"]: row for row in evidence.jobs}
     for job_id, count in Counter(row["job_id"] for row in evidence.draws).items():
         if count > 1:
             yield f"{job_id} was drawn {count} times"
@@ -56,31 +57,32 @@ def draws_agree(evidence: Evidence) -> Finding:
             draw is None or draw["drawn"] or job["gate"] not in _OPEN
         ):
             yield f"{job['id']} is sampled out without a draw that spared it"
+        former = jobs.get(job["retry_of"] or job["continues"] or "")
+        before = draws.get(former["id"]) if former is not None else None
+        if before is not None and before["drawn"] and (draw is None or not draw["drawn"]):
+            yield f"{job['id']} follows a job that was drawn, and was not"
         if draw is None:
             continue
         if draw["drawn"] and job["gate"] in _OPEN:
             yield f"{job['id']} was drawn, and its gate is {job['gate']}"
         if draw["at"] != job["created_at"] or not 0 <= draw["value"] < 1:
             yield f"{job['id']} was not drawn at its submit"
-        former = draws.get(draw["drawn_for"])
-        kept = former is not None and former["value"] == draw["value"]
-        if not kept or not _lineage(evidence, job, draw["drawn_for"]):
-            yield f"{job['id']} has the draw of {draw['drawn_for']}"
-        elif draw["drawn"] != (draw["value"] < draw["rate"]) and not (former or draw)["drawn"]:
+        if draw["drawn"] != (draw["value"] < draw["rate"]) and not (before or draw)["drawn"]:
             yield f"{job['id']} was drawn against its rate"
-        elif (former or draw)["drawn"] and not draw["drawn"]:
-            yield f"{job['id']} stands for a job that was drawn, and was not"
+        yield from _kept_or_own(job, draw, former, before)
 
 
-def _lineage(evidence: Evidence, job: Row, root: str) -> bool:
-    """Whether the job is this one, or stands for it or goes on from it, over however many."""
-    jobs = {row["id"]: row for row in evidence.jobs}
-    at: Row | None = job
-    while at is not None:
-        if at["id"] == root:
-            return True
-        at = jobs.get(at["retry_of"] or at["continues"] or "")
-    return False
+def _kept_or_own(job: Row, draw: Row, former: Row | None, before: Row | None) -> Finding:
+    """A draw of its own; or the one of the job before it, where that was drawn or the work is the same."""
+    same = former is not None and job["retry_of"] is not None
+    same = same and former is not None and job["inputs_digest"] == former["inputs_digest"]
+    if draw["drawn_for"] == job["id"]:
+        if same and before is not None:
+            yield f"{job['id']} was drawn anew, though it stands for the same work"
+        return
+    kept = before is not None and all(before[name] == draw[name] for name in ("value", "drawn_for"))
+    if before is None or not kept or not (same or before["drawn"]):
+        yield f"{job['id']} has the draw of {draw['drawn_for']}"
 
 
 def acted_as_allowed(evidence: Evidence, job: Row) -> bool:
