@@ -101,38 +101,16 @@ async def retry(
         old = _again(tx, ports, caller, job_id, inputs)
         if old.retried_as is not None and (known := tx.job(old.retried_as)) is not None:
             return known, False
-<<<<<<< HEAD
-        given = json.loads(tx.inputs(job_id)) if inputs is None else inputs
-        submission = _asked_again(old, given, lane, useful_until)
+        stored = tx.inputs(job_id)
+        same = inputs is None or stored == json.dumps(inputs, ensure_ascii=False)
+        submission = _asked_again(old, json.loads(stored) if inputs is None else inputs, lane, useful_until)
         kept = kept_by(tx, old) if start == "partial" else None
-        lineage = Lineage(old, draw=tx.draw(old.id), goes_on_from=kept)
+        lineage = Lineage(old, draw=tx.draw(old.id), same_inputs=same, goes_on_from=kept)
         prepared = prepare(ports, caller, submission, lineage)
         # The work stays its first requester's, whoever asked for it again.
         whose = {"submitted_by": old.submitted_by, "user": old.user}
         job = replace(prepared.job, continues=old.continues, **whose)
-        _make(tx, ports, job, prepared, said_first(tx, old, kept, same_inputs=inputs is None))
-=======
-        stored = tx.inputs(job_id)
-        same = inputs is None or stored == json.dumps(inputs, ensure_ascii=False)
-        submission = Submission(
-            type=old.type,
-            inputs=json.loads(stored) if inputs is None else inputs,
-            user=None,
-            account=old.account,
-            lane=lane or old.lane,
-            window=old.window if lane in (None, old.lane) else None,
-            live=old.live,
-            useful_until=useful_until,
-            priority=old.priority,
-            sensitive=old.sensitive is not None,
-            max_cost=lowest_cost(old.max_cost, None),
-            metadata=old.metadata,
-        )
-        prepared = prepare(ports, caller, submission, Lineage(old, draw=tx.draw(old.id), same_inputs=same))
-        # The work stays its first requester's, whoever asked for it again.
-        job = replace(prepared.job, continues=old.continues, submitted_by=old.submitted_by, user=old.user)
-        _make(tx, ports, old, job, prepared, same_inputs=same)
->>>>>>> f8
+        _make(tx, ports, job, prepared, said_first(tx, old, kept, same_inputs=same))
         link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
         data = {"retried_as": job.id, "why": reason[:2000]} if reason else {"retried_as": job.id}

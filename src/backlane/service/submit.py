@@ -53,22 +53,15 @@ FIRST_EVENTS = 2
 class Lineage:
     """What a retried job hands on: its gate is never looser than before, and with the same inputs its draw is kept.
 
-<<<<<<< HEAD
-    With `continues` the new job goes on from the old one, in place of standing for it. `goes_on_from` is the
-    artifact whose text its model is given.
-=======
     With `continues` the new job goes on from the old one, in place of standing for it: other words, a draw anew.
->>>>>>> f8
+    `goes_on_from` is the artifact whose text its model is given.
     """
 
     retry_of: Job
     continues: bool = False
     draw: Row | None = None
-<<<<<<< HEAD
-    goes_on_from: str | None = None
-=======
     same_inputs: bool = True
->>>>>>> f8
+    goes_on_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
