@@ -212,6 +212,21 @@ async def test_the_cap_on_turns_ends_a_model_that_never_answers(helping: Place, 
     verified(helping)
 
 
+async def test_a_tool_that_must_be_called_is_called_after_an_unfinished_answer_too(
+    helping: Place, ledger: Ledger
+) -> None:
+    ana = await helping.caller()
+    script(helping, {"status": "incomplete", "text": "Anna has ordered, but how often? Not often."})
+    old = await finished(helping, ana, await submitted(helping, ana, "narrow"))
+    calls(helping, ("count_orders", ANNA))
+    script(helping, {"text": "Three times."})
+    made, _ = await control.retry(helping.service.ports, ana, old["id"], start="partial")
+    assert (await finished(helping, ana, made))["status"] == "completed"
+    assert [one.get("tool_choice") for one in bodies(helping)] == ["required", "required", None]
+    assert len(ledger.calls) == 1
+    verified(helping)
+
+
 async def test_the_cost_limit_stops_between_turns(helping: Place, ledger: Ledger) -> None:
     ana = await helping.caller()
     calls(helping, ("count_orders", ANNA))
