@@ -44,8 +44,10 @@ def event_view(row: Row, closed: bool) -> dict[str, Any]:
 
 def is_late(row: Row) -> bool:
     """Whether an event's row says that a text came too late to be looked at."""
-    added = row["type"] == "artifact.added" and row["data"] is not None
-    return added and json.loads(row["data"]).get("kind") == "late"
+    if row["type"] != "artifact.added" or row["data"] is None:
+        return False
+    data: dict[str, Any] = json.loads(row["data"])
+    return data.get("kind") == "late"
 
 
 async def read_events(
