@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backlane.core.job import Job
+from backlane.core.outcome import Answer
 from backlane.core.storage import Transaction
 from backlane.service import annotate, control
 from backlane.service.access import Caller
+from backlane.service.control_actions import undo_action
 from backlane.service.decide import Decided, decide
 from backlane.service.open_case import open_case
+from backlane.service.outputs import add_outputs, unhappy_outputs
 from backlane.service.read import read_job
 from backlane.service.show_review import read_review
 from tests.conftest import Place
@@ -86,6 +89,14 @@ _ENDS: dict[str, dict[str, Any]] = {
 
 def _script(place: Place, kind: str, state: str, tag: str) -> None:
     """Turn by turn: words and a call of a tool, then an action where the type acts, then the answer."""
+    if kind == "remote":
+        # The server's own word for its tool is foreign text too.
+        foreign = {"server_label": "crm", "name": Thing.ACTION * 9, "arguments": {"order": Thing.ACTION * 9}}
+        script(place, {"mcp": [foreign]}, input_contains=tag)
+        return
+    if kind == "missed":
+        script(place, {"text": marked(Thing.PARTIAL, "No JSON", 500)}, input_contains=tag)
+        return
     call = f'{{"word": "{tag}{Thing.CALL * 9}"}}'
     first = [_message(marked(Thing.LIVE, "Let me see", 99)), _call(1, "look_up", call)]
     script(place, {"output": first, "running_seconds": 0.2}, input_contains=tag)
@@ -95,10 +106,15 @@ def _script(place: Place, kind: str, state: str, tag: str) -> None:
     if kind in ACTS:
         # The order names the tag, so that the receipt's turn is known by it.
         pay = _call(2, "pay", f'{{"order": "{tag}{Thing.ACTION * 9}"}}')
-        script(place, {"output": [pay]}, input_contains=tag)
-        script(place, _WRITTEN, input_contains=Thing.RECEIPT)
+        beside = [_message(marked(Thing.PARTIAL, "Paid.", 500))] if kind == "beside" else []
+        script(place, {"output": [*beside, pay]}, input_contains=tag)
+        if kind not in ("slow", "beside"):
+            script(place, _WRITTEN, input_contains=Thing.RECEIPT)
         return
-    script(place, _WRITTEN, input_contains=tag)
+    words = f"forbidden {_WRITTEN['text']}" if state == "refused" else _WRITTEN["text"]
+    script(place, {**_WRITTEN, "text": words}, input_contains=tag)
+    if state == "changed":
+        script(place, {"output": [_message("Another draft.")]}, input_contains=Thing.ASIDE)
 
 
 async def lead(
@@ -110,7 +126,9 @@ async def lead(
     _script(place, kind, state, tag)
     ana = by or await people("ana", "submitter")
     given: dict[str, Any] = {**more, "sensitive": True} if kind == "sensitive" else more
-    job = await submitted(place, ana, type_name, marked(Thing.INPUT, tag), live=True, **given)
+    # Whose gate was open while it wrote, its words were told as they came.
+    live = kind != "missed"
+    job = await submitted(place, ana, type_name, marked(Thing.INPUT, tag), live=live, **given)
     await seen(place, ana, job.id, _met(kind, state))
     await _LEADS.get(state, _nothing)(place, people, job)
     await _aside(place, people, job)
@@ -153,6 +171,8 @@ def _decides(decision: str, **more: Any) -> Callable[[Place, People, Job], Await
         if given.pop("edit", False):
             words = marked(Thing.EDIT, "Better", 222)
             given["edits"] = {"order": words} if review["kind"] == "action" else words
+            if view["type"] == "missed":
+                given["edits"] = {"summary": words, "themes": []}
         answer = Decided(
             decision=decision, payload_hash=review["payload_hash"], has_edits="edits" in given, **given
         )
@@ -196,6 +216,69 @@ async def _cancel(place: Place, people: People, job: Job) -> None:
     await control.cancel(place.service.ports, await people("olga", "operator"), job.id, None)
 
 
+async def _half(place: Place, people: People, job: Job) -> None:
+    """One of two reviewers has approved it, with a note for whoever asked."""
+    review = await _asked(place, people, job)
+    note = marked(Thing.TOLD, "so")
+    await _approve(place, people, review, notes=note, tell_requester=True)
+
+
+async def _asked(place: Place, people: People, job: Job, not_this: str = "") -> dict[str, Any]:
+    """The job's review, as a reviewer sees it; another one than `not_this`."""
+    ports = place.service.ports
+    view = await seen(
+        place,
+        await people("olga", "operator"),
+        job.id,
+        lambda view: view["status"] == "needs_review" and view["review"]["id"] != not_this,
+    )
+    return await read_review(ports, await people("rita", "reviewer"), view["review"]["id"])
+
+
+async def _approve(place: Place, people: People, review: dict[str, Any], **more: Any) -> None:
+    answer = Decided(**{"decision": "approve", "payload_hash": review["payload_hash"], **more})
+    await decide(place.service.ports, await people("rita", "reviewer"), review["id"], answer)
+
+
+async def _changed(place: Place, people: People, job: Job) -> None:
+    """Its first draft is sent back, the second one is released."""
+    first = await _asked(place, people, job)
+    note = marked(Thing.ASIDE, "shorter")
+    await _approve(place, people, first, decision="request_changes", notes=note)
+    await _approve(place, people, await _asked(place, people, job, first["id"]))
+
+
+async def _late(place: Place, people: People, job: Job) -> None:
+    """It is released; then the text of a run is found that nobody knew of."""
+    await _approve(place, people, await _asked(place, people, job))
+    ports = place.service.ports
+    answer = Answer("resp_late", "completed", text=marked(Thing.PARTIAL, length=500))
+    outputs = await unhappy_outputs(ports, answer, "late")
+
+    def add(tx: Transaction) -> None:
+        current = tx.job(job.id, lock=True)
+        assert current is not None
+        told = add_outputs(tx, ports, current, outputs, attempt_id=None, now=ports.clock.now())
+        tx.keep_events(job.id, told)
+
+    await place.service.store.write(add)
+
+
+async def _unread(place: Place, people: People, job: Job) -> None:
+    """Its action happened; what was written beside it waits for a person."""
+    first = await _asked(place, people, job)
+    await _approve(place, people, first)
+    await _asked(place, people, job, first["id"])
+
+
+async def _undone(place: Place, people: People, job: Job) -> None:
+    """Its action was approved, and taken back in time."""
+    await _approve(place, people, await _asked(place, people, job))
+    olga, ports = await people("olga", "operator"), place.service.ports
+    view = await read_job(ports, olga, job.id)
+    await undo_action(ports, olga, view["actions"][0]["id"], None)
+
+
 _LEADS: dict[str, Callable[[Place, People, Job], Awaitable[None]]] = {
     "approved": _decides("approve", notes=marked(Thing.ASIDE, "fine")),
     "edited": _decides("approve", notes=marked(Thing.TOLD, "so"), tell_requester=True, edit=True),
@@ -204,6 +287,11 @@ _LEADS: dict[str, Callable[[Place, People, Job], Awaitable[None]]] = {
     "silence": _silence,
     "window": _window,
     "canceled": _cancel,
+    "half": _half,
+    "changed": _changed,
+    "late": _late,
+    "unread": _unread,
+    "undone": _undone,
 }
 
 

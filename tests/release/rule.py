@@ -19,14 +19,24 @@ REQUESTER = ("ana", "ana the reviewer", "ana the admin")
 STRANGERS = ("bob", "robot", "eve", "nobody")
 
 _STOPPED = ("running", "incomplete", "failed")
+# Nobody is asked about these.
+_UNREVIEWED = ("read", "spared", "policed")
 REVIEWED = ("pending", "approved", "edited", "rejected", "told why", "silence", "window", "canceled")
 STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "read": ("not_required", *_STOPPED),
         "sensitive": (*REVIEWED, *_STOPPED),
-        "draft": (*REVIEWED, *_STOPPED),
+        "draft": (*REVIEWED, *_STOPPED, "changed", "late"),
         "low": (*REVIEWED, *_STOPPED),
         "effect": (*REVIEWED, *_STOPPED),
+        "missed": ("pending", "edited", "rejected"),
+        "drawn": ("pending", "approved"),
+        "spared": ("not_required",),
+        "policed": ("not_required", "refused"),
+        "pair": ("half",),
+        "slow": ("undone",),
+        "beside": ("unread",),
+        "remote": ("pending",),
     }
 )
 
@@ -34,7 +44,11 @@ STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def made(kind: str, state: str) -> frozenset[Thing]:
     """Everything that exists of a job."""
     found = {Thing.INPUT, Thing.ASIDE, *_BEGUN}
-    if state in ("edited", "told why"):
+    if kind == "remote":
+        return frozenset({Thing.INPUT, Thing.ASIDE, Thing.ACTION})
+    if kind == "beside":
+        return frozenset(found | {Thing.ACTION, Thing.RECEIPT, Thing.PARTIAL})
+    if state in ("edited", "told why", "half"):
         found.add(Thing.TOLD)
     if state == "edited":
         found.add(Thing.EDIT)
@@ -42,10 +56,13 @@ def made(kind: str, state: str) -> frozenset[Thing]:
         # The provider's words about a sensitive job may quote it: nobody is told them.
         words = {Thing.PROVIDER} if kind != "sensitive" else set[Thing]()
         return frozenset(found | {"incomplete": {Thing.PARTIAL}, "failed": words}.get(state, set()))
+    if state == "late":
+        found.add(Thing.PARTIAL)
+    if kind == "missed":
+        return frozenset(found - _BEGUN | {Thing.PARTIAL})
     if kind not in ACTS:
         return frozenset(found | _ANSWER)
-    # New arguments take the place of those that were proposed.
-    found |= {Thing.EDIT} if state == "edited" else {Thing.ACTION}
+    found.add(Thing.ACTION)
     return (
         frozenset(found | _ANSWER | {Thing.RECEIPT}) if state in ("approved", "edited") else frozenset(found)
     )
@@ -53,12 +70,23 @@ def made(kind: str, state: str) -> frozenset[Thing]:
 
 def gate(kind: str, state: str) -> str:
     """What became of its gate: `whole`, `edited` (the edited version only), or `closed`."""
-    if kind == "read" or state == "approved":
+    if kind in ("read", "spared") or state in ("approved", "not_required", "changed", "late"):
         return "whole"
     if state == "edited":
         # Of an action its arguments are edited: what is written after it did happen is released whole.
         return "whole" if kind in ACTS else "edited"
     return "closed"
+
+
+def _never(kind: str, state: str) -> frozenset[Thing]:
+    """What stays closed to the requester, however the job is released."""
+    if state == "late":
+        return frozenset({Thing.PARTIAL})
+    if state == "changed":
+        # Of a draft that was sent back what its tools brought is the next one's evidence; its words are nobody's.
+        return frozenset({Thing.LIVE, Thing.TEXT, Thing.FILE})
+    # New arguments take the place of those that were proposed.
+    return frozenset({Thing.ACTION}) if state == "edited" and kind in ACTS else frozenset()
 
 
 def may_find(who: str, kind: str, state: str) -> frozenset[Thing]:
@@ -69,9 +97,15 @@ def may_find(who: str, kind: str, state: str) -> frozenset[Thing]:
     if who == "sue":
         return (there - OUTPUT - {Thing.INPUT, Thing.TOLD}) | (there & {Thing.PROVIDER})
     if who in REQUESTER:
-        own = there - {Thing.ASIDE}
+        own = there - {Thing.ASIDE} - _never(kind, state)
+        if state == "half":
+            own -= {Thing.TOLD}
         released = {"whole": OUTPUT, "edited": frozenset({Thing.EDIT}), "closed": frozenset[Thing]()}
         return own - OUTPUT | (own & released[gate(kind, state)])
-    if who == "rita" and (kind == "read" or state in _STOPPED):
+    if who == "rita" and (kind in _UNREVIEWED or state in _STOPPED):
         return frozenset()
+    if who == "sue with a reason":
+        # Support reads no reviews: not what was first shown in one, nor a note in it.
+        there -= {Thing.TOLD} if state == "half" else set[Thing]()
+        there -= {Thing.ACTION} if state == "edited" and kind in ACTS else set[Thing]()
     return there
