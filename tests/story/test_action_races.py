@@ -8,10 +8,13 @@ import pytest
 
 from backlane.core.job import Job
 from backlane.errors import AlreadyDecided, NotAllowed, NotFound, Refusal, StalePayload
+from backlane.outbound.folder import ArtifactFolder
 from backlane.service import control
 from backlane.service.access import Caller
 from backlane.service.control_actions import allow_actions, resolve_action, stop_actions
 from backlane.service.decide import Decided, decide
+from backlane.verify.collect import collect
+from backlane.verify.invariants import check
 from tests.conftest import Place
 from tests.story.acting import (
     REFUND,
@@ -273,3 +276,24 @@ async def test_a_receipt_that_comes_late_settles_what_was_unknown_unless_a_perso
         told = await events_of(acting, await acting.caller("olga", "operator"), job.id)
         assert (told[-1]["type"], told[-1]["data"]["code"]) == ("action.succeeded", "contradicted")
     verified(acting, world.log())
+
+
+async def test_arguments_that_are_altered_during_the_call_are_not_sent_and_the_checker_tells_of_them(
+    acting: Place, world: World
+) -> None:
+    ana = await acting.caller()
+    job, review = await asked_for(acting, ana, {**REFUND, "how": "held"}, type_name="patient")
+    script(acting, {"text": "Done."})
+    await approve(acting, review)
+    await asyncio.wait_for(world.entered.wait(), 10)
+    evil = json.dumps({"amount": "9999", "how": "plainly", "order": "evil"}, separators=(",", ":"))
+    tamper(acting, "UPDATE actions SET arguments = ?", evil)
+    world.holds.set()
+    view = await seen(acting, ana, job.id, done)
+    [action] = view["actions"]
+    assert (view["status"], action["settled_by"]) == ("completed", "receipt")
+    assert (action["receipt"]["id"], world.orders(), len(world.calls)) == ("re_o-17", ["o-17"], 1)
+    folder = ArtifactFolder.from_url(acting.settings.artifacts_url)
+    found = collect(acting.service.store.database, folder.read, world_log=world.log())
+    told = [(name, what) for name, what in check(found).violations if action["id"] in what]
+    assert told == [("I11", f"{action['id']} says other arguments than it was dispatched with")]

@@ -1,16 +1,20 @@
 """Remote (MCP) tools that ask: their calls are actions too, approved byte by byte, made at most once."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from backlane.core.job import Job
 from backlane.errors import InvalidRequest, NotAllowed
+from backlane.outbound.folder import ArtifactFolder
 from backlane.service import control, lanes
 from backlane.service.control_actions import allow_actions, resolve_action, stop_actions
 from backlane.service.decide import Decided, decide
 from backlane.service.revoke import revoke_key
+from backlane.verify.collect import collect
+from backlane.verify.invariants import check
 from tests.conftest import Place
 from tests.story.acting import acting, approve, as_seen_by_olga, done, reject, review_of, waits, world
 from tests.story.action_types import World
@@ -241,3 +245,19 @@ async def test_a_remote_call_that_no_run_took_along_in_time_expires_with_its_job
     assert (view["status"], creates(acting), view["outcome"]["anything_sent"]) == ("expired", 1, False)
     assert (await as_seen_by_olga(acting, job))["actions"][0]["state"] == "failed"
     verified(acting, [])
+
+
+async def test_the_checker_judges_a_remote_call_when_its_run_was_sent(acting: Place, world: World) -> None:
+    ana = await acting.caller()
+    job, _ = await approved_behind_a_held_lane(acting)
+    await released(acting)
+    await seen(acting, ana, job.id, done)
+    folder = ArtifactFolder.from_url(acting.settings.artifacts_url)
+    good = collect(acting.service.store.database, folder.read, world_log=[])
+    assert check(good).ok
+    sent_at = good.attempts[-1]["sent_at"]
+    assert good.dispatches[0]["at"] < sent_at
+    late = [{**row, "revoked_at": sent_at if row["name"] == "rita" else None} for row in good.keys]
+    assert "I12" in {name for name, _ in check(replace(good, keys=late)).violations}
+    over = [{**row, "expires_at": sent_at} for row in good.actions]
+    assert "I12" in {name for name, _ in check(replace(good, actions=over)).violations}

@@ -78,6 +78,10 @@ def send_other_bytes(rows: Rows) -> None:
     sent(rows, the_pair(rows))["arguments"] = json.dumps({"amount": "1", "how": "plainly", "order": "evil"})
 
 
+def say_other_bytes(rows: Rows) -> None:
+    the_pair(rows)["arguments"] = json.dumps({"amount": "1", "how": "plainly", "order": "evil"})
+
+
 def show_other_bytes(rows: Rows) -> None:
     review(rows)["payload"] = review(rows)["payload"].replace("o-20", "o-21")
 
@@ -185,7 +189,7 @@ def succeed_in_silence(rows: Rows) -> None:
 
 SPOILS: list[tuple[str, Callable[[Rows], None]]] = [
     ("I10", dispatch_twice), ("I10", act_twice), ("I10", act_unseen), ("I10", another_key), ("I10", forget_dispatch),
-    ("I11", send_other_bytes), ("I11", show_other_bytes),
+    ("I11", send_other_bytes), ("I11", say_other_bytes), ("I11", show_other_bytes),
     ("I12", send_late), ("I12", send_before_approval), ("I12", lose_role), ("I12", forget_vote),
     ("I12", without_approval), ("I12", send_after_the_end), ("I12", wait_for_ever),
     ("I12", send_what_was_taken_back), ("I12", turn_into_a_service), ("I14", turn_into_a_service),

@@ -44,8 +44,10 @@ def _never_void_for(*reasons: str) -> list[Undo]:
     """At dispatch this reason is not looked at any more."""
     before = stand.why_void
 
-    def blind(tx: Transaction, ports: Ports, job: Job, action: Action, content: str | None) -> str | None:
-        why = before(tx, ports, job, action, content)
+    def blind(
+        tx: Transaction, ports: Ports, job: Job, action: Action, content: str | None, **how: bool
+    ) -> str | None:
+        why = before(tx, ports, job, action, content, **how)
         return None if why in reasons else why
 
     return swap(before, blind)

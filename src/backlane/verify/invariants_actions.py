@@ -85,6 +85,8 @@ def one_hash(evidence: Evidence) -> Finding:
             continue
         if _sealed(action, row["arguments"]) != row["payload_hash"]:
             yield f"{action['id']} was dispatched with other bytes than were approved"
+        if action["arguments"] != row["arguments"]:
+            yield f"{action['id']} says other arguments than it was dispatched with"
         if row["review_id"] is not None and reviews[row["review_id"]]["payload_hash"] != row["payload_hash"]:
             yield f"{action['id']} was dispatched on the approval of something else"
 
@@ -102,7 +104,8 @@ def approved_when_sent(evidence: Evidence) -> Finding:
         action, job = actions.get(row["action_id"]), jobs[row["job_id"]]
         if action is None:
             continue
-        if row["at"] >= action["expires_at"]:
+        at = _left_at(evidence, row, action)
+        if at >= action["expires_at"]:
             yield f"{action['id']} was dispatched after its approval had ended"
         if row["review_id"] is None:
             if action["approved_by"] != "policy" or job["authority"] != "low_risk_write":
@@ -112,9 +115,18 @@ def approved_when_sent(evidence: Evidence) -> Finding:
         late = review["closed_at"] is None or not order.get(review["id"], 0) < order.get(action["id"], 0)
         if review["state"] != "approved" or late or review["job_id"] != row["job_id"]:
             yield f"{action['id']} was dispatched on a review that is {review['state']}"
-        if len(_standing(evidence, review, job, row["at"])) < review["quorum"]:
+        if len(_standing(evidence, review, job, at)) < review["quorum"]:
             yield f"{action['id']} was dispatched without enough people who might approve it"
     yield from _after_the_end(evidence)
+
+
+def _left_at(evidence: Evidence, dispatch: Row, action: Row) -> int:
+    """When it left: at its dispatch; a remote call later, with the last run that was sent to take it along."""
+    if action["origin"] != Origin.MCP:
+        return dispatch["at"]
+    runs = {row["attempt_id"] for row in evidence.turns if row["previous_attempt"] == action["attempt_id"]}
+    sent = [row["sent_at"] for row in evidence.attempts if row["id"] in runs and row["sent_at"] is not None]
+    return max([dispatch["at"], *sent])
 
 
 def _order(evidence: Evidence) -> dict[str, int]:
