@@ -131,3 +131,9 @@ def _writing(app: App, name: str, authority: str, declared: dict[str, Any]) -> N
         return Request(model="gpt-6-luna", instructions="Digest.", input=inputs.text, output=Digest)
 
     note.policy(over="output")(words)
+
+
+def only_at_home(asked: Asked) -> Answers:
+    """A rule of one workspace: what another one proposes is for a person."""
+    at_home = asked.job.workspace_name == "main"
+    return policy.Allow() if at_home else policy.Review(f"{asked.job.workspace_name} has no rule of its own")

@@ -12,7 +12,7 @@ from tests.story.acting import told as told_of
 from tests.story.action_types import World
 from tests.story.acts import contents, events_of, script, seen, verified
 from tests.story.policed import action_of, audited, credited, policed, redeployed, undo_delay_is_over, world
-from tests.story.policy_types import looser_limits, policed_app, stricter_limits
+from tests.story.policy_types import looser_limits, only_at_home, policed_app, stricter_limits
 
 __all__ = ["policed", "world"]  # fixtures
 
@@ -177,6 +177,19 @@ async def test_a_persons_approval_under_another_policy_is_void(policed: Place, w
     second = await review_of(policed, await waits(policed, ana, job))
     assert (second["id"] != review["id"], world.calls) == (True, [])
     assert (await action_of(policed, job))["code"] == "policy_changed"
+    verified(policed, world.log())
+    await policed.service.drain(grace=5)
+
+
+async def test_a_rule_of_one_workspace_goes_by_its_name(policed: Place, world: World) -> None:
+    policed = await redeployed(policed, policed_app(world, only_at_home))
+    for workspace in ("main", "other"):
+        ana = await policed.caller("ana", "submitter", workspace)
+        job = await credited(policed, ana)
+        script(policed, {"text": "Done."})
+        view = await seen(policed, ana, job.id, lambda one: done(one) or one["status"] == "needs_review")
+        assert view["status"] == {"main": "completed", "other": "needs_review"}[workspace]
+    assert len(world.calls) == 1
     verified(policed, world.log())
     await policed.service.drain(grace=5)
 

@@ -56,10 +56,14 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyJob:
-    """The job that a policy is asked about. None of this was written by a model."""
+    """The job that a policy is asked about. None of this was written by a model.
+
+    A rule of one workspace goes by `workspace_name`, as `backlane keys create --workspace` has it.
+    """
 
     id: str
     workspace: str
+    workspace_name: str
     type: str
     authority: str
     submitted_by: str

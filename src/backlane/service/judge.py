@@ -18,11 +18,19 @@ from backlane.service.ports import Ports
 from backlane.service.seal import seal_action
 
 
-def policy_job(job: Job, inputs: Any) -> PolicyJob:
-    """The job as its policies see it."""
+async def _policy_job(ports: Ports, job_type: JobType, job: Job) -> PolicyJob:
+    """The job as its policies see it. Raises InvalidRequest for inputs that do not fit any more."""
+
+    def body(tx: Transaction) -> tuple[str, str]:
+        names = [row["name"] for row in tx.workspaces() if row["id"] == job.workspace]
+        return names[0], tx.inputs(job.id)
+
+    name, raw = await ports.store.read(body)
+    inputs = job_type.read_inputs(json.loads(raw))
     return PolicyJob(
         id=job.id,
         workspace=job.workspace,
+        workspace_name=name,
         type=job.type,
         authority=job.authority,
         submitted_by=job.submitted_by,
@@ -45,12 +53,12 @@ async def judge_action(ports: Ports, job_type: JobType, job: Job, action: Action
     if version is None:
         return None
     try:
-        inputs = await _inputs(ports, job_type, job)
+        about_job = await _policy_job(ports, job_type, job)
         arguments = _arguments(job_type, action)
     except (BacklaneError, ValueError):
         return _unread(version)
     about = {"action": action.type, "target": action.target, "arguments": arguments}
-    return await job_type.rules.judge(Asked(over=Over.ACTION, job=policy_job(job, inputs), **about))
+    return await job_type.rules.judge(Asked(over=Over.ACTION, job=about_job, **about))
 
 
 async def judge_output(ports: Ports, job_type: JobType, job: Job, text: str) -> Verdict | None:
@@ -59,21 +67,16 @@ async def judge_output(ports: Ports, job_type: JobType, job: Job, text: str) -> 
     if version is None:
         return None
     try:
-        inputs = await _inputs(ports, job_type, job)
-        output = job_type.read_output(inputs, text)
+        about_job = await _policy_job(ports, job_type, job)
+        output = job_type.read_output(about_job.inputs, text)
     except (BacklaneError, ValueError):
         return _unread(version)
-    return await job_type.rules.judge(Asked(over=Over.OUTPUT, job=policy_job(job, inputs), output=output))
+    return await job_type.rules.judge(Asked(over=Over.OUTPUT, job=about_job, output=output))
 
 
 def _unread(version: str) -> Verdict:
     reason = "what is to be judged does not fit its type any more"
     return Verdict(answer=Answer.REVIEW, version=version, reason=reason, sensitive=True)
-
-
-async def _inputs(ports: Ports, job_type: JobType, job: Job) -> Any:
-    raw = await ports.store.read(lambda tx: tx.inputs(job.id))
-    return job_type.read_inputs(json.loads(raw))
 
 
 def _arguments(job_type: JobType, action: Action) -> Any:
