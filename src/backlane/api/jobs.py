@@ -24,7 +24,7 @@ from backlane.core.lifecycle import STATUSES, TERMINAL
 from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
 from backlane.service import read, show
-from backlane.service.access import Caller, hidden_from
+from backlane.service.access import Caller, closed_for, hidden_from
 from backlane.service.link import takes_files
 from backlane.service.submit import FIRST_EVENTS, Submission, body_hash, submit
 
@@ -200,7 +200,7 @@ async def get_events(
     page, _ = await show.read_events(around.ports, caller, job_id, after, 200)
     follows = job.gate != "none" and job.finished_at is None and not hidden_from(caller, job)
     await show.note_events_read(around.ports, caller, job_id, page, follows=follows)
-    is_open = job.gate == "none"
+    is_open = job.gate == "none" and not closed_for(caller, job)
     events = stream_events(
         around.ports, around.followers, caller, job_id, after, header=header, is_open=is_open
     )

@@ -167,12 +167,25 @@ def visible(tx: Transaction, caller: Caller, job: Job | None) -> Job:
 def released(job: Job) -> bool:
     """Whether what a model wrote for this job may reach its submitter."""
     passed = job.review_state == "approved" or job.released == "whole"
-    return job.gate is Gate.NONE or (job.status is Status.COMPLETED and passed)
+    return _open(job) or (job.status is Status.COMPLETED and passed)
+
+
+def _open(job: Job) -> bool:
+    """Whether no gate stands before this job, and all may know it."""
+    return job.gate is Gate.NONE and not draw_unsaid(job)
+
+
+def draw_unsaid(job: Job) -> bool:
+    """Whether a draw spared this job, and its submitter is not told yet: until its result it looks like a drawn one.
+
+    Whoever saw it sooner could cancel what was drawn, at no cost, and submit it again until it was spared.
+    """
+    return job.review_state == "sampled_out" and job.status is not Status.COMPLETED
 
 
 def closed_for(caller: Caller, job: Job) -> bool:
     """Whether the release gate stands between this caller and what the job's run wrote."""
-    whole = job.gate is Gate.NONE or (released(job) and job.released != "edited")
+    whole = _open(job) or (released(job) and job.released != "edited")
     return not whole and outside(caller, job)
 
 

@@ -10,7 +10,7 @@ from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
 from backlane.core.storage import Transaction
 from backlane.errors import InvalidRequest, RoleRequired
-from backlane.service.access import Caller, relation, visible
+from backlane.service.access import Caller, draw_unsaid, relation, visible
 from backlane.service.permit import refusal
 from backlane.service.ports import Ports
 from backlane.service.witness import witness
@@ -39,7 +39,7 @@ async def mark_sensitive(ports: Ports, caller: Caller, job_id: str, reason: str 
         seq, _ = tx.chain_head(job_id)
         gate = stricter(job.gate, Gate.SENSITIVE)
         marks: dict[str, Any] = {"gate": str(gate), "sensitive": "person", "summary": summary}
-        if job.gate is Gate.NONE:
+        if job.gate is Gate.NONE and not draw_unsaid(job):
             marks["closed_from"] = (seq or 0) + 1
         if job.review_state == "sampled_out":
             marks["review_state"] = "not_required"

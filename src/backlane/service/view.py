@@ -13,7 +13,7 @@ from backlane.core.lane import kind_of
 from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
-from backlane.service.access import Caller, closed_for, hidden_artifact, hidden_from, outside
+from backlane.service.access import Caller, closed_for, draw_unsaid, hidden_artifact, hidden_from, outside
 from backlane.service.describe import headline, moment, outcome, waiting_on, window_target, without_quotes
 from backlane.service.incident import holds_of
 from backlane.service.permit import allowed_by
@@ -172,12 +172,14 @@ def _timing(
     }
 
 
-def _review(review: Row | None, job: Job, closed: bool) -> dict[str, Any]:
+def _review(review: Row | None, job: Job, closed: bool, *, apart: bool) -> dict[str, Any]:
+    """The job's review; how its draw went is told with its result to whom the gate is there for (`apart`)."""
+    state = "not_required" if apart and draw_unsaid(job) else job.review_state
     if review is None:
-        return {"id": None, "state": job.review_state, "kind": None, "payload_hash": None, "respond_by": None}
+        return {"id": None, "state": state, "kind": None, "payload_hash": None, "respond_by": None}
     return {
         "id": review["id"],
-        "state": job.review_state if review["kind"] in RESOLVED_ONLY else review["state"],
+        "state": state if review["kind"] in RESOLVED_ONLY else review["state"],
         "kind": review["kind"],
         # A digest of what is closed is closed.
         "payload_hash": None if closed else review["payload_hash"],
@@ -234,7 +236,7 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
             sent=anything_sent(actions),
         ),
         "failure": job.failure,
-        "review": _review(review, job, closed),
+        "review": _review(review, job, closed, apart=outside(caller, job)),
         "artifacts": [artifact_view(caller, job, row) for row in around.artifacts[job.id]],
         "actions": [action_view(caller, job, one, around.dispatches[job.id], review) for one in actions],
         "cost": cost,
