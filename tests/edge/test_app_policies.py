@@ -23,8 +23,8 @@ def declared(app: App, name: str = "one") -> Any:
 
 def asked(over: Over = Over.ACTION, **more: Any) -> Asked:
     job = PolicyJob(
-        id="job_1", workspace="ws_1", workspace_name="main", type="one", authority="low_risk_write", submitted_by="ana", user=None,
-        account="acme", inputs=Note(text="hello"), metadata={},
+        id="job_1", workspace="ws_1", workspace_name="main", type="one", authority="low_risk_write",
+        submitted_by="ana", user=None, account="acme", inputs=Note(text="hello"), metadata={},
     )  # fmt: skip
     return Asked(over=over, job=job, **more)
 

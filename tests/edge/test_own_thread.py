@@ -83,8 +83,8 @@ async def test_every_kind_of_declared_function_runs_though_the_shared_threads_ar
     kind = a_type()
     assert await kind.proposals(None, None) == [("send", {"amount": 1})]
     job = PolicyJob(
-        id="job_1", workspace="ws_1", workspace_name="main", type="one", authority="low_risk_write", submitted_by="ana", user=None,
-        account="acme", inputs=Note(text="hello"), metadata={},
+        id="job_1", workspace="ws_1", workspace_name="main", type="one", authority="low_risk_write",
+        submitted_by="ana", user=None, account="acme", inputs=Note(text="hello"), metadata={},
     )  # fmt: skip
     said = await kind.rules.judge(Asked(over=Over.OUTPUT, job=job, output="x"))
     assert (said.answer, said.sensitive) == ("allow", False)
