@@ -18,6 +18,7 @@ FIRST = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_planted_mistake_is_caught(name: str) -> None:
     with planted(name) as changes:
