@@ -43,14 +43,15 @@ def _answer(one: dict[str, Any], torn: bool) -> dict[str, Any]:
         return {**body, "decision": "reject", "reason_code": "wrong", "notes": "no"}
     if draw < 0.35:
         return {**body, "decision": "request_changes", "notes": "Say it more kindly."}
+    payload = one["payload"]
     if one["kind"] == "output":
-        return {**body, "decision": "approve", "edits": "Kinder words. kanarie-7b1f"}
-    arguments = one["payload"]["arguments"]
-    return {
-        **body,
-        "decision": "approve",
-        "edits": {**arguments, "words" if "words" in arguments else "reason": "kinder"},
-    }
+        edits: Any = None if payload.get("edits") else "Kinder words. kanarie-7b1f"
+    else:
+        arguments = payload["arguments"]
+        word = "words" if "words" in arguments else "reason"
+        edits = None if arguments[word] == "kinder" else {**arguments, word: "kinder"}
+    # What was edited is approved as it is: another edit would void the approvals it has.
+    return {**body, "decision": "approve", **({} if edits is None else {"edits": edits})}
 
 
 async def bother(machine: "Machine", seed: int) -> None:
