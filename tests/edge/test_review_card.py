@@ -1,7 +1,9 @@
 """A review as it is printed: no field begins a line of its own, and what is decided on stands behind its bar."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +55,17 @@ def test_no_field_begins_a_line_of_its_own(words: str) -> None:
     # What is decided on has its own bar: nothing else stands behind it.
     behind = [line for line in lines if line.startswith("│ ")]
     assert len(behind) == 1 + len(words.split("\n")) + 1
+
+
+@pytest.mark.parametrize(
+    ("link", "content", "told"),
+    [("https://x.test/a", None, 1), ("https://x.test/a", "sha256:00", 0), ("no address", None, 0)],
+)
+def test_an_address_whose_content_is_not_bound_is_said_to_be(
+    link: str, content: str | None, told: int
+) -> None:
+    whole = shown("words")
+    arguments = {"link": link}
+    payload = {"type": "post", "target": "the site", "arguments": arguments, "content": content}
+    lines = card(replace(whole, review={**whole.review, "payload": payload})).split("\n")
+    assert sum(line.startswith("  unbound ") for line in lines) == told

@@ -202,6 +202,9 @@ def _action(shown: Shown, payload: Mapping[str, Any]) -> Iterator[str]:
     yield f"── the action: {_shown(payload['type'])} on {_shown(payload['target'])} · {origin}"
     for name, value in cast(dict[str, Any], payload["arguments"]).items():
         yield f"│ {_shown(name)} = {_shown(json.dumps(value, ensure_ascii=False))}"
+    if payload.get("content") is None and "://" in json.dumps(payload["arguments"]):
+        # The type has no content hook for this action: only the address is under the hash.
+        yield "  unbound       the address is approved, not what it shows: that may be another by then"
 
 
 def _shown(text: str) -> str:
