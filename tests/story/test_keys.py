@@ -132,7 +132,7 @@ async def show_events(place: Place, caller: Any, job_id: str) -> list[tuple[str,
 async def test_a_token_ends_with_its_time_and_with_its_key(working: Place) -> None:
     key = await service_of(working)
     async with holding(working, key) as portal:
-        brief, long = await minted(portal, user="una", ttl=1), await minted(portal, user="una")
+        brief, long = await minted(portal, user="una", ttl=3), await minted(portal, user="una")
         body, _, mark = long.partition(".")
         async with asking(working, "adam", "admin") as adam:
             lines = (await adam.get("/audit?action=token.minted")).json()["data"]
@@ -150,7 +150,7 @@ async def test_a_token_ends_with_its_time_and_with_its_key(working: Place) -> No
             async with holding(working, long) as una, holding(working, brief) as quick:
                 assert (await una.get("/me")).json()["name"] == "una through portal"
                 assert (await quick.get("/me")).status_code == 200
-                await asyncio.sleep(1.05)
+                await asyncio.sleep(3.05)
                 assert (await quick.get("/me")).status_code == 401
                 rows = (await adam.get("/keys")).json()["data"]
                 mine = next(row["id"] for row in rows if row["name"] == "portal")
