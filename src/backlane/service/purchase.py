@@ -86,11 +86,8 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     if not way.open:
         return await put_off(ports, sending, way.until, Phase.INCIDENT, way.code, lane_held=True)
     ports.point("sending")
-    params["metadata"] = {
-        **(params.get("metadata") or {}),
-        "backlane_job": held.job.id,
-        "backlane_attempt": attempt.id,
-    }
+    named = {"backlane_job": held.job.id, "backlane_attempt": attempt.id}
+    params["metadata"] = {**(params.get("metadata") or {}), **named}
     call = CreateCall(
         attempt.id,
         attempt.provider_account,
