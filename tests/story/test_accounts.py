@@ -1,5 +1,6 @@
 """Several provider accounts: each workspace's money and runs stay with its own, whatever changes in the settings."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import pytest
 from backlane import App
 from backlane.service.read import read_job
 from backlane.simulator.server import Running, running_simulator
+from backlane.store.tables import events
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.story.acts import events_of, finished, script, seen, submitted, verified
 from tests.story.filed import PDF, alive, asked, calls, filed_app, sent_in, tidied
+from tests.story.steer_types import steer_app
 from tests.values import small_app
 
 
@@ -35,13 +38,16 @@ class Service:
         monkeypatch.setenv("A_KEY", "sk-canary-first-account")
         monkeypatch.setenv("B_KEY", "sk-canary-second-account")
 
-    async def start(self, text: str, types: App | None = None, **changes: Any) -> Place:
+    async def start(
+        self, text: str, types: App | None = None, *, worker: bool = True, **changes: Any
+    ) -> Place:
         """Start with this file; end it with `place.service.drain()`."""
         self.file.write_text(text)
         given = {"openai_api_key": None, "openai_base_url": None, "accounts_file": str(self.file)}
         settings = settings_for(self.folder, self.simulator, **{**given, **changes})
         service = build(settings, types=types or small_app(), log=lambda line: None)
-        await service.start_worker()
+        if worker:
+            await service.start_worker()
         return Place(service, self.simulator, settings)
 
 
@@ -57,6 +63,25 @@ def account(name: str, provider: Running, key: str = "A_KEY", **more: Any) -> st
         for field, value in fields.items()
     ]
     return "\n".join([f"[accounts.{name}]", *lines, ""])
+
+
+def feed(place: Place, *kinds: str) -> list[str]:
+    """The codes of the workspaces' own events of these kinds."""
+    wanted = events.select().where(events.c.type.in_(kinds), events.c.job_id.is_(None))
+    rows = place.service.store.database.read_now(
+        lambda connection: connection.execute(wanted).mappings().all()
+    )
+    return [json.loads(row["data"])["code"] for row in rows]
+
+
+async def tried(place: Place, at_least: int) -> None:
+    """The one incident was tried so often."""
+    for _ in range(600):
+        found = await place.service.store.read(lambda tx: tx.incidents())
+        if found and found[0]["probes"] >= at_least:
+            return
+        await place.service.ports.clock.sleep(10)
+    raise AssertionError(found)
 
 
 async def test_each_workspace_buys_at_its_own_account(
@@ -153,6 +178,57 @@ async def test_a_retired_account_is_followed_and_buys_nothing_more(
     assert fresh["provider_account"] == "new"
     assert simulator.world.stats()["creates"] == before
     assert other.world.stats()["creates"] == 2
+    # What held the old account's lane is over with its last job: nobody looks for an alert that nothing can end.
+    assert await place.service.store.read(lambda tx: tx.incidents()) == []
+    assert feed(place, "alert.raised", "alert.cleared") == ["insufficient_quota"] * 2
+    verified(place)
+    await place.service.drain()
+
+
+async def test_a_retired_account_without_a_successor_is_asked_about_by_one_job_at_a_time(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    place = await service.start(account("old", simulator), worker=False)
+    ana, bob = await place.caller("ana"), await place.caller("bob", workspace="side")
+    mine, theirs = await submitted(place, ana), await submitted(place, bob)
+    await place.service.drain()
+    old = account("old", simulator, retired=True)
+    place = await service.start(old)
+    for who, job in ((ana, mine), (bob, theirs)):
+        await seen(place, who, job.id, lambda view: view["phase"] == "incident")
+    await tried(place, 2)
+    for who, job in ((ana, mine), (bob, theirs)):
+        told = [event["type"] for event in await events_of(place, who, job.id)]
+        assert told.count("job.waiting") == 1
+    await place.service.drain()
+    # One workspace has another account: what holds the other's job stays.
+    third = account("third", other, "B_KEY", workspaces=["third"])
+    place = await service.start(old + third + account("new", other, "B_KEY", workspaces=["main"]))
+    assert (await finished(place, ana, mine))["provider_account"] == "new"
+    assert (await read_job(place.service.ports, bob, theirs.id))["phase"] == "incident"
+    assert feed(place, "alert.cleared") == []
+    await place.service.drain()
+    place = await service.start(old + account("new", other, "B_KEY", workspaces=["main", "side"]))
+    assert (await finished(place, bob, theirs))["provider_account"] == "new"
+    assert feed(place, "alert.raised") == feed(place, "alert.cleared") == ["account_retired"] * 2
+    verified(place)
+    await place.service.drain()
+    assert simulator.world.stats()["creates"] == 0
+
+
+async def test_an_interactive_job_moves_to_a_server_without_background_mode(
+    service: Service, simulator: Running, other: Running
+) -> None:
+    place = await service.start(account("old", simulator), steer_app(), worker=False)
+    ana = await place.caller()
+    chat = await submitted(place, ana, "chat")
+    await place.service.drain()
+    other.world.switches.background = False
+    new = account("new", other, "B_KEY", background=False, workspaces=["main"])
+    place = await service.start(account("old", simulator, retired=True) + new, steer_app())
+    view = await finished(place, ana, chat)
+    assert (view["status"], view["provider_account"], view["lane"]) == ("completed", "new", "interactive")
+    assert simulator.world.stats()["creates"] == 0
     await place.service.drain()
 
 

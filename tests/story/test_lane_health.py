@@ -18,7 +18,9 @@ from backlane.store.people import audit as audit_table
 from backlane.store.tables import events
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
+from tests.simulator.made_files import pdf
 from tests.story.acts import creates, events_of, fault, finished, script, seen, submitted, verified
+from tests.story.filed import asked, calls, filed_place, sent_in
 from tests.values import small_app
 
 
@@ -167,6 +169,38 @@ async def test_a_key_that_is_revoked_midway_pauses_the_lane_at_once_with_one_ale
     assert working.simulator.world.stats()["runs"] == {"completed": 9}
     assert len(feed(working, "alert.raised")) == len(feed(working, "alert.cleared")) == 1
     verified(working)
+
+
+@pytest.mark.parametrize("air", ["no_files", "provider_trouble"])
+async def test_in_an_incident_only_the_job_that_tries_the_lane_uploads(
+    tmp_path: Path, simulator: Running, air: str
+) -> None:
+    """An upload that is refused holds the lane as a create does, and is tried as gently."""
+    async for place in filed_place(tmp_path, simulator, file_inline_at_most=0):
+        ana = await place.caller()
+        if air == "no_files":
+            fault(place, "status", call="file_upload", status=403, code=air, times=None)
+        else:
+            fault(place, "overloaded", call="file_upload", times=None)
+        await place.service.start_worker()
+        files = [await sent_in(place, ana, pdf(f"Gate {number} is green.")) for number in range(6)]
+        jobs = [await asked(place, ana, file) for file in files]
+        for job in jobs:
+            await seen(place, ana, job.id, lambda view: view["phase"] == "incident")
+        assert [row["code"] for row in await incidents(place)] == [air]
+        tried, before = (await incidents(place))[0]["probes"], len(calls(place, "file_upload"))
+        await probes(place, tried + 2)
+        least = len(calls(place, "file_upload")) - before
+        assert least <= (await incidents(place))[0]["probes"] - tried + 1
+        assert creates(place) == 0
+        views = [await read_job(place.service.ports, ana, job.id) for job in jobs]
+        assert {view["status"] for view in views} == {"queued"}, "each keeps its place"
+        simulator.world.weather.clear()
+        ended = [await finished(place, ana, job) for job in jobs]
+        assert [(view["status"], len(view["attempts"])) for view in ended] == [("completed", 1)] * 6
+        assert len(calls(place, "create")) == 6
+        assert feed(place, "alert.raised", "alert.cleared") == [air] * 2
+        verified(place)
 
 
 @pytest.mark.parametrize("account", ["quota", "billing"])

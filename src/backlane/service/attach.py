@@ -40,6 +40,11 @@ async def attached(ports: Ports, held: Held, params: dict[str, Any]) -> NotYet |
     return None
 
 
+def names_files(params: dict[str, Any]) -> bool:
+    """Whether a create's parameters name any uploaded file of ours."""
+    return next(_parts(params.get("input")), None) is not None
+
+
 def _parts(value: Any) -> Iterator[dict[str, Any]]:
     """Every part that names an uploaded file of ours, at any depth."""
     if isinstance(value, list):

@@ -30,10 +30,11 @@ _ADMITTED_AT_MOST = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Whether a run may be sent now. `probe` is its number if it is the one that tries a held lane."""
+    """Whether a run may be sent now. `probe` is its number if it is the one that tries the lane held since `since`."""
 
     open: bool
     probe: int | None = None
+    since: int = 0
     until: int = 0
     code: str = ""
 
@@ -44,16 +45,23 @@ def holds_of(tx: Transaction, job: Job) -> list[Row]:
     return tx.holds(places, job.lane)
 
 
-def passage(tx: Transaction, ports: Ports, job: Job, now: int) -> Passage:
-    """Whether a run of this job may be sent now; taking it as the one probe of a held lane, where it is due."""
-    probe: int | None = None
+def passage(tx: Transaction, ports: Ports, job: Job, now: int, taken: Passage | None = None) -> Passage:
+    """Whether a run of this job may be sent now; taking it as the one probe of a held lane, where it is due.
+
+    `taken` is what this run was given before: it holds until another run takes the next probe.
+    """
+    probe, since = None, 0
     # A person's hold is looked at first: no probe is taken for a job that may not go anyway.
     for row in sorted(holds_of(tx, job), key=lambda row: row["held_by"] is None):
+        since = row["since"]
+        if taken is not None and (since, row["probes"]) == (taken.since, taken.probe):
+            probe = taken.probe
+            continue
         number = row["probes"] + 1
         if not tx.claim_probe(row, now, now + probe_delay(number, ports.timings)):
             return Passage(False, until=spread(ports, row["probe_at"]), code=row["code"])
         probe = number
-    return Passage(True, probe)
+    return Passage(True, probe, since)
 
 
 def still_held(tx: Transaction, job: Job, until: int, now: int) -> int:
@@ -88,7 +96,10 @@ def hold_lane(
         _tell(tx, ports, place, code, held=True)
         return probe_at
     known = tx.incident(*place)
-    return max(now, known["probe_at"]) if known is not None else now
+    if known is None:
+        return now
+    # Never at once: a probe that is due is taken by one job, and this one was just told no.
+    return max(known["probe_at"], now + probe_delay(known["probes"], ports.timings))
 
 
 def release_lane(tx: Transaction, ports: Ports, place: tuple[str, str], *, by: str = CREATE) -> None:

@@ -7,11 +7,12 @@ from backlane.core import lifecycle
 from backlane.core.accounts import AccountInfo
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase
+from backlane.core.lane import Lane
 from backlane.core.lifecycle import Command
 from backlane.core.storage import Transaction
 from backlane.service.conclude import conclude
 from backlane.service.fail import failed
-from backlane.service.incident import hold_lane
+from backlane.service.incident import hold_lane, passage, reopen
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 
@@ -42,6 +43,7 @@ async def placed_anew(ports: Ports, held: Held, attempt: Attempt) -> Held | None
         moved = new is not None
         if new is None:
             return _wait(tx, ports, job, attempt, now)
+        _end_incident(tx, ports, job, attempt)
         tx.move_attempt(attempt.id, [AttemptState.PLANNED], provider_account=new.name)
         data = {"attempt": attempt.id, "lane": job.lane, "account": new.name, "code": RETIRED}
         return replace(job, provider_account=new.name), [Event("lane.changed", now, "backlane", data)]
@@ -54,17 +56,38 @@ def _successor(tx: Transaction, ports: Ports, job: Job) -> AccountInfo | None:
     """The account that takes the workspace's new runs, if this job may be bought there."""
     name = next((row["name"] for row in tx.workspaces() if row["id"] == job.workspace), "")
     found = ports.accounts.of(name)
-    fits = found is not None and found.simulated == job.simulated and found.background
-    return found if fits else None
+    if found is None or found.simulated != job.simulated:
+        return None
+    return found if found.background or job.lane == Lane.INTERACTIVE else None
 
 
 def _wait(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, now: int) -> tuple[Job, Sequence[Event]]:
     place = attempt.provider_account, attempt.lane
     told = f"account {place[0]!r} is retired, and no other takes this workspace's runs"
-    until = min(hold_lane(tx, ports, place, RETIRED, told), max(job.useful_until, now))
+    # One job at a time asks whether there is another account by now; the others keep their timers.
+    way = passage(tx, ports, job, now)
+    until = hold_lane(tx, ports, place, RETIRED, told) if way.open else way.until
+    until = min(until, max(job.useful_until, now))
+    if job.phase is Phase.INCIDENT:
+        return replace(job, wait_until=until), ()
     data = {"code": RETIRED, "until": until}
     job, event = lifecycle.apply(job, Command.WAIT, now, phase=Phase.INCIDENT, actor="backlane", data=data)
     return replace(job, wait_until=until), [event]
+
+
+def _end_incident(tx: Transaction, ports: Ports, job: Job, attempt: Attempt) -> None:
+    """A retired account buys nothing more: what held its lane is over, unless a job still waits that cannot move."""
+    place = attempt.provider_account, attempt.lane
+    incident = tx.incident(*place)
+    if incident is None:
+        return
+    for row in tx.workspaces():
+        if _successor(tx, ports, replace(job, workspace=row["id"])) is not None:
+            continue
+        lanes = tx.lane_jobs(row["id"])
+        if any(one["waiting"] for one in lanes if (one["provider_account"], one["lane"]) == place):
+            return
+    reopen(tx, ports, incident)
 
 
 async def _let_go(ports: Ports, held: Held) -> None:

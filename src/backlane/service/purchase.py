@@ -32,6 +32,7 @@ from backlane.service.ports import Ports
 from backlane.service.situate import Held
 from backlane.service.stand_remote import contents_carried, held_back
 from backlane.service.take_turns import forgotten, keep_turn, turned
+from backlane.service.try_lane import try_lane
 
 _ACTOR = "backlane"
 # A worker whose streams are full is asked again after so long, milliseconds.
@@ -63,6 +64,12 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         return await placed_anew(ports, held, attempt)
     try:
         params = await turned(ports, held, attempt, await build_request(ports, held))
+        tried, taken = await try_lane(ports, held, params)
+        if tried is None:
+            return None
+        held = tried
+        if taken is not None and not taken.open:
+            return await put_off(ports, held, taken.until, Phase.INCIDENT, taken.code, lane_held=True)
         files = await attached(ports, held, params)
     except (CannotBuild, CannotAttach) as error:
         return await failed(ports, held, error.code, detail=str(error))
@@ -73,17 +80,14 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
     if attempt.interactive and not ports.streams.has_room(attempt.id):
         return await put_off(ports, held, ports.clock.now() + _NO_ROOM, Phase.CAPACITY, "streams_full")
-    sending, way = await _commit_sending(ports, held, attempt, params.get("model"))
+    sending, way = await _commit_sending(ports, held, attempt, params.get("model"), taken)
     if sending is None or way is None:
         return sending
     if not way.open:
         return await put_off(ports, sending, way.until, Phase.INCIDENT, way.code, lane_held=True)
     ports.point("sending")
-    params["metadata"] = {
-        **(params.get("metadata") or {}),
-        "backlane_job": held.job.id,
-        "backlane_attempt": attempt.id,
-    }
+    named = {"backlane_job": held.job.id, "backlane_attempt": attempt.id}
+    params["metadata"] = {**(params.get("metadata") or {}), **named}
     call = CreateCall(
         attempt.id,
         attempt.provider_account,
@@ -118,9 +122,9 @@ async def _await_files(ports: Ports, held: Held, files: NotYet) -> Held | None:
 
 
 async def _commit_sending(
-    ports: Ports, held: Held, attempt: Attempt, model: str | None
+    ports: Ports, held: Held, attempt: Attempt, model: str | None, taken: Passage | None
 ) -> tuple[Held | None, Passage | None]:
-    """Commit that the create is being sent, unless its lane is held.
+    """Commit that the create is being sent, unless its lane is held; `taken` was given for its files' upload.
 
     There is no passage where an approval that it carries does not stand: what to do then is decided anew.
     """
@@ -130,7 +134,7 @@ async def _commit_sending(
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         nonlocal way
-        way = passage(tx, ports, job, now)
+        way = passage(tx, ports, job, now, taken)
         if not way.open:
             return job, ()
         # After the lane's row, as whoever holds or opens a lane locks them.
