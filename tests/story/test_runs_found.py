@@ -28,7 +28,7 @@ from backlane.service.situate import situate
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.signing import SECRET, event, signed
-from tests.story.acts import creates, events_of, fault, finished, script, seen, submitted, verified
+from tests.story.acts import contents, creates, events_of, fault, finished, script, seen, submitted, verified
 from tests.story.hooking import PATH, calls, hooked_place, listening, rows, tell, telling_simulator
 from tests.story.test_processes import ROOT, listening_port, serve
 from tests.values import small_app
@@ -73,11 +73,14 @@ async def settled(place: Place, count: int) -> list[dict[str, Any]]:
 )
 async def test_a_lost_create_is_found_by_its_end_and_nobody_is_asked(hooked: Place, name: str) -> None:
     ana = await hooked.caller()
+    words = '{\n  "summary": "As if nothing – 水獺 – had been lost.",\n  "themes": []\n}'
+    script(hooked, {"text": words})
     more = {"accept": True} if name == "server_error" else {}
     fault(hooked, name, call="create", **more)
     job = await submitted(hooked, ana)
     view = await seen(hooked, ana, job.id, lambda view: view["status"] == "completed")
     assert creates(hooked) == 1
+    assert (await contents(hooked, ana, view))["result"] == words
     assert [one["state"] for one in view["attempts"]] == ["completed"]
     assert "attempt.adopted" in [one["type"] for one in await events_of(hooked, ana, job.id)]
     assert [row["note"] for row in await settled(hooked, 1)] == ["adopted"]

@@ -9,8 +9,12 @@ import pytest
 
 from tests.conftest import Place
 from tests.signing import OTHER, SECRET, event, signed
-from tests.story.acts import creates, events_of, fault, finished, script, seen, submitted, verified
+from tests.story.acts import contents, creates, events_of, fault, finished, script, seen, submitted, verified
 from tests.story.hooking import calls, hooked_place, listening, post, rows, tell, telling_simulator
+from tests.story.live_acts import events, joined
+
+# What every run of a story writes, disturbed or not.
+WORDS = '{\n  "summary": "Otters hold hands – ça va, 水獺 – while they sleep.",\n  "themes": [\n    "rest"\n  ]\n}'
 
 
 @pytest.fixture
@@ -41,6 +45,11 @@ async def delivered(place: Place, count: int) -> list[dict[str, Any]]:
     raise AssertionError(f"the deliveries stand at {told}")
 
 
+async def undisturbed(place: Place, view: dict[str, Any]) -> None:
+    """The job has exactly the text that a run without any trouble has."""
+    assert (await contents(place, await place.caller(), view))["result"] == WORDS
+
+
 async def test_an_end_that_is_told_is_seen_at_once_with_one_look(hooked: Place) -> None:
     ana = await hooked.caller()
     jobs = [await submitted(hooked, ana) for _ in range(5)]
@@ -65,6 +74,7 @@ async def test_every_way_to_end_is_told_and_looked_at(hooked: Place, then: dict[
 
 async def test_a_hundred_deliveries_of_one_event_are_one(hooked: Place) -> None:
     ana = await hooked.caller()
+    script(hooked, {"text": WORDS})
     fault(hooked, "duplicate_webhook", copies=100)
     view = await finished(hooked, ana, await submitted(hooked, ana))
     assert view["status"] == "completed"
@@ -73,7 +83,8 @@ async def test_a_hundred_deliveries_of_one_event_are_one(hooked: Place) -> None:
     assert len(rows(hooked)) == 1
     assert calls(hooked, "retrieve") == 1
     types = [one["type"] for one in await events_of(hooked, ana, view["id"])]
-    assert types.count("attempt.finished") == types.count("job.completed") == 1
+    assert types.count("attempt.finished") == types.count("job.completed") == creates(hooked) == 1
+    await undisturbed(hooked, view)
     verified(hooked)
 
 
@@ -93,23 +104,27 @@ async def test_a_delivery_that_does_not_hold_changes_nothing_and_the_next_one_do
     hooked: Place, name: str, values: dict[str, Any]
 ) -> None:
     ana = await hooked.caller()
+    script(hooked, {"text": WORDS})
     fault(hooked, name, **values)
     view = await finished(hooked, ana, await submitted(hooked, ana))
     assert view["status"] == "completed"
+    await undisturbed(hooked, view)
     (told,) = await delivered(hooked, 1)
     assert told["statuses"] == [400, 204]
-    assert calls(hooked, "retrieve") == 1
-    assert len(rows(hooked)) == 1
+    assert (creates(hooked), calls(hooked, "retrieve"), len(rows(hooked))) == (1, 1, 1)
     verified(hooked)
 
 
 @pytest.mark.parametrize("name", ["two_signatures", "bare_signature", "foreign_webhook"])
 async def test_other_shapes_of_a_genuine_event_are_taken(hooked: Place, name: str) -> None:
     ana = await hooked.caller()
+    script(hooked, {"text": WORDS})
     fault(hooked, name)
     view = await finished(hooked, ana, await submitted(hooked, ana))
     assert view["status"] == "completed"
+    await undisturbed(hooked, view)
     assert {line["statuses"][0] for line in await delivered(hooked, 1)} == {204}
+    assert creates(hooked) == 1
     verified(hooked)
 
 
@@ -127,6 +142,7 @@ async def test_events_that_go_astray_end_in_the_same_state(
     looking: Place, name: str, values: dict[str, Any]
 ) -> None:
     ana = await looking.caller()
+    script(looking, {"text": WORDS}, times=None)
     plain = await finished(looking, ana, await submitted(looking, ana))
     # From here on the account is told of its ends, so that its own looks would be seldom.
     looking.service.ports.store.database.write_now(lambda connection: connection.execute(_forget()))
@@ -135,6 +151,9 @@ async def test_events_that_go_astray_end_in_the_same_state(
     views = [await finished(looking, ana, job) for job in jobs]
     assert {view["status"] for view in [plain, *views]} == {"completed"}
     assert len({tuple(row["kind"] for row in view["artifacts"]) for view in [plain, *views]}) == 1
+    for view in [plain, *views]:
+        await undisturbed(looking, view)
+    # One for each job.
     assert creates(looking) == 5
     verified(looking)
 
@@ -223,7 +242,7 @@ async def test_a_told_end_teaches_how_long_the_run_took(hooked: Place) -> None:
 async def test_a_live_job_is_told_of_its_end_beside_its_stream(hooked: Place, lost: bool) -> None:
     """The stream brings the end; a lost create of a live job is found by its event all the same."""
     ana = await hooked.caller()
-    script(hooked, {"running_seconds": 1})
+    script(hooked, {"text": WORDS, "running_seconds": 1})
     if lost:
         fault(hooked, "lose_create_reply")
     job = await submitted(hooked, ana, live=True)
@@ -231,5 +250,7 @@ async def test_a_live_job_is_told_of_its_end_beside_its_stream(hooked: Place, lo
     assert [one["state"] for one in view["attempts"]] == ["completed"]
     (told,) = await delivered(hooked, 1)
     assert told["statuses"] == [204]
+    await undisturbed(hooked, view)
+    assert joined(await events(hooked, ana, job.id)) == WORDS
     assert creates(hooked) == 1
     verified(hooked)
