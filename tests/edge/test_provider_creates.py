@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +372,21 @@ async def test_other_accounts_of_the_environment_are_not_used(
     wire.replies = [says({"id": "resp_1"})]
     assert isinstance(await make().create(a_call()), Accepted)
     assert not {"openai-organization", "openai-project"} & set(wire.seen[0][2])
+
+
+async def test_the_accounts_own_project_and_organization_are_sent(wire: Wire) -> None:
+    """Whose budget and limits a run counts against is the account's word, call by call."""
+    accounts = {
+        "default": Account(KEY, wire.url, organization="org-one", project="proj_one"),
+        "other": Account(KEY, wire.url, project="proj_two"),
+    }
+    provider = OpenAIProvider(accounts, now=lambda: NOW, pace=Pace(lambda: NOW, lambda: 0.0))
+    wire.replies = [says({"id": "resp_1"}), says({"id": "resp_2"})]
+    for name in accounts:
+        assert isinstance(await provider.create(replace(a_call(), account=name)), Accepted)
+    await provider.close()
+    sent = [(one[2].get("openai-organization"), one[2].get("openai-project")) for one in wire.seen]
+    assert sent == [("org-one", "proj_one"), (None, "proj_two")]
 
 
 async def test_a_canceled_call_is_let_go(wire: Wire, make: Make) -> None:

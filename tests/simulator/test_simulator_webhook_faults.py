@@ -84,6 +84,22 @@ def test_a_webhook_can_be_late(simulator: Running, client: OpenAI, receiver: Rec
     assert named(receiver.came) == [run_id]
 
 
+def test_an_endpoint_can_be_down_for_a_time(simulator: Running, client: OpenAI, receiver: Receiver) -> None:
+    simulator.faults({"fault": "endpoint_down", "seconds": 3 * 3600})
+    run_id = ended(simulator, client)
+    simulator.advance(3600)
+    assert receiver.came == []
+    simulator.advance(2 * 3600)
+    # Tried after one hour and after three: by then it is up.
+    assert named(receiver.came) == [run_id]
+    [line] = lines(simulator)
+    assert (line["fault"], line["statuses"], line["outcome"]) == (
+        "endpoint_down",
+        [None, None, 204],
+        "delivered",
+    )
+
+
 def test_webhooks_can_come_in_another_order(simulator: Running, client: OpenAI, receiver: Receiver) -> None:
     simulator.faults({"fault": "reorder_webhooks", "times": 2})
     first, second, third = (ended(simulator, client) for _ in range(3))
@@ -113,6 +129,8 @@ def test_a_webhook_can_come_before_its_create_is_answered(
         ({"fault": "forge_webhook"}, InvalidWebhookSignatureError),
         ({"fault": "truncate_webhook"}, InvalidWebhookSignatureError),
         ({"fault": "truncate_webhook", "signed": True}, json.JSONDecodeError),
+        ({"fault": "reserialize_webhook"}, InvalidWebhookSignatureError),
+        ({"fault": "bom_webhook"}, InvalidWebhookSignatureError),
         ({"fault": "stale_webhook"}, InvalidWebhookSignatureError),
         ({"fault": "stale_webhook", "seconds": -600}, InvalidWebhookSignatureError),
         ({"fault": "missing_header"}, ValueError),

@@ -177,6 +177,19 @@ def test_what_is_assumed_is_what_the_simulator_plays() -> None:
     assert {name for name, _ in NOT_TRIED}.isdisjoint({one.name for one in ASSUMPTIONS})
 
 
+def test_what_is_only_hearsay_and_not_tried_is_named_with_its_reason() -> None:
+    hearsay = {
+        "deleted_parent",
+        "cancel_foreground",
+        "foreground_in_flight",
+        "canceled_stream",
+        "no_tool_output",
+        "end_index",
+        "webhook_timestamp",
+    }
+    assert hearsay <= {name for name, why in NOT_TRIED if why}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -43,6 +43,28 @@ class Reviewer:
         return [line.split()[0] for line in (await self.types("reviews", *filters)).out.splitlines()]
 
 
+async def test_every_command_that_shows_an_output_says_that_it_is_simulated(
+    acting: Place, world: World
+) -> None:
+    ana = await acting.caller()
+    job, review = await asked_for(acting, ana)
+    assert review["simulated"] is True
+    async with served(acting) as url:
+        rita = Reviewer(url, await acting.key("rita", "reviewer"))
+        root = Reviewer(url, await acting.key("root", "admin"))
+        assert "(simulated)" in (await rita.types("review", review["id"])).out
+        await rita.types("approve", review["id"])
+        view = await finished(acting, ana, job)
+        assert view["status"] == "completed" and view["actions"][0]["simulated"] is True
+        for words in (("show", job.id), ("jobs",), ("lanes",), ("actions", "show", view["actions"][0]["id"])):
+            assert "simulated" in (await root.types(*words)).out, words
+        for more in ((), ("--json",)):
+            # Beside what is printed, so that what is piped on is the text alone, and once.
+            watched = await root.types("watch", job.id, *more)
+            assert watched.err.splitlines()[0] == "(simulated)"
+            assert (watched.out + watched.err).count("(simulated)") == 1
+
+
 async def test_a_reviewer_using_only_commands_does_the_whole_job(
     acting: Place, world: World, tmp_path: Path
 ) -> None:

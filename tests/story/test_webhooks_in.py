@@ -115,6 +115,57 @@ async def test_a_delivery_that_does_not_hold_changes_nothing_and_the_next_one_do
     verified(hooked)
 
 
+NEVER_HOLDS: list[tuple[str, dict[str, Any], int]] = [
+    ("reserialize_webhook", {}, 400),
+    ("bom_webhook", {}, 400),
+    ("bom_webhook", {"signed": True}, 400),
+    ("packed_webhook", {}, 400),
+    ("oversized_webhook", {"kilobytes": 65}, 413),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "answer"), NEVER_HOLDS)
+async def test_a_body_that_never_holds_changes_nothing_and_looks_find_the_end(
+    looking: Place, name: str, values: dict[str, Any], answer: int
+) -> None:
+    ana = await looking.caller()
+    script(looking, {"text": WORDS, "running_seconds": 1})
+    fault(looking, name, **values)
+    view = await finished(looking, ana, await submitted(looking, ana))
+    assert view["status"] == "completed"
+    for _ in range(500):
+        (told,) = (line for line in looking.simulator.world.log if line["call"] == "webhook")
+        if told["statuses"]:
+            break
+        await asyncio.sleep(0.01)
+    assert set(told["statuses"]) == {answer}
+    await undisturbed(looking, view)
+    assert (creates(looking), rows(looking)) == (1, [])
+    verified(looking)
+
+
+async def test_an_endpoint_that_was_down_is_told_again_and_looks_did_not_wait(looking: Place) -> None:
+    ana = await looking.caller()
+    script(looking, {"text": WORDS})
+    fault(looking, "endpoint_down", seconds=20)
+    view = await finished(looking, ana, await submitted(looking, ana))
+    assert view["status"] == "completed"
+    before = await events_of(looking, ana, view["id"])
+    assert rows(looking) == []
+    looking.simulator.advance(20)
+    (told,) = await delivered(looking, 1)
+    assert set(told["statuses"][:-1]) == {None} and told["statuses"][-1] == 204
+    for _ in range(500):
+        if rows(looking)[0]["due_at"] is None:
+            break
+        await asyncio.sleep(0.01)
+    assert rows(looking)[0]["note"] == "nobody waited for it"
+    assert await events_of(looking, ana, view["id"]) == before
+    await undisturbed(looking, view)
+    assert creates(looking) == 1
+    verified(looking)
+
+
 @pytest.mark.parametrize("name", ["two_signatures", "bare_signature", "foreign_webhook"])
 async def test_other_shapes_of_a_genuine_event_are_taken(hooked: Place, name: str) -> None:
     ana = await hooked.caller()

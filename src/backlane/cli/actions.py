@@ -24,7 +24,8 @@ def _told(action: Mapping[str, Any], as_json: bool) -> int:
     if as_json:
         put_json(action)
         return 0
-    put(f"{action['id']}  {action['state']}  {action['type'] or 'closed'}  of {action['job']}")
+    mark = "  (simulated)" if action["simulated"] else ""
+    put(f"{action['id']}  {action['state']}  {action['type'] or 'closed'}  of {action['job']}{mark}")
     for name in (
         "target",
         "arguments",

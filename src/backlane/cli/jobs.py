@@ -172,7 +172,10 @@ def watch(job_id: str, *, as_json: _Json = False) -> int:
 
 def _watch(client: "Client", job_id: str, as_json: bool) -> int:
     in_text = False
-    for event in client.watch(job_id):
+    for number, event in enumerate(client.watch(job_id)):
+        # Asked once the service answers, as it may be away at first; said apart from what is piped on.
+        if number == 0 and client.request("GET", f"/v1/jobs/{job_id}")["simulated"]:
+            say("(simulated)")
         text = event["data"].get("text") if event["type"] == "output.delta" else None
         if text is not None and not as_json:
             put_text(text)

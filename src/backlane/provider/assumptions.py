@@ -52,6 +52,34 @@ NOT_TRIED: tuple[tuple[str, str], ...] = (
     ("stream_after_5_minutes", "not waited for: whether a stream older than five minutes can be taken up"),
     ("retention", "not waited for: how long a result is kept"),
     ("late_window", "not waited for: what becomes of a run that misses its window"),
+    (
+        "deleted_parent",
+        "a provider that does not refuse such a run has sold one more; assumed: 400 previous_response_not_found",
+    ),
+    (
+        "cancel_foreground",
+        "a trial makes background runs only, and no other can be canceled by id; assumed: 400",
+    ),
+    (
+        "foreground_in_flight",
+        "a trial makes background runs only; assumed: any other is not found until its end",
+    ),
+    (
+        "canceled_stream",
+        "needs one more run, canceled while its stream is read; any last event, or none, is taken",
+    ),
+    (
+        "no_tool_output",
+        'a model may or may not call a function; assumed: 400 "No tool output found", and none is left out',
+    ),
+    (
+        "end_index",
+        "needs a search by the model, and a source that is sure to be cited; whether it is inclusive is left open",
+    ),
+    (
+        "webhook_timestamp",
+        "needs an endpoint that refuses an event and waits; assumed: each retry has a fresh timestamp",
+    ),
 )
 
 

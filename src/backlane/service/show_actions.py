@@ -24,6 +24,7 @@ def action_view(
         "id": action.id,
         "object": "action",
         "job": action.job_id,
+        "simulated": job.simulated,
         "number": action.number,
         "type": None if closed else action.type,
         "origin": str(action.origin),

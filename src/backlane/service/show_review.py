@@ -37,6 +37,7 @@ def review_view(
         "id": row["id"],
         "object": "review",
         "job": row["job_id"],
+        "simulated": job.simulated,
         "kind": row["kind"],
         "state": row["state"],
         "role": row["role"],

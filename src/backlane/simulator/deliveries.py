@@ -1,6 +1,9 @@
 """One webhook delivery: what it says, how it is signed, what a fault makes of it. It knows no socket and no clock."""
 
+import codecs
+import gzip
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +13,8 @@ from backlane.simulator.values import as_object
 
 AGENT = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)"
 _OTHER_SECRET = "whsec_bm90IHRoZSBzZWNyZXQgdGhhdCB3YXMgYWdyZWVkIG9u"  # noqa: S105
+
+_SIGNED_AS_SENT = frozenset({"packed_webhook", "oversized_webhook"})
 
 
 @dataclass(slots=True)
@@ -48,9 +53,15 @@ class Delivery:
     event: dict[str, Any]
     line: dict[str, Any]
     fault: Fault | None = None
+    # For so many seconds from its first attempt on nobody answers at the endpoint.
+    down_for: float = 0.0
     # When it was first tried; the provider gives up by this.
     first_at: float | None = None
     statuses: list[int | None] = field(default_factory=list[int | None])
+
+    def is_down(self, now: float) -> bool:
+        """Whether its endpoint is down at this time."""
+        return self.down_for > 0 and now < (self.first_at or now) + self.down_for
 
 
 def compose(delivery: Delivery, now: float) -> tuple[dict[str, str], bytes]:
@@ -58,10 +69,8 @@ def compose(delivery: Delivery, now: float) -> tuple[dict[str, str], bytes]:
     fault = _fault_now(delivery)
     name, values = (fault.name, as_object(fault.values)) if fault else ("", as_object(None))
     body = json.dumps(delivery.event).encode()
-    signed, sent = body, body
-    if name == "truncate_webhook":
-        sent = body[: len(body) // 2]
-        signed = sent if values.get("signed") else body
+    sent = _spoiled(name, body, values)
+    signed = sent if name in _SIGNED_AS_SENT or values.get("signed") else body
     age = int(values.get("seconds", 600)) if name == "stale_webhook" else 0
     timestamp, secrets = str(int(now) - age), delivery.endpoint.secrets(now)
     if name == "forge_webhook":
@@ -77,9 +86,26 @@ def compose(delivery: Delivery, now: float) -> tuple[dict[str, str], bytes]:
         "webhook-timestamp": timestamp,
         "webhook-signature": " ".join(signatures),
     }
+    if name == "packed_webhook":
+        headers["content-encoding"] = "gzip"
     if name == "missing_header":
         headers.pop(str(values.get("header", "webhook-signature")), None)
     return headers, sent
+
+
+def _spoiled(name: str, body: bytes, values: Mapping[str, Any]) -> bytes:
+    """The bytes that are sent in place of the body."""
+    if name == "truncate_webhook":
+        return body[: len(body) // 2]
+    if name == "reserialize_webhook":
+        return json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True).encode()
+    if name == "bom_webhook":
+        return codecs.BOM_UTF8 + body
+    if name == "packed_webhook":
+        return gzip.compress(body, mtime=0)
+    if name == "oversized_webhook":
+        return body + b" " * (int(values.get("kilobytes", 1024)) * 1024)
+    return body
 
 
 def _fault_now(delivery: Delivery) -> Fault | None:

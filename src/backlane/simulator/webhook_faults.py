@@ -8,6 +8,11 @@ WEBHOOK_FAULTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "early_webhook": (EARLY, "the run ends, and is told of, before the create's reply returns", {}),
     "lose_webhook": (TIME, "never sent", {}),
     "delay_webhook": (TIME, "sent late", {"seconds": "default 60"}),
+    "endpoint_down": (
+        TIME,
+        "from its first attempt on nobody answers at the endpoint for a time; tried again as usual",
+        {"seconds": "how long, default 600"},
+    ),
     "reorder_webhooks": (TIME, "held back until a later one was sent", {}),
     "duplicate_webhook": (COPIES, "sent several times under one id", {"copies": "in all, default 2"}),
     "forge_webhook": (CONTENT, "signed with a wrong secret", _ATTEMPTS),
@@ -15,6 +20,22 @@ WEBHOOK_FAULTS: dict[str, tuple[str, str, dict[str, str]]] = {
         CONTENT,
         "half of its body",
         {**_ATTEMPTS, "signed": "true: the half is what was signed (default false)"},
+    ),
+    "reserialize_webhook": (CONTENT, "the same JSON in other bytes than were signed", _ATTEMPTS),
+    "bom_webhook": (
+        CONTENT,
+        "a byte order mark before its body",
+        {**_ATTEMPTS, "signed": "true: signed with the mark (default false)"},
+    ),
+    "packed_webhook": (
+        CONTENT,
+        "its body comes packed by gzip; the packed bytes are what was signed",
+        _ATTEMPTS,
+    ),
+    "oversized_webhook": (
+        CONTENT,
+        "many blanks behind its body, signed with it",
+        {**_ATTEMPTS, "kilobytes": "how many, default 1024"},
     ),
     "stale_webhook": (
         CONTENT,

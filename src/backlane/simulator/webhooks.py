@@ -144,6 +144,9 @@ class Webhooks:
         elif name == "reorder_webhooks":
             delivery.line["outcome"] = "held"
             self._held.append(delivery)
+        elif fault is not None and name == "endpoint_down":
+            delivery.down_for = float(fault.values.get("seconds", 600))
+            self._push(self._world.now(), delivery)
         else:
             late = float(fault.values.get("seconds", 60)) if fault else 0.0
             self._push(self._world.now() + late, delivery)
@@ -234,8 +237,9 @@ class Webhooks:
         """Once, and what came of it in the truth log."""
         world, line = self._world, delivery.line
         headers, body = compose(delivery, world.now())
+        down = delivery.is_down(world.now())
         try:
-            status = await world.deliver(delivery.endpoint.url, headers, body)
+            status = None if down else await world.deliver(delivery.endpoint.url, headers, body)
         except _NO_ANSWER:
             status = None
         delivery.statuses.append(status)
