@@ -19,6 +19,7 @@ from backlane.core.situation import (
     Wait,
 )
 from backlane.core.step import decide
+from backlane.service.take_turns import turns_taken
 from tests.values import NOW, a_job, an_attempt
 
 TIMINGS = Timings()
@@ -101,3 +102,19 @@ def test_an_answer_is_settled_before_words_that_came_with_it_go_on_from_it() -> 
     assert decide(facing(at_work(), done, **kept), NOW) == Settle(done)
     assert decide(facing(a_job(phase=Phase.PROVIDER, **HELD), done, **kept), NOW) == Settle(done)
     assert decide(facing(a_job(**HELD), done, **kept), NOW) == Plan(AttemptReason.NEXT_TURN)
+
+
+def test_words_after_an_answer_wait_for_a_held_lane_as_their_next_turn() -> None:
+    answered = run(AttemptState.COMPLETED)
+    for phase in (Phase.READY, Phase.INCIDENT):
+        waiting = a_job(phase=phase, **HELD)
+        step = decide(facing(waiting, answered, messages=1, answer_kept=True), NOW)
+        assert step == Plan(AttemptReason.NEXT_TURN), phase
+
+
+def test_a_person_who_stops_a_run_starts_the_count_of_turns_anew() -> None:
+    asked = [an_attempt(AttemptState.COMPLETED, reason=AttemptReason.NEXT_TURN) for _ in range(3)]
+    assert turns_taken((run(), *asked)) == 4
+    stopped = run(AttemptState.CANCELED, code=STEERED)
+    assert turns_taken((run(), *asked, stopped, asked[0])) == 1
+    assert turns_taken((run(), *asked, stopped, *asked)) == 3

@@ -221,7 +221,8 @@ def _steered(situation: Situation, attempt: Attempt, now: int) -> Step | None:
     if attempt.state in _OVERTAKEN:
         return Steer(attempt)
     answered = attempt.state is AttemptState.COMPLETED and situation.calls == 0
-    if answered and (job.status, job.phase) == (Status.QUEUED, Phase.READY):
+    # A held lane lets it wait: its answer was taken up before.
+    if answered and job.status is Status.QUEUED and job.phase in (Phase.READY, Phase.INCIDENT):
         return _purchase(situation, now, AttemptReason.NEXT_TURN)
     return None
 

@@ -11,6 +11,7 @@ from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
+from backlane.errors import InvalidRequest
 from backlane.service.access import Caller, visible
 from backlane.service.link import files_of, link_files
 from backlane.service.permit import permit
@@ -115,9 +116,17 @@ def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str
         metadata=old.metadata,
     )
     lineage = Lineage(old, continues=True, draw=tx.draw(old.id))
-    prepared = prepare(ports, caller, submission, lineage)
+    try:
+        prepared = prepare(ports, caller, submission, lineage)
+    except InvalidRequest:
+        if old.window == "soonest":
+            raise
+        # The old one's window may not fit into the type's own useful time, and nobody is asked for another.
+        prepared = prepare(ports, caller, replace(submission, window=None), lineage)
     job = replace(prepared.job, submitted_by=old.submitted_by, user=old.user)
-    said = {**_former(tx, old, job, written), "items": json.dumps([spoken("user", text)], ensure_ascii=False)}
+    # What the old job was told and no turn of it took up comes first.
+    items = [*words_of(tx.waiting_messages(old.id)), spoken("user", text)]
+    said = {**_former(tx, old, job, written), "items": json.dumps(items, ensure_ascii=False)}
     attempt, turn, planned = first_turn(ports, job, now, said)
     row = _row(ports, caller, job, text, attempt, now)
     told = Event("job.messaged", now, caller.name, {"message": row["id"], "characters": len(text)})
@@ -138,7 +147,6 @@ def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
     base = last or (attempts[-1] if attempts else None)
     prior = [] if base is None else said_so_far(turns, turns.get(base.id))
     prior += [spoken("assistant", written)] if written else []
-    prior += words_of(tx.waiting_messages(old.id))
     # Another account does not have the old one's runs.
     held = last is not None and last.provider_account == job.provider_account
     return {
@@ -148,8 +156,11 @@ def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
 
 
 def _last_answered(attempts: Sequence[Attempt], tx: Transaction) -> Attempt | None:
-    """The newest completed run, if the provider can go on from it: not while its calls wait for answers."""
-    done = [one for one in attempts if one.state is AttemptState.COMPLETED and not one.stray]
-    if not done or done[-1].code is not None or tx.tool_states(done[-1].id):
+    """The job's last run, if the provider can go on from it: it was completed, and no call of it waits for an answer.
+
+    From an earlier one nothing goes on: what was said after it would be lost.
+    """
+    own = [one for one in attempts if not one.stray]
+    if not own or own[-1].state is not AttemptState.COMPLETED or own[-1].code is not None:
         return None
-    return done[-1]
+    return None if tx.tool_states(own[-1].id) else own[-1]

@@ -32,13 +32,16 @@ _LABEL = (
 def turns_taken(attempts: tuple[Attempt, ...]) -> int:
     """How many turns a job has had, the first included; attempts that repeat one do not count.
 
-    A reviewer who asks for changes starts the count anew.
+    A reviewer who asks for changes starts the count anew, and so does a person who stopped a run with their words.
     """
-    taken = 1
+    taken, former = 1, None
     for attempt in attempts:
-        if attempt.reason is AttemptReason.CHANGES_REQUESTED:
+        steered = former is not None and former.code == STEERED
+        if attempt.reason is AttemptReason.CHANGES_REQUESTED or steered:
             taken = 1
-        taken += attempt.reason is AttemptReason.NEXT_TURN
+        else:
+            taken += attempt.reason is AttemptReason.NEXT_TURN
+        former = attempt
     return taken
 
 
