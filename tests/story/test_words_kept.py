@@ -25,5 +25,6 @@ async def test_a_turn_that_was_cut_off_is_told_again_when_its_job_is_continued(w
     said = str(last["input"])
     # The run before the last knows nothing of the note: all is said anew, in its order.
     assert "previous_response_id" not in last
-    assert said.index(NOTE) < said.index("And shorter.")
+    assert said.count("Otters float.") == 1
+    assert said.index("Otters float.") < said.index(NOTE) < said.index("And shorter.")
     verified(working)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backlane.core.event import Event
-from backlane.core.job import Attempt, AttemptState, Job, Phase
+from backlane.core.job import Attempt, AttemptState, Job, Phase, newest_of
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
 from backlane.errors import InvalidRequest
@@ -62,7 +62,9 @@ async def _written(ports: Ports, caller: Caller, job_id: str) -> str | None:
 
     def body(tx: Transaction) -> tuple[Job, list[Row]]:
         job = visible(tx, caller, tx.job(job_id))
-        return job, tx.artifacts(job_id)
+        # An answer that a later turn went on from is in what that turn said already.
+        gone_on_from = {turn["previous_attempt"] for turn in tx.turns_of(job_id).values()} - {None}
+        return job, [row for row in tx.artifacts(job_id) if row["attempt_id"] not in gone_on_from]
 
     job, rows = await ports.store.read(body)
     if job.status not in TERMINAL:
@@ -144,7 +146,7 @@ def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
     """What the new job's first run goes on from: the old run's id, and all that was said for sending anew."""
     attempts, turns = tx.attempts(old.id), tx.turns_of(old.id)
     last = _last_answered(attempts, tx)
-    base = last or (attempts[-1] if attempts else None)
+    base = newest_of(attempts)
     prior = [] if base is None else said_so_far(turns, turns.get(base.id))
     prior += [spoken("assistant", written)] if written else []
     # Another account does not have the old one's runs.
@@ -160,7 +162,7 @@ def _last_answered(attempts: Sequence[Attempt], tx: Transaction) -> Attempt | No
 
     From an earlier one nothing goes on: what was said after it would be lost.
     """
-    own = [one for one in attempts if not one.stray]
-    if not own or own[-1].state is not AttemptState.COMPLETED or own[-1].code is not None:
+    newest = newest_of(attempts)
+    if newest is None or newest.state is not AttemptState.COMPLETED or newest.code is not None:
         return None
-    return None if tx.tool_states(own[-1].id) else own[-1]
+    return None if tx.tool_states(newest.id) else newest
