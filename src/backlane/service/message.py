@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backlane.core.event import Event
-from backlane.core.job import Attempt, AttemptState, Job, Phase
+from backlane.core.job import Attempt, AttemptState, Job, Phase, newest_of
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
 from backlane.service.access import Caller, visible
@@ -61,7 +61,9 @@ async def _written(ports: Ports, caller: Caller, job_id: str) -> str | None:
 
     def body(tx: Transaction) -> tuple[Job, list[Row]]:
         job = visible(tx, caller, tx.job(job_id))
-        return job, tx.artifacts(job_id)
+        # An answer that a later turn went on from is in what that turn said already.
+        gone_on_from = {turn["previous_attempt"] for turn in tx.turns_of(job_id).values()} - {None}
+        return job, [row for row in tx.artifacts(job_id) if row["attempt_id"] not in gone_on_from]
 
     job, rows = await ports.store.read(body)
     if job.status not in TERMINAL:
@@ -117,7 +119,9 @@ def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str
     lineage = Lineage(old, continues=True, draw=tx.draw(old.id))
     prepared = prepare(ports, caller, submission, lineage)
     job = replace(prepared.job, submitted_by=old.submitted_by, user=old.user)
-    said = {**_former(tx, old, job, written), "items": json.dumps([spoken("user", text)], ensure_ascii=False)}
+    # Words that the old job never took up come first: its run, which may be gone on from by its id, does not know them.
+    words = [*words_of(tx.waiting_messages(old.id)), spoken("user", text)]
+    said = {**_former(tx, old, job, written), "items": json.dumps(words, ensure_ascii=False)}
     attempt, turn, planned = first_turn(ports, job, now, said)
     row = _row(ports, caller, job, text, attempt, now)
     told = Event("job.messaged", now, caller.name, {"message": row["id"], "characters": len(text)})
@@ -135,10 +139,9 @@ def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
     """What the new job's first run goes on from: the old run's id, and all that was said for sending anew."""
     attempts, turns = tx.attempts(old.id), tx.turns_of(old.id)
     last = _last_answered(attempts, tx)
-    base = last or (attempts[-1] if attempts else None)
+    base = newest_of(attempts)
     prior = [] if base is None else said_so_far(turns, turns.get(base.id))
     prior += [spoken("assistant", written)] if written else []
-    prior += words_of(tx.waiting_messages(old.id))
     # Another account does not have the old one's runs.
     held = last is not None and last.provider_account == job.provider_account
     return {
@@ -148,8 +151,11 @@ def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
 
 
 def _last_answered(attempts: Sequence[Attempt], tx: Transaction) -> Attempt | None:
-    """The newest completed run, if the provider can go on from it: not while its calls wait for answers."""
-    done = [one for one in attempts if one.state is AttemptState.COMPLETED and not one.stray]
-    if not done or done[-1].code is not None or tx.tool_states(done[-1].id):
+    """The newest run, if the provider can go on from it: completed, and none of its calls waits for an answer.
+
+    A later turn that was stopped or failed carried words that no run before it knows.
+    """
+    newest = newest_of(attempts)
+    if newest is None or newest.state is not AttemptState.COMPLETED or newest.code is not None:
         return None
-    return done[-1]
+    return None if tx.tool_states(newest.id) else newest
