@@ -101,3 +101,15 @@ def test_an_answer_is_settled_before_words_that_came_with_it_go_on_from_it() -> 
     assert decide(facing(at_work(), done, **kept), NOW) == Settle(done)
     assert decide(facing(a_job(phase=Phase.PROVIDER, **HELD), done, **kept), NOW) == Settle(done)
     assert decide(facing(a_job(**HELD), done, **kept), NOW) == Plan(AttemptReason.NEXT_TURN)
+
+
+def test_an_overtaken_answer_that_meets_a_held_lane_is_not_settled_again() -> None:
+    done = run(AttemptState.COMPLETED)
+    waits = a_job(phase=Phase.INCIDENT, **HELD)
+    known: dict[str, Any] = {"answer_kept": True, "messages": 1, "overtaken": True}
+    held = facing(waits, done, incident_until=NOW + 500, **known)
+    assert decide(held, NOW) == Wait(NOW + 500, Phase.INCIDENT, "provider_incident")
+    assert decide(held, NOW + 500) == Plan(AttemptReason.NEXT_TURN)
+    # One that was put off while its type was not loaded has not been read yet.
+    unread = facing(waits, done, answer_kept=True, messages=1)
+    assert decide(unread, NOW) == Settle(done)

@@ -1,13 +1,14 @@
 """What was said to a job that has ended is known to the job that goes on with it, whatever became of its last turn."""
 
-import pytest
+import asyncio
 
-from backlane.service import control, show
+from backlane.core.job import Job
+from backlane.service import control, lanes, show
 from backlane.service.access import Caller
 from backlane.service.decide import decide
 from tests.conftest import Place
 from tests.story.acting import review_of
-from tests.story.acts import TEXT, contents, fault, finished, script, seen, submitted, verified
+from tests.story.acts import TEXT, contents, events_of, fault, finished, script, seen, submitted, verified
 from tests.story.steer_types import SLOW, WORDS, bodies, talking
 from tests.story.test_decisions import answered, asked
 from tests.story.test_messages import SHORTER, say, steering, user, wrote
@@ -16,12 +17,18 @@ __all__ = ["steering"]  # a fixture
 FRENCH = "Only in French."
 
 
-async def answered_and_steered(place: Place, ana: Caller) -> str:
-    """A chat whose first answer came, and which was told more as it came: its second turn is at work."""
+async def answered_unseen(place: Place, ana: Caller) -> Job:
+    """A chat whose answer is there, and whose worker has not heard of it."""
     script(place, {**WORDS, "text": "Otters rest."})
     fault(place, "silent_stream", after=9, seconds=60)
     job = await submitted(place, ana, "chat")
     await seen(place, ana, job.id, lambda _: "completed" in place.simulator.world.stats()["runs"])
+    return job
+
+
+async def answered_and_steered(place: Place, ana: Caller) -> str:
+    """A chat whose first answer came, and which was told more as it came: its second turn is at work."""
+    job = await answered_unseen(place, ana)
     script(place, SLOW)
     await say(place, ana, job.id, FRENCH)
     await seen(place, ana, job.id, lambda one: len(one["attempts"]) == 2)
@@ -43,6 +50,36 @@ async def test_what_was_said_to_a_turn_that_was_stopped_is_known_to_what_goes_on
     stopped = [wrote(partial)] if partial else []
     assert "previous_response_id" not in last
     assert last["input"] == [user(TEXT), wrote("Otters rest."), user(FRENCH), *stopped, user(SHORTER)]
+    verified(steering)
+
+
+async def test_words_that_wait_for_a_held_lane_are_told_once_and_known_to_what_goes_on(
+    steering: Place,
+) -> None:
+    ports, ana = steering.service.ports, await steering.caller()
+    olga = await steering.caller("olga", "operator")
+    job = await answered_unseen(steering, ana)
+    await lanes.hold(ports, olga, "interactive", None, "a change of accounts")
+    await say(steering, ana, job.id, FRENCH)
+    await seen(steering, ana, job.id, lambda one: one["phase"] == "incident")
+    await say(steering, ana, job.id, "Please.")
+    # The worker looks again, and finds the lane still held.
+    for _ in range(500):
+        looked = await ports.store.read(lambda tx: tx.job(job.id))
+        if looked is not None and looked.due_at is not None and looked.due_at > ports.clock.now():
+            break
+        await asyncio.sleep(0.01)
+    told = [one["type"] for one in await events_of(steering, ana, job.id)]
+    assert [told.count(one) for one in ("job.started", "job.requeued", "job.waiting")] == [1, 1, 1]
+    await control.cancel(ports, ana, job.id, None)
+    old = await seen(steering, ana, job.id, lambda one: one["status"] == "canceled")
+    new = await say(steering, ana, job.id)
+    await lanes.release(ports, olga, "interactive", None, "changed")
+    view = await finished(steering, ana, new)
+    assert (view["status"], view["continues"]) == ("completed", job.id)
+    last = bodies(steering)[-1]
+    assert last["previous_response_id"] == old["provider_response_id"]
+    assert last["input"] == [user(FRENCH), user("Please."), user(SHORTER)]
     verified(steering)
 
 
