@@ -9,7 +9,7 @@ from backlane.service.decide import decide
 from tests.conftest import Place
 from tests.story.acting import review_of
 from tests.story.acts import TEXT, contents, events_of, fault, finished, script, seen, submitted, verified
-from tests.story.steer_types import SLOW, WORDS, bodies, talking
+from tests.story.steer_types import SLOW, WORDS, bodies, chatting, talking
 from tests.story.test_decisions import answered, asked
 from tests.story.test_messages import SHORTER, say, steering, user, wrote
 
@@ -99,4 +99,22 @@ async def test_a_reviewers_note_is_known_to_what_goes_on_from_the_turn_that_fail
     said_so_far = [user(TEXT), wrote("A draft."), user(FRENCH), wrote(failed), user(SHORTER)]
     assert last["input"] == said_so_far
     assert (await review_of(steering, view))["state"] == "pending"
+    verified(steering)
+
+
+async def test_a_persons_words_start_the_count_of_turns_anew(steering: Place) -> None:
+    ana = await steering.caller()
+    script(steering, SLOW)
+    job = await chatting(steering, ana, "chat-capped")
+    call = {"tool_calls": [{"name": "look_up", "arguments": {"name": "ana"}}]}
+    script(steering, call)
+    script(steering, {"text": "Known."})
+    await say(steering, ana, job.id)
+    view = await finished(steering, ana, job)
+    assert (view["status"], view["failure"]) == ("completed", None)
+    assert [one["reason"] for one in view["attempts"]] == ["first", "next_turn", "next_turn"]
+    # Without a word in between the cap is where it was.
+    script(steering, call, times=2)
+    view = await finished(steering, ana, await submitted(steering, ana, "chat-capped"))
+    assert view["failure"]["code"] == "turns_used_up"
     verified(steering)
