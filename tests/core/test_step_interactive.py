@@ -19,7 +19,6 @@ from backlane.core.situation import (
     Wait,
 )
 from backlane.core.step import decide
-from backlane.service.take_turns import turns_taken
 from tests.values import NOW, a_job, an_attempt
 
 TIMINGS = Timings()
@@ -104,17 +103,13 @@ def test_an_answer_is_settled_before_words_that_came_with_it_go_on_from_it() -> 
     assert decide(facing(a_job(**HELD), done, **kept), NOW) == Plan(AttemptReason.NEXT_TURN)
 
 
-def test_words_after_an_answer_wait_for_a_held_lane_as_their_next_turn() -> None:
-    answered = run(AttemptState.COMPLETED)
-    for phase in (Phase.READY, Phase.INCIDENT):
-        waiting = a_job(phase=phase, **HELD)
-        step = decide(facing(waiting, answered, messages=1, answer_kept=True), NOW)
-        assert step == Plan(AttemptReason.NEXT_TURN), phase
-
-
-def test_a_person_who_stops_a_run_starts_the_count_of_turns_anew() -> None:
-    asked = [an_attempt(AttemptState.COMPLETED, reason=AttemptReason.NEXT_TURN) for _ in range(3)]
-    assert turns_taken((run(), *asked)) == 4
-    stopped = run(AttemptState.CANCELED, code=STEERED)
-    assert turns_taken((run(), *asked, stopped, asked[0])) == 1
-    assert turns_taken((run(), *asked, stopped, *asked)) == 3
+def test_an_overtaken_answer_that_meets_a_held_lane_is_not_settled_again() -> None:
+    done = run(AttemptState.COMPLETED)
+    waits = a_job(phase=Phase.INCIDENT, **HELD)
+    known: dict[str, Any] = {"answer_kept": True, "messages": 1, "overtaken": True}
+    held = facing(waits, done, incident_until=NOW + 500, **known)
+    assert decide(held, NOW) == Wait(NOW + 500, Phase.INCIDENT, "provider_incident")
+    assert decide(held, NOW + 500) == Plan(AttemptReason.NEXT_TURN)
+    # One that was put off while its type was not loaded has not been read yet.
+    unread = facing(waits, done, answer_kept=True, messages=1)
+    assert decide(unread, NOW) == Settle(done)

@@ -27,7 +27,7 @@ def _ask(inputs: Note, **more: Any) -> Request:
 
 
 def steer_app(app: App | None = None) -> App:
-    """The types `chat`, `chat-rebuy`, `chat-draft`, `chat-tools`, `chat-json`, `either` and `either-way-round`."""
+    """The types `chat`, `chat-rebuy`, `chat-draft`, `chat-tools`, `chat-capped`, `chat-json`, `either` and others."""
     app = app or App()
     held = {"lanes": ["interactive"]}
 
@@ -60,6 +60,12 @@ def steer_app(app: App | None = None) -> App:
         if name == "slowly":
             await asyncio.sleep(0.5)
         return f"{name} is known"
+
+    @app.job("chat-capped", authority="read_only", max_turns=2, **held)
+    def chat_capped(inputs: Note) -> Request:
+        return _ask(inputs)
+
+    chat_capped.tool(look_up)
 
     @app.job("either", authority="read_only", lanes=["interactive", "background"])
     def either(inputs: Note) -> Request:

@@ -9,6 +9,7 @@ import pytest
 from backlane import App, Request
 from backlane.core.schedule import HOUR, MINUTE
 from backlane.errors import DeclarationError, NotAvailable
+from backlane.service.message import message
 from backlane.service.read import read_job
 from backlane.simulator.server import Running
 from backlane.wiring import build
@@ -33,6 +34,10 @@ def windowed_app() -> App:
 
     @app.job("by-account", authority="read_only", window="8h", continuation="account")
     def by_account(inputs: Note) -> Request:
+        return a_request(inputs)
+
+    @app.job("hourly", authority="read_only", useful_for="1h")
+    def hourly(inputs: Note) -> Request:
         return a_request(inputs)
 
     @app.job("flexible", authority="read_only")
@@ -229,3 +234,19 @@ async def test_runs_of_a_window_teach_nothing_about_the_others(windows: Place) -
     assert lane["windows"] == ["soonest", "2h", "8h"]
     assert sorted(one["window"] for one in lane["durations"]) == ["2h", "soonest"]
     assert all(one["enough"] and one["p50_seconds"] is not None for one in lane["durations"])
+
+
+@pytest.mark.parametrize(("type_name", "window"), [("hourly", "soonest"), ("digest", "8h")])
+async def test_a_job_goes_on_in_its_window_or_soonest_where_its_own_time_is_too_short(
+    windows: Place, type_name: str, window: str
+) -> None:
+    ana = await windows.caller()
+    until = windows.service.ports.clock.now() + 24 * HOUR
+    script(windows, QUICK, times=2)
+    job = await submitted(windows, ana, type_name, window="8h", useful_until=until)
+    old = await finished(windows, ana, job)
+    new, _ = await message(windows.service.ports, ana, job.id, "Shorter, please.")
+    view = await finished(windows, ana, new)
+    assert (old["window"], view["window"]) == ("8h", window)
+    assert (view["status"], view["continues"]) == ("completed", job.id)
+    verified(windows)

@@ -14,7 +14,8 @@ class Situation:
     `attempt` is the newest; `strays` are older ones the provider may still be working on.
     `accepted` counts accepted attempts of this turn, `rebought` whether an unknown one was run again,
     `stream_room` whether this worker can stream one more run, `stream_held` whether it holds the newest run's
-    stream. `messages` is how much people said that no turn has taken up. `calls` is how many calls the newest run
+    stream. `messages` is how much people said that no turn has taken up, `overtaken`
+    whether the newest answer was put aside for that. `calls` is how many calls the newest run
     waits to have answered, `calls_open` how many still are not. `actions` are all of the job's, in proposed order.
     """
 
@@ -36,6 +37,7 @@ class Situation:
     stream_room: bool = False
     stream_held: bool = False
     messages: int = 0
+    overtaken: bool = False
     respond_by: int | None = None  # of the open review
     actions: tuple[Action, ...] = ()
     actions_stopped: bool = False  # the workspace's kill switch

@@ -221,8 +221,9 @@ def _steered(situation: Situation, attempt: Attempt, now: int) -> Step | None:
     if attempt.state in _OVERTAKEN:
         return Steer(attempt)
     answered = attempt.state is AttemptState.COMPLETED and situation.calls == 0
-    # A held lane lets it wait: its answer was taken up before.
-    if answered and job.status is Status.QUEUED and job.phase in (Phase.READY, Phase.INCIDENT):
+    # In an incident the answer may also be one that was put off unread, while its type was not loaded.
+    aside = job.phase is Phase.READY or (job.phase is Phase.INCIDENT and situation.overtaken)
+    if answered and job.status is Status.QUEUED and aside:
         return _purchase(situation, now, AttemptReason.NEXT_TURN)
     return None
 

@@ -9,15 +9,16 @@ from dataclasses import replace
 
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase, newest_of
+from backlane.core.lane import Window
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
-from backlane.errors import InvalidRequest
+from backlane.errors import NotAvailable
 from backlane.service.access import Caller, visible
 from backlane.service.link import files_of, link_files
 from backlane.service.permit import permit
 from backlane.service.ports import Ports
 from backlane.service.show import artifact_content
-from backlane.service.submit import Lineage, Submission, key_row, known_job, lowest_cost, prepare
+from backlane.service.submit import Lineage, Prepared, Submission, key_row, known_job, lowest_cost, prepare
 from backlane.service.take_turns import first_turn, said_so_far, spoken, words_of
 from backlane.service.witness import witness
 
@@ -118,17 +119,11 @@ def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str
         metadata=old.metadata,
     )
     lineage = Lineage(old, continues=True, draw=tx.draw(old.id))
-    try:
-        prepared = prepare(ports, caller, submission, lineage)
-    except InvalidRequest:
-        if old.window == "soonest":
-            raise
-        # The old one's window may not fit into the type's own useful time, and nobody is asked for another.
-        prepared = prepare(ports, caller, replace(submission, window=None), lineage)
+    prepared = _prepared(ports, caller, submission, lineage)
     job = replace(prepared.job, submitted_by=old.submitted_by, user=old.user)
-    # What the old job was told and no turn of it took up comes first.
-    items = [*words_of(tx.waiting_messages(old.id)), spoken("user", text)]
-    said = {**_former(tx, old, job, written), "items": json.dumps(items, ensure_ascii=False)}
+    # Words that the old job never took up come first: its run, which may be gone on from by its id, does not know them.
+    words = [*words_of(tx.waiting_messages(old.id)), spoken("user", text)]
+    said = {**_former(tx, old, job, written), "items": json.dumps(words, ensure_ascii=False)}
     attempt, turn, planned = first_turn(ports, job, now, said)
     row = _row(ports, caller, job, text, attempt, now)
     told = Event("job.messaged", now, caller.name, {"message": row["id"], "characters": len(text)})
@@ -140,6 +135,17 @@ def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str
     continued = {"message": row["id"], "continued_as": job.id}
     tx.keep_events(old.id, [Event("job.messaged", now, caller.name, continued)])
     return job
+
+
+def _prepared(ports: Ports, caller: Caller, submission: Submission, lineage: Lineage) -> Prepared:
+    """The new job, in the old one's completion window where its own time allows that. Raises NotAvailable."""
+    try:
+        return prepare(ports, caller, submission, lineage)
+    except NotAvailable:
+        if submission.window in (None, Window.SOONEST):
+            raise
+    # The old job may have had a longer useful window of its own than its type gives the new one.
+    return prepare(ports, caller, replace(submission, window=Window.SOONEST), lineage)
 
 
 def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
@@ -158,9 +164,9 @@ def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
 
 
 def _last_answered(attempts: Sequence[Attempt], tx: Transaction) -> Attempt | None:
-    """The job's last run, if the provider can go on from it: it was completed, and no call of it waits for an answer.
+    """The newest run, if the provider can go on from it: completed, and none of its calls waits for an answer.
 
-    From an earlier one nothing goes on: what was said after it would be lost.
+    A later turn that was stopped or failed carried words that no run before it knows.
     """
     newest = newest_of(attempts)
     if newest is None or newest.state is not AttemptState.COMPLETED or newest.code is not None:

@@ -30,6 +30,7 @@ from backlane.service.outputs import Output, add_outputs, citation_outputs, resu
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
 from backlane.service.situate import Held
+from backlane.service.take_turns import heard, turns_taken
 from backlane.service.use_tools import budget_code
 
 
@@ -128,8 +129,12 @@ async def _overtaken(ports: Ports, held: Held, attempt: Attempt, answer: Answer)
 async def _called(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
     """The run waits for answers to its calls: they are written down, and the job goes on with its tools."""
     found = await keep_evidence(ports, held, attempt, answer)
-    made = await ports.store.read(lambda tx: len(tx.tool_calls_of(held.job.id)))
-    code = budget_code(held, made, len(answer.calls) + len(answer.approvals))
+    made, turns = await ports.store.read(
+        lambda tx: (len(tx.tool_calls_of(held.job.id)), tx.turns_of(held.job.id))
+    )
+    code = budget_code(
+        held, turns_taken(held.attempts, heard(turns)), made, len(answer.calls) + len(answer.approvals)
+    )
     partial = await unhappy_outputs(ports, answer) if code else []
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from backlane.core.action import Action, ActionState, Origin, carried, current
 from backlane.core.duration import Usual
-from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Status, newest_of
+from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase, Status, newest_of
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.ports import JobType
 from backlane.core.situation import Situation
@@ -73,6 +73,7 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         and tx.kept_answer(newest.id) is not None,
         calls=len(calls),
         messages=spoken,
+        overtaken=spoken > 0 and ended and _overtaken(tx, job),
         calls_open=calls.count("called"),
         incident_until=max((row["probe_at"] for row in holds), default=None),
         stream_room=newest is not None and ports.streams.has_room(newest.id),
@@ -87,6 +88,14 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
             situation = replace(situation, **_of_type(job_type, situation))
     usual, hinted = usual_for(tx, job, newest), hinted_for(tx, newest, ports.clock.now())
     return Held(job, job.lease_no, attempts, situation, job_type, usual, hinted)
+
+
+def _overtaken(tx: Transaction, job: Job) -> bool:
+    """Whether a job with an answer was put in line for a person's words, and has only waited since."""
+    if job.phase is not Phase.INCIDENT:
+        return job.phase is Phase.READY
+    before = [one.phase for one in tx.changes([job.id]).get(job.id, ()) if one.phase != Phase.INCIDENT]
+    return bool(before) and before[-1] == Phase.READY
 
 
 def _of_actions(tx: Transaction, ports: Ports, job: Job, newest: Attempt | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A turn's row is written with its attempt's intent; an attempt that only repeats 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from backlane.core.event import Event
@@ -29,20 +29,23 @@ _LABEL = (
 )
 
 
-def turns_taken(attempts: tuple[Attempt, ...]) -> int:
+def turns_taken(attempts: tuple[Attempt, ...], spoken_to: Collection[str] = ()) -> int:
     """How many turns a job has had, the first included; attempts that repeat one do not count.
 
-    A reviewer who asks for changes starts the count anew, and so does a person who stopped a run with their words.
+    A reviewer who asks for changes starts the count anew, and so do the words of a person that the attempts in
+    `spoken_to` went out with (see `heard`).
     """
-    taken, former = 1, None
+    taken = 1
     for attempt in attempts:
-        steered = former is not None and former.code == STEERED
-        if attempt.reason is AttemptReason.CHANGES_REQUESTED or steered:
+        taken += attempt.reason is AttemptReason.NEXT_TURN
+        if attempt.reason is AttemptReason.CHANGES_REQUESTED or attempt.id in spoken_to:
             taken = 1
-        else:
-            taken += attempt.reason is AttemptReason.NEXT_TURN
-        former = attempt
     return taken
+
+
+def heard(turns: Mapping[str, Row]) -> set[str]:
+    """The attempts that went out for a person's words, not for the answers to calls."""
+    return {attempt for attempt, turn in turns.items() if turn["kind"] == "message"}
 
 
 def keep_turn(tx: Transaction, former: Attempt | None, attempt: Attempt, now: int) -> None:

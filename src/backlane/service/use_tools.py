@@ -65,10 +65,10 @@ class _Told:
     body: dict[str, Any]
 
 
-def budget_code(held: Held, calls: int, more: int) -> str | None:
-    """Why the job may not take the turn that a run asks for; None if it may."""
+def budget_code(held: Held, turns: int, calls: int, more: int) -> str | None:
+    """Why the job, after so many turns and calls, may not take the turn that a run asks for; None if it may."""
     assert held.type is not None
-    if turns_taken(held.attempts) >= held.type.max_turns:
+    if turns >= held.type.max_turns:
         return "turns_used_up"
     return "tool_budget" if calls + more > held.type.max_tool_calls else None
 
