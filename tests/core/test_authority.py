@@ -31,7 +31,7 @@ WRITERS = {
     "stop_actions": {"service/control_actions.py:stop_actions"},
     "allow_actions": {"service/control_actions.py:allow_actions"},
     "state approved": {"service/approve_action.py:_approved"},
-    "review_state approved": {"service/decide.py:_carry_out"},
+    "review_state approved": {"service/decide.py:_carry_out", "service/complete.py:release_or_review"},
     "released": {
         "service/release.py:decided_release",
         "service/complete.py:release_or_review",

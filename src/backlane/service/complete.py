@@ -61,11 +61,13 @@ def release_or_review(
     reviews = [one for one in tx.reviews_of([job.id])[job.id] if one["kind"] == Phase.ACTION]
     approved = [one["id"] for one in reviews if one["state"] == "approved"]
     review = approved[-1] if approved else None
-    # Where a policy approved every action nobody was asked for a review.
-    state = "approved" if approved else "not_required"
     after, event = lifecycle.apply(job, Command.APPROVE, now, actor="backlane", data={"review": review})
     told = Event("job.released", now, "backlane", {"review": review, "edited": False})
-    return replace(after, released="whole", review_state=state, due_at=None), [event, told]
+    # Where a policy approved every action nobody was asked for a review.
+    after = (
+        replace(after, review_state="approved") if approved else replace(after, review_state="not_required")
+    )
+    return replace(after, released="whole", due_at=None), [event, told]
 
 
 def tightened(tx: Transaction, job: Job, said: Row | None) -> Job:
