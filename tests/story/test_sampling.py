@@ -138,23 +138,6 @@ async def test_a_retry_keeps_its_draw_and_is_never_looser(sampling: Place) -> No
     await sampling.service.drain(grace=5)
 
 
-async def test_other_inputs_sway_no_draw(sampling: Place) -> None:
-    ana = await sampling.caller()
-    for _ in range(6):
-        job = await submitted(sampling, ana, "half")
-        await finished(sampling, ana, job)
-        if job.gate != "none":
-            await cancel(sampling.service.ports, ana, job.id, None)
-        again, _ = await retry(sampling.service.ports, ana, job.id, inputs={"text": "Something else."})
-        first, kept = await drawn(sampling, job.id), await drawn(sampling, again.id)
-        assert first is not None and kept is not None
-        names = ("rate", "value", "drawn", "drawn_for")
-        assert [kept[name] for name in names] == [first[name] for name in names]
-        assert (again.gate, again.review_state) == (job.gate, job.review_state)
-        await finished(sampling, ana, again)
-    verified(sampling)
-
-
 async def test_a_type_that_is_declared_looser_later_loosens_no_retry(sampling: Place) -> None:
     ana = await sampling.caller()
     sampling = await redeployed(sampling, sampled_app(None))

@@ -32,12 +32,12 @@ def send_before_commit() -> list[Undo]:
     """The create goes out first, `sending` is written down afterwards."""
     before = purchase._commit_sending
 
-    async def late(ports: Ports, held: Held, attempt: Any, model: Any) -> Held | None:
+    async def late(ports: Ports, held: Held, attempt: Any, model: Any, *more: Any) -> Any:
         ports.point("sending")
         params = await purchase.build_request(ports, held)
         params["metadata"] = {"backlane_job": held.job.id, "backlane_attempt": attempt.id}
         await ports.provider.create(purchase.CreateCall(attempt.id, attempt.provider_account, params))
-        return await before(ports, held, attempt, model)
+        return await before(ports, held, attempt, model, *more)
 
     return swap(before, late)
 
@@ -263,7 +263,7 @@ def give_up_a_silent_sender_too_soon() -> list[Undo]:
 
 def everybody_tries_a_held_lane() -> list[Undo]:
     """Who waits for a held lane comes back at its next try, and all of them are sent."""
-    return swap(incident.passage, lambda tx, ports, job, now: incident.Passage(True))
+    return swap(incident.passage, lambda tx, ports, job, now, *more: incident.Passage(True))
 
 
 def price_a_simulated_run_as_a_real_one() -> list[Undo]:
