@@ -9,6 +9,7 @@ import pytest
 from backlane import App, Request
 from backlane.core.schedule import HOUR, MINUTE
 from backlane.errors import DeclarationError, NotAvailable
+from backlane.service.control import retry
 from backlane.service.message import message
 from backlane.service.read import read_job
 from backlane.simulator.server import Running
@@ -249,4 +250,8 @@ async def test_a_job_goes_on_in_its_window_or_soonest_where_its_own_time_is_too_
     view = await finished(windows, ana, new)
     assert (old["window"], view["window"]) == ("8h", window)
     assert (view["status"], view["continues"]) == ("completed", job.id)
+    script(windows, QUICK)
+    again, _ = await retry(windows.service.ports, ana, job.id)
+    assert (again.window, again.retry_of) == (window, job.id)
+    await finished(windows, ana, again)
     verified(windows)

@@ -15,6 +15,7 @@ from backlane.core.storage import Row, Transaction
 from backlane.errors import InvalidRequest, NotThisAttempt, RoleRequired, ServiceError
 from backlane.service.accept import keep_accepted
 from backlane.service.access import Caller, owns, visible
+from backlane.service.ask_again import ask_again
 from backlane.service.fail import fail
 from backlane.service.link import files_of, link_files
 from backlane.service.open_case import follow_up
@@ -23,7 +24,7 @@ from backlane.service.ports import Ports
 from backlane.service.release import close_open_review
 from backlane.service.settle import end
 from backlane.service.settle_remote import lose_carried
-from backlane.service.submit import Lineage, Prepared, Submission, lowest_cost, prepare
+from backlane.service.submit import Lineage, Prepared
 from backlane.service.take_turns import first_turn
 from backlane.service.take_up import kept_by, said_first
 from backlane.service.witness import witness
@@ -103,13 +104,11 @@ async def retry(
             return known, False
         stored = tx.inputs(job_id)
         same = inputs is None or stored == json.dumps(inputs, ensure_ascii=False)
-        submission = _asked_again(old, json.loads(stored) if inputs is None else inputs, lane, useful_until)
+        given = json.loads(stored) if inputs is None else inputs
         kept = kept_by(tx, old) if start == "partial" else None
         lineage = Lineage(old, draw=tx.draw(old.id), same_inputs=same, goes_on_from=kept)
-        prepared = prepare(ports, caller, submission, lineage)
-        # The work stays its first requester's, whoever asked for it again.
-        whose = {"submitted_by": old.submitted_by, "user": old.user}
-        job = replace(prepared.job, continues=old.continues, **whose)
+        prepared = ask_again(ports, caller, lineage, given, lane=lane, useful_until=useful_until)
+        job = replace(prepared.job, continues=old.continues)
         _make(tx, ports, job, prepared, said_first(tx, old, kept, same_inputs=same))
         link_files(tx, caller, job, files_of(ports, job, prepared.inputs), carried_from=old.id)
         assert tx.mark_retried(old, job.id)
@@ -131,24 +130,6 @@ def _again(tx: Transaction, ports: Ports, caller: Caller, job_id: str, inputs: A
         # Duties are separated by who asked: nobody writes the inputs of another's job, and then decides on it.
         raise RoleRequired("Only who asked for a job may give other inputs; submit a job of your own.")
     return old
-
-
-def _asked_again(old: Job, inputs: Any, lane: str | None, useful_until: int | None) -> Submission:
-    """What is asked for in place of a job: the same, but for what was asked otherwise."""
-    return Submission(
-        type=old.type,
-        inputs=inputs,
-        user=None,
-        account=old.account,
-        lane=lane or old.lane,
-        window=old.window if lane in (None, old.lane) else None,
-        live=old.live,
-        useful_until=useful_until,
-        priority=old.priority,
-        sensitive=old.sensitive is not None,
-        max_cost=lowest_cost(old.max_cost, None),
-        metadata=old.metadata,
-    )
 
 
 def _make(tx: Transaction, ports: Ports, job: Job, prepared: Prepared, said: Row | None) -> None:

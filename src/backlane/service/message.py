@@ -9,16 +9,15 @@ from dataclasses import replace
 
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState, Job, Phase, newest_of
-from backlane.core.lane import Window
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.storage import Row, Transaction
-from backlane.errors import NotAvailable
 from backlane.service.access import Caller, visible
+from backlane.service.ask_again import ask_again
 from backlane.service.link import files_of, link_files
 from backlane.service.permit import permit
 from backlane.service.ports import Ports
 from backlane.service.show import artifact_content
-from backlane.service.submit import Lineage, Prepared, Submission, key_row, known_job, lowest_cost, prepare
+from backlane.service.submit import Lineage, key_row, known_job
 from backlane.service.take_turns import first_turn, said_so_far, spoken, words_of
 from backlane.service.witness import witness
 
@@ -105,22 +104,9 @@ def _say(tx: Transaction, ports: Ports, caller: Caller, job: Job, text: str) -> 
 def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str, written: str) -> Job:
     """A new job that goes on from one that has ended: same inputs, its gate never looser, a fresh window."""
     now = ports.clock.now()
-    submission = Submission(
-        type=old.type,
-        inputs=json.loads(tx.inputs(old.id)),
-        user=None,
-        account=old.account,
-        lane=old.lane,
-        live=old.live,
-        window=old.window,
-        priority=old.priority,
-        sensitive=old.sensitive is not None,
-        max_cost=lowest_cost(old.max_cost, None),
-        metadata=old.metadata,
-    )
     lineage = Lineage(old, continues=True, draw=tx.draw(old.id))
-    prepared = _prepared(ports, caller, submission, lineage)
-    job = replace(prepared.job, submitted_by=old.submitted_by, user=old.user)
+    prepared = ask_again(ports, caller, lineage, json.loads(tx.inputs(old.id)))
+    job = prepared.job
     # Words that the old job never took up come first: its run, which may be gone on from by its id, does not know them.
     words = [*words_of(tx.waiting_messages(old.id)), spoken("user", text)]
     said = {**_former(tx, old, job, written), "items": json.dumps(words, ensure_ascii=False)}
@@ -135,17 +121,6 @@ def _continue(tx: Transaction, ports: Ports, caller: Caller, old: Job, text: str
     continued = {"message": row["id"], "continued_as": job.id}
     tx.keep_events(old.id, [Event("job.messaged", now, caller.name, continued)])
     return job
-
-
-def _prepared(ports: Ports, caller: Caller, submission: Submission, lineage: Lineage) -> Prepared:
-    """The new job, in the old one's completion window where its own time allows that. Raises NotAvailable."""
-    try:
-        return prepare(ports, caller, submission, lineage)
-    except NotAvailable:
-        if submission.window in (None, Window.SOONEST):
-            raise
-    # The old job may have had a longer useful window of its own than its type gives the new one.
-    return prepare(ports, caller, replace(submission, window=Window.SOONEST), lineage)
 
 
 def _former(tx: Transaction, old: Job, job: Job, written: str) -> Row:
