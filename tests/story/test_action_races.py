@@ -223,14 +223,20 @@ async def lost_lease(place: Place, job: Job, **past: int) -> None:
     place.service.ports.notify()
 
 
+async def under_way(acting: Place, world: World, ana: Caller, type_name: str) -> Job:
+    """A job whose approved action has been called and has not answered."""
+    job, review = await asked_for(acting, ana, {**REFUND, "how": "held"}, type_name=type_name)
+    script(acting, {"text": "Done."})
+    await approve(acting, review)
+    await asyncio.wait_for(world.entered.wait(), 10)
+    return job
+
+
 async def test_a_worker_that_lost_its_lease_keeps_its_receipt_and_nobody_calls_again(
     acting: Place, world: World
 ) -> None:
     ana = await acting.caller()
-    job, review = await asked_for(acting, ana, {**REFUND, "how": "held"}, type_name="patient")
-    script(acting, {"text": "Done."})
-    await approve(acting, review)
-    await asyncio.wait_for(world.entered.wait(), 10)
+    job = await under_way(acting, world, ana, "patient")
     await lost_lease(acting, job)
     await asyncio.sleep(0.3)
     world.holds.set()
@@ -245,10 +251,7 @@ async def test_a_receipt_that_comes_late_settles_what_was_unknown_unless_a_perso
     acting: Place, world: World, person: str | None
 ) -> None:
     ana, ports = await acting.caller(), acting.service.ports
-    job, review = await asked_for(acting, ana, {**REFUND, "how": "held"}, type_name="blind-patient")
-    script(acting, {"text": "Done."})
-    await approve(acting, review)
-    await asyncio.wait_for(world.entered.wait(), 10)
+    job = await under_way(acting, world, ana, "blind-patient")
     await lost_lease(acting, job, by=60_000)
     view = await waits(acting, ana, job, "effect_unknown")
     [action] = view["actions"]
@@ -282,10 +285,7 @@ async def test_arguments_that_are_altered_during_the_call_are_not_sent_and_the_c
     acting: Place, world: World
 ) -> None:
     ana = await acting.caller()
-    job, review = await asked_for(acting, ana, {**REFUND, "how": "held"}, type_name="patient")
-    script(acting, {"text": "Done."})
-    await approve(acting, review)
-    await asyncio.wait_for(world.entered.wait(), 10)
+    job = await under_way(acting, world, ana, "patient")
     evil = json.dumps({"amount": "9999", "how": "plainly", "order": "evil"}, separators=(",", ":"))
     tamper(acting, "UPDATE actions SET arguments = ?", evil)
     world.holds.set()

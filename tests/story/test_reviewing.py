@@ -234,7 +234,7 @@ async def test_a_program_decides_through_the_client(working: Place) -> None:
     verified(working)
 
 
-async def test_what_does_not_fit_its_hash_is_neither_shown_nor_approved(working: Place) -> None:
+async def test_what_does_not_fit_its_hash_is_neither_shown_nor_decided(working: Place) -> None:
     ana = await working.caller()
     script(working, {"text": FIRST})
     job, review = await asked(working, ana)
@@ -245,8 +245,9 @@ async def test_what_does_not_fit_its_hash_is_neither_shown_nor_approved(working:
     )
     async with served(working) as url:
         rita = Reviewer(url, await working.key("rita", "reviewer"))
-        for words in ("review", "approve"):
-            told = await rita.types(words, review["id"], code=1)
+        notes = ("--notes", "no")
+        for verb, words in (("review", ()), ("approve", ()), ("reject", notes), ("request-changes", notes)):
+            told = await rita.types(verb, review["id"], *words, code=1)
             assert "does not hash to its payload_hash" in told.err and told.out == ""
     assert (await finished(working, ana, job))["status"] == "needs_review"
 

@@ -66,22 +66,6 @@ async def test_a_script_that_names_no_hash_decides_on_what_is_printed_to_it(
     verified(working)
 
 
-async def test_what_does_not_fit_its_hash_is_neither_rejected_nor_sent_back(working: Place) -> None:
-    ana = await working.caller()
-    script(working, {"text": FIRST})
-    _, review = await asked(working, ana)
-    working.service.store.database.write_now(
-        lambda connection: connection.exec_driver_sql(
-            'UPDATE reviews SET payload = replace(payload, \'"policy_version":"1"\', \'"policy_version":"2"\')'
-        )
-    )
-    async with served(working) as url:
-        rita = Reviewer(url, await working.key("rita", "reviewer"))
-        for verb in WORDS:
-            told = await rita.types(verb, review["id"], "--notes", "no", code=1)
-            assert "does not hash to its payload_hash" in told.err and told.out == ""
-
-
 async def test_a_claim_is_taken_over_with_the_decision_and_a_reason(working: Place) -> None:
     ana, rob = await working.caller(), await working.caller("rob", "reviewer")
     async with served(working) as url:
