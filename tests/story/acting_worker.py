@@ -1,7 +1,6 @@
 """A worker whose types act on the outside, in a process of its own that may be told to kill itself at a named point."""
 
 import asyncio
-import sys
 from pathlib import Path
 
 from backlane.settings import load_settings
@@ -27,7 +26,3 @@ async def main(folder: Path, provider: str, armed: str) -> None:
     while await service.store.read(goes_on):
         await asyncio.sleep(0.05)
     await service.drain(grace=5)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""))

@@ -1,9 +1,6 @@
 """Workers killed around an action: whatever the moment, it takes effect at most once, and nobody pretends to know."""
 
-import asyncio
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,11 +13,11 @@ from backlane.service.control_actions import resolve_action
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
+from tests.story import acting_worker
 from tests.story.acting import REFUND, approve, as_seen_by_olga, asked_for, done, proposes, review_of
 from tests.story.action_types import World, acting_app
 from tests.story.acts import creates, script, seen, submitted, verified
-
-ROOT = Path(__file__).parents[2]
+from tests.story.forked import run_worker
 
 
 @pytest.fixture
@@ -34,9 +31,7 @@ async def outside(tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
 
 async def work(place: Place, folder: Path, armed: str = "") -> int:
     """Run a worker process until it is done or dead; its exit code."""
-    command = [sys.executable, "-m", "tests.story.acting_worker", str(folder), place.simulator.url, armed]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return await asyncio.wait_for(process.wait(), 60)
+    return await run_worker(acting_worker.main, place, folder, armed)
 
 
 async def approved(place: Place, folder: Path, kind: str, *refunds: dict[str, Any]) -> Job:

@@ -16,8 +16,10 @@ from backlane.service.read import read_job
 from backlane.simulator.server import Running
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
+from tests.story import worker_process
 from tests.story.acts import creates, fault, script, seen, submitted, verified
 from tests.story.deadly import deadly_app
+from tests.story.forked import run_worker
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,9 +35,7 @@ async def outside(tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
 
 async def work(place: Place, folder: Path, armed: str = "") -> int:
     """Run a worker process until it is done or dead; its exit code."""
-    command = [sys.executable, "-m", "tests.story.worker_process", str(folder), place.simulator.url, armed]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return await asyncio.wait_for(process.wait(), 60)
+    return await run_worker(worker_process.main, place, folder, armed)
 
 
 async def resolve_all(place: Place, jobs: list[str]) -> int:

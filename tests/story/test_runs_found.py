@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +26,11 @@ from backlane.service.situate import situate
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.signing import SECRET, event, signed
+from tests.story import worker_process
 from tests.story.acts import contents, creates, events_of, fault, finished, script, seen, submitted, verified
+from tests.story.forked import run_worker
 from tests.story.hooking import PATH, calls, hooked_place, listening, rows, tell, telling_simulator
-from tests.story.test_processes import ROOT, listening_port, serve
+from tests.story.test_processes import listening_port, serve
 from tests.values import small_app
 
 
@@ -284,16 +284,7 @@ async def test_a_worker_killed_before_it_kept_the_id_is_told_of_it_later(tmp_pat
         ana = await before.caller()
         job = await submitted(before, ana)
         await before.service.drain()
-        command = [
-            sys.executable,
-            "-m",
-            "tests.story.worker_process",
-            str(tmp_path),
-            simulator.url,
-            "answered",
-        ]
-        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+        assert await run_worker(worker_process.main, before, tmp_path, "answered") == -signal.SIGKILL
         async with hooked_place(tmp_path, simulator, at) as place:
             view = await seen(place, ana, job.id, lambda view: view["status"] == "completed")
             assert [one["state"] for one in view["attempts"]] == ["completed"]

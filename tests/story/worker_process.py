@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,3 @@ async def main(folder: Path, provider: str, armed: str) -> None:
     while await forget_files(service.ports):
         pass
     await service.drain(grace=5)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""))

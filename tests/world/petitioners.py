@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
-from backlane.errors import AwaitingReview, NotReleased
+from backlane.errors import AwaitingReview, BacklaneError, NotReleased
 from backlane.service import control_actions, show
 from backlane.service.escalate import escalate
 from backlane.service.message import message
@@ -50,8 +51,10 @@ class Petitioner(Requester):
             return
         if draw < 0.26:
             self.world.counts["pushed"] += 1
-            to = self.chance.choice(("reviewer", "admin", None))
-            await process.ask(escalate(process.ports, self.caller, job_id, "it is due today", to))
+            # Up first, and then to whomever they would rather have.
+            for to in (self.chance.choice(("admin", None)), "reviewer"):
+                with suppress(BacklaneError):
+                    await process.ask(escalate(process.ports, self.caller, job_id, "it is due today", to))
             return
         await self._spy(process, job_id)
 
