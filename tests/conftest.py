@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from backlane.settings import Settings, load_settings
 from backlane.simulator.server import Running, running_simulator
 from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
-from backlane.store.upgrade import upgrade
 from backlane.wiring import Service, TimeOrderedIds, build, web
+from tests.migrated import postgres_url, sqlite_file
 from tests.values import small_app
 
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,14 +42,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
     """A store on a database of its own, one per supported database."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/store.db"
+        url = f"sqlite:///{shutil.copy(sqlite_file(), tmp_path / 'store.db')}"
     else:
-        server = request.getfixturevalue("postgres_server")
-        name = f"t{secrets.token_hex(8)}"
-        server.psql(f"CREATE DATABASE {name};")
-        url = server.get_uri(name)
+        url = postgres_url(request.getfixturevalue("postgres_server"))
     database = Database(url)
-    upgrade(database)
     yield SqlStore(database, TimeOrderedIds())
     database.close()
 
@@ -93,7 +90,9 @@ class Place:
 
 
 def settings_for(folder: Path, simulator: Running, **changes: Any) -> Settings:
-    """Settings on a folder and the simulator, with short waits."""
+    """Settings on a folder and the simulator, with short waits; a folder whose database is not named has one after this."""
+    if "database_url" not in changes and not (folder / "backlane.db").exists():
+        shutil.copy(sqlite_file(), folder / "backlane.db")
     given = {
         "database_url": f"sqlite:///{folder}/backlane.db",
         "artifacts_url": f"file:{folder}/artifacts",

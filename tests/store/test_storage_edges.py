@@ -198,7 +198,7 @@ def test_a_read_only_folder_refuses_the_start_in_one_line(tmp_path: Path, simula
         def as_somebody() -> str:
             if os.getuid() == 0:
                 os.setuid(65534)  # root may write anywhere
-            told = [refusal(closed, simulator)]
+            told = [refusal(closed, simulator, database_url=f"sqlite:///{closed}/backlane.db")]
             try:
                 ArtifactFolder(closed).prepare()
             except SettingsError as error:

@@ -104,13 +104,13 @@ def acting_app(world: World, app: App | None = None) -> App:
     """The types `refund`, `blind` (no lookup), `slow-refund` (undo), `pair-refund` (two approvals) and more."""
     app = app or App()
     ways: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "refund": ({}, {"timeout": "400ms"}),
-        "blind": ({}, {"timeout": "400ms"}),
-        "slow-refund": ({}, {"timeout": "400ms", "undo": "1h"}),
-        "brief-undo": ({}, {"timeout": "400ms", "undo": "300ms"}),
-        "pair-refund": ({"review": Review(quorum=2)}, {"timeout": "400ms"}),
-        "reviewed-text": ({"review": Review(text_too=True)}, {"timeout": "400ms"}),
-        "no-more-words": ({"finish_after_actions": True}, {"timeout": "400ms"}),
+        "refund": ({}, {"timeout": "1s"}),
+        "blind": ({}, {"timeout": "1s"}),
+        "slow-refund": ({}, {"timeout": "4s", "undo": "1h"}),
+        "brief-undo": ({}, {"timeout": "4s", "undo": "300ms"}),
+        "pair-refund": ({"review": Review(quorum=2)}, {"timeout": "4s"}),
+        "reviewed-text": ({"review": Review(text_too=True)}, {"timeout": "4s"}),
+        "no-more-words": ({"finish_after_actions": True}, {"timeout": "4s"}),
         "brief": ({"useful_for": "2s"}, {"timeout": "8s"}),
         "brief-end": ({"useful_for": "2s", "finish_after_actions": True}, {"timeout": "8s"}),
         "brief-delay": ({"useful_for": "2s"}, {"timeout": "1s", "undo": "1h"}),

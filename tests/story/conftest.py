@@ -1,6 +1,5 @@
 """Fixtures that stories share."""
 
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 import pytest
 
 from backlane.simulator.server import Running
-from backlane.store.database import Database
-from backlane.store.upgrade import upgrade
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
+from tests.migrated import postgres_url
 from tests.story.deadly import deadly_app
 from tests.story.tool_types import Ledger, tool_app
 
@@ -27,13 +25,7 @@ def database(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Settings for a service on each database: the file of its own that it has anyway, or a real PostgreSQL."""
     if request.param == "sqlite":
         return {}
-    server = request.getfixturevalue("postgres_server")
-    name = f"t{secrets.token_hex(8)}"
-    server.psql(f"CREATE DATABASE {name};")
-    made = Database(server.get_uri(name))
-    upgrade(made)
-    made.close()
-    return {"database_url": server.get_uri(name), "secret": "s" * 40}
+    return {"database_url": postgres_url(request.getfixturevalue("postgres_server")), "secret": "s" * 40}
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import pytest
 
 from backlane.service.make_key import make_key
 from backlane.simulator.server import Running
-from backlane.store.database import Database
-from backlane.store.upgrade import upgrade
 from backlane.verify.collect import collect
 from backlane.verify.invariants import check
 from backlane.wiring import Service, build
 from tests.conftest import Place, settings_for
+from tests.migrated import postgres_url
 from tests.story.action_types import World
 from tests.story.acts import verified
 from tests.story.asking import asking
@@ -72,14 +71,10 @@ async def test_a_workspace_that_comes_later_has_its_own_lines_and_types_without_
 async def test_services_that_start_at_once_write_one_line_together(
     tmp_path: Path, simulator: Running, request: pytest.FixtureRequest, kind: str, world: World
 ) -> None:
-    url = f"sqlite:///{tmp_path}/backlane.db"
+    changes = dict[str, Any]()
     if kind == "postgresql":
-        server = request.getfixturevalue("postgres_server")
-        name = f"t{secrets.token_hex(8)}"
-        server.psql(f"CREATE DATABASE {name};")
-        url = server.get_uri(name)
-    upgrade(Database(url))
-    chosen = settings_for(tmp_path, simulator, database_url=url, secret=secrets.token_hex(16))
+        changes["database_url"] = postgres_url(request.getfixturevalue("postgres_server"))
+    chosen = settings_for(tmp_path, simulator, **changes, secret=secrets.token_hex(16))
 
     def built(*rule: Any) -> Service:
         return build(chosen, types=policed_app(world, *rule), log=errors.append)

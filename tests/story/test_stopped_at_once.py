@@ -1,6 +1,5 @@
 """The kill switch and a revoked key against a dispatch, on a real PostgreSQL: locks say which of them came first."""
 
-import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from backlane.service.access import Caller
 from backlane.service.revoke import revoke_key
 from backlane.simulator.server import Running
 from backlane.store.database import Database
-from backlane.store.upgrade import upgrade
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
+from tests.migrated import postgres_url
 from tests.story.acting import approve, asked_for, review_of, waits
 from tests.story.action_types import World, acting_app
 from tests.story.acts import creates, script, seen, submitted, verified
@@ -39,12 +38,7 @@ async def acting(
     postgres_server: Any, tmp_path: Path, simulator: Running, world: World
 ) -> AsyncIterator[Place]:
     """A service with acting types whose worker runs, on PostgreSQL."""
-    name = f"t{secrets.token_hex(8)}"
-    postgres_server.psql(f"CREATE DATABASE {name};")
-    url = postgres_server.get_uri(name)
-    made = Database(url)
-    upgrade(made)
-    made.close()
+    url = postgres_url(postgres_server)
     chosen = settings_for(tmp_path, simulator, database_url=url, secret="s" * 40)
     service = build(chosen, types=acting_app(world), log=lambda line: None)
     await service.start_worker()

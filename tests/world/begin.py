@@ -1,8 +1,6 @@
 """How a simulated world begins: an empty database with two workspaces, and everybody's keys to them."""
 
 import random
-import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +10,8 @@ from backlane.service.access import Caller
 from backlane.service.make_key import make_key
 from backlane.store.database import Database
 from backlane.store.transaction import SqlStore
-from backlane.store.upgrade import upgrade
 from tests.world.provider import START
 
-MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 _DAY = 86_400_000
 # Of each pair the first is in one workspace, the second in the other.
 _PEOPLE = (
@@ -23,19 +19,6 @@ _PEOPLE = (
     ("adam", "admin"), ("anton", "admin"), ("rita", "reviewer"), ("rolf", "reviewer"),
     ("rosa", "reviewer"), ("ruth", "reviewer"),
 )  # fmt: skip
-
-_template: list[Path] = []
-
-
-def template() -> Path:
-    """A migrated database to copy; made once in this process."""
-    if not _template:
-        path = Path(tempfile.mkdtemp(prefix="backlane-world-", dir=MEMORY)) / "backlane.db"
-        database = Database(f"sqlite:///{path}", inline=True)
-        upgrade(database)
-        database.close()
-        _template.append(path)
-    return _template[0]
 
 
 def callers(look: Database, ids: Any) -> list[Caller]:

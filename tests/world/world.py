@@ -20,7 +20,8 @@ from backlane.store.tables_wire import inbox
 from backlane.verify.collect import collect
 from backlane.verify.evidence import Report
 from backlane.verify.invariants import check
-from tests.world.begin import MEMORY, callers, template
+from tests.migrated import MEMORY, sqlite_file
+from tests.world.begin import callers
 from tests.world.care import Caretaker
 from tests.world.courier import Courier
 from tests.world.deciders import Chief, Reviewer, vandalize
@@ -160,7 +161,7 @@ class SimulatedWorld:
         self._must_keep: dict[str, str] = {}
         self.folder.mkdir(parents=True)
         self.artifacts.mkdir()
-        shutil.copy(template(), self.folder / "backlane.db")
+        shutil.copy(sqlite_file(), self.folder / "backlane.db")
         self._open_looker()
         return callers(self.look, self.ids)
 
