@@ -90,7 +90,7 @@ class Place:
 
 
 def settings_for(folder: Path, simulator: Running, **changes: Any) -> Settings:
-    """Settings on a folder and the simulator, with short waits; a folder whose database is not named has one after this."""
+    """Settings on a folder and the simulator, with short waits. Where no database is named, the folder has one."""
     if "database_url" not in changes and not (folder / "backlane.db").exists():
         shutil.copy(sqlite_file(), folder / "backlane.db")
     given = {

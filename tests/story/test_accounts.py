@@ -124,7 +124,11 @@ async def test_a_simulated_account_is_said_wherever_money_or_output_is_shown(
             transport=httpx2.ASGITransport(app=place.app()), base_url="http://x", headers=headers
         ) as http:
             content = await http.get(f"/v1/artifacts/{view['artifacts'][0]['id']}/content")
+            told = await http.get(f"/v1/jobs/{view['id']}/events", headers={"Accept": "text/event-stream"})
         assert content.headers.get("backlane-simulated") == ("true" if mark else None)
+        sent = [json.loads(line[6:]) for line in told.text.splitlines() if line.startswith("data: ")]
+        assert {one["type"] for one in sent} >= {"output.final", "cost.settled"}
+        assert {one["simulated"] for one in [*sent, *await events_of(place, who, view["id"])]} == {mark}
     assert check(collect(place.service.store.database)).ok
     await place.service.drain()
 

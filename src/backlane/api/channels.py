@@ -39,17 +39,18 @@ def written(event: dict[str, Any]) -> bytes:
 class _Told:
     """One event, written at most once for each side of the release gate."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, simulated: bool) -> None:
         self.seq: int = row["seq"]
         self.size = len(row["data"] or "") + 300
         self.is_late = is_late(row)
         self._row = row
+        self._simulated = simulated
         self._sides: dict[bool, bytes] = {}
 
     def bytes_for(self, closed: bool) -> bytes:
         """The event as readers on this side see it."""
         if closed not in self._sides:
-            self._sides[closed] = written(event_view(self._row, closed))
+            self._sides[closed] = written(event_view(self._row, closed, simulated=self._simulated))
         return self._sides[closed]
 
 
@@ -83,7 +84,7 @@ class Channel:
         changed = self._job is None or job.finished_at != self._job.finished_at
         self._job, self._is_whole = job, len(rows) < PAGE
         for row in rows:
-            told = _Told(row)
+            told = _Told(row, job.simulated)
             self._told.append(told)
             self._size += told.size
             self.newest = told.seq

@@ -26,8 +26,8 @@ from backlane.service.upload import own_upload, upload_artifact
 from backlane.service.view import artifact_view
 
 
-def event_view(row: Row, closed: bool) -> dict[str, Any]:
-    """An event; what the release gate closes is absent from its data."""
+def event_view(row: Row, closed: bool, *, simulated: bool) -> dict[str, Any]:
+    """An event of a job that is simulated or not; what the release gate closes is absent from its data."""
     data: dict[str, Any] = json.loads(row["data"]) if row["data"] is not None else {}
     return {
         "id": row["id"],
@@ -38,6 +38,7 @@ def event_view(row: Row, closed: bool) -> dict[str, Any]:
         "type": row["type"],
         "at": moment(row["at"]),
         "actor": row["actor"],
+        "simulated": simulated,
         "data": closed_data(row["type"], data) if closed else data,
     }
 
@@ -59,7 +60,10 @@ async def read_events(
         return job, tx.events(job_id, after, limit)
 
     job, rows = await ports.store.read(body)
-    views = [event_view(row, closed_event(caller, job, row["seq"], late=is_late(row))) for row in rows]
+    views = [
+        event_view(row, closed_event(caller, job, row["seq"], late=is_late(row)), simulated=job.simulated)
+        for row in rows
+    ]
     return views, job.finished_at is not None and len(rows) < limit
 
 
