@@ -13,6 +13,7 @@ from backlane.provider.openai import OpenAIProvider
 from backlane.service.carry import Carrier
 from backlane.service.forget_files import forget_files
 from backlane.service.note_policies import note_policies
+from backlane.service.placing import end_retired
 from backlane.service.ports import Ports
 from backlane.settings import Settings
 from backlane.store.dialects import sqlite_path
@@ -96,6 +97,10 @@ class Service:
                 await forget_files(self.ports)
             except (BacklaneError, OSError) as error:
                 self.ports.log(f"files at the provider are deleted later: {error}")
+            try:
+                await end_retired(self.ports)
+            except BacklaneError as error:
+                self.ports.log(f"alerts of retired accounts are looked at later: {error}")
             # A workspace that was made meanwhile has its lines too.
             await self.note_policies()
             await self.ports.clock.sleep(_TIDY_EVERY)

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from backlane import App
+from backlane.service import control
 from backlane.service.read import read_job
 from backlane.simulator.server import Running, running_simulator
 from backlane.store.tables import events
@@ -19,6 +20,7 @@ from tests.conftest import Place, settings_for
 from tests.story.acts import events_of, finished, script, seen, submitted, verified
 from tests.story.filed import PDF, alive, asked, calls, filed_app, sent_in, tidied
 from tests.story.steer_types import steer_app
+from tests.story.test_tools_stopped import until
 from tests.values import small_app
 
 
@@ -185,6 +187,23 @@ async def test_a_retired_account_is_followed_and_buys_nothing_more(
     # What held the old account's lane is over with its last job: nobody looks for an alert that nothing can end.
     assert await place.service.store.read(lambda tx: tx.incidents()) == []
     assert feed(place, "alert.raised", "alert.cleared") == ["insufficient_quota"] * 2
+    verified(place)
+    await place.service.drain()
+
+
+async def test_what_holds_a_retired_account_is_over_when_nobody_waits_there(
+    service: Service, simulator: Running
+) -> None:
+    place = await service.start(account("old", simulator), worker=False)
+    ana = await place.caller()
+    job = await submitted(place, ana)
+    await place.service.drain()
+    place = await service.start(account("old", simulator, retired=True))
+    await seen(place, ana, job.id, lambda view: view["phase"] == "incident")
+    await tried(place, 1)
+    assert feed(place, "alert.cleared") == []
+    await control.cancel(place.service.ports, ana, job.id, None)
+    await until(lambda: feed(place, "alert.cleared") == ["account_retired"])
     verified(place)
     await place.service.drain()
 

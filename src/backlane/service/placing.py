@@ -84,10 +84,29 @@ def _end_incident(tx: Transaction, ports: Ports, job: Job, attempt: Attempt) -> 
     for row in tx.workspaces():
         if _successor(tx, ports, replace(job, workspace=row["id"])) is not None:
             continue
-        lanes = tx.lane_jobs(row["id"])
-        if any(one["waiting"] for one in lanes if (one["provider_account"], one["lane"]) == place):
+        if _waits(tx, row["id"], place):
             return
     reopen(tx, ports, incident)
+
+
+def _waits(tx: Transaction, workspace: str, place: tuple[str, str]) -> bool:
+    lanes = tx.lane_jobs(workspace)
+    return any(one["waiting"] for one in lanes if (one["provider_account"], one["lane"]) == place)
+
+
+async def end_retired(ports: Ports) -> None:
+    """End what holds the lane of a retired account once nobody waits there: the last one was canceled or expired."""
+
+    def body(tx: Transaction) -> None:
+        for incident in tx.incidents():
+            place = incident["provider_account"], incident["lane"]
+            if incident["code"] == RETIRED and not any(
+                _waits(tx, row["id"], place) for row in tx.workspaces()
+            ):
+                reopen(tx, ports, incident)
+
+    if any(row["code"] == RETIRED for row in await ports.store.read(lambda tx: tx.incidents())):
+        await ports.store.write(body)
 
 
 async def _let_go(ports: Ports, held: Held) -> None:
