@@ -52,7 +52,10 @@ def receiving() -> Iterator[Receiver]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = self.headers.get("content-length")
+            # A body without end is not read at all: the answer comes, and the connection goes.
+            self.close_connection = length is None
+            body = b"" if length is None else self.rfile.read(int(length))
             status = receiver.note(Came({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(status)
             if status in (301, 302, 307):

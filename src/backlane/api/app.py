@@ -28,6 +28,7 @@ from backlane.api import (
 )
 from backlane.api.context import Context, context, unguarded
 from backlane.api.problems import problem
+from backlane.api.unread import Unread
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -84,6 +85,7 @@ class EveryRequest:
             await self._app(scope, receive, send)
             return
         request_id, begun = f"req_{secrets.token_hex(12)}", False
+        ways = Unread(scope, receive, send)
 
         async def marked(message: Any) -> None:
             nonlocal begun
@@ -93,16 +95,16 @@ class EveryRequest:
                 headers["Request-Id"] = request_id
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-            await send(message)
+            await ways.send(message)
 
         try:
-            await self._app(scope, receive, marked)
+            await self._app(scope, ways.receive, marked)
         except Exception as error:
             self._log(f"{request_id}: {type(error).__name__} in {scope['path']!r}")
             if begun:
                 raise
             detail = "It was noted; try again in a moment."
-            await problem(500, "internal", "Something broke here", detail)(scope, receive, marked)
+            await problem(500, "internal", "Something broke here", detail)(scope, ways.receive, marked)
 
 
 def _install_health(app: FastAPI) -> None:

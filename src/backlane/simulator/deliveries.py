@@ -88,6 +88,8 @@ def compose(delivery: Delivery, now: float) -> tuple[dict[str, str], bytes]:
     }
     if name == "packed_webhook":
         headers["content-encoding"] = "gzip"
+    if name == "endless_webhook":
+        headers["transfer-encoding"] = "chunked"
     if name == "missing_header":
         headers.pop(str(values.get("header", "webhook-signature")), None)
     return headers, sent

@@ -1,7 +1,9 @@
 """Webhooks over real HTTP, to this machine only unless a switch says otherwise. Redirects are not followed."""
 
+import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +11,10 @@ from backlane.simulator.switches import Switches
 
 # Sends one delivery: URL, headers, body. Answers the status; None when there was no answer.
 Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int | None]]
+
+# What follows a body without end: so many bytes, so often (seconds).
+_CHUNK = 4096
+_PAUSE = 0.002
 
 
 def is_near(url: str) -> bool:
@@ -20,6 +26,16 @@ def is_near(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+async def _without_end(body: bytes, patience: float) -> AsyncIterator[bytes]:
+    """The body, and blanks behind it for as long as they are taken; raises TimeoutError when patience ends."""
+    yield body
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        yield b" " * _CHUNK
+        await asyncio.sleep(_PAUSE)
+    raise TimeoutError("nobody stopped it")
 
 
 class HttpDelivery:
@@ -42,8 +58,10 @@ class HttpDelivery:
             self._client = httpx2.AsyncClient(trust_env=False, limits=limits)
         timeout = httpx2.Timeout(switches.webhook_timeout_seconds, pool=None)
         try:
-            answer = await self._client.post(url, content=body, headers=dict(headers), timeout=timeout)
-        except (httpx2.HTTPError, httpx2.InvalidURL):
+            whole = headers.get("transfer-encoding") != "chunked"
+            content = body if whole else _without_end(body, switches.webhook_timeout_seconds)
+            answer = await self._client.post(url, content=content, headers=dict(headers), timeout=timeout)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError):
             return None
         return answer.status_code
 

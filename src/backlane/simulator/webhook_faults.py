@@ -37,6 +37,11 @@ WEBHOOK_FAULTS: dict[str, tuple[str, str, dict[str, str]]] = {
         "many blanks behind its body, signed with it",
         {**_ATTEMPTS, "kilobytes": "how many, default 1024"},
     ),
+    "endless_webhook": (
+        CONTENT,
+        "in chunks that do not end, only the first of them signed, until the answer or the provider's patience",
+        _ATTEMPTS,
+    ),
     "stale_webhook": (
         CONTENT,
         "signed with a timestamp of the past",
