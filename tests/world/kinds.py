@@ -43,10 +43,17 @@ def world_app(outside: Outside, pace: float = 1.0) -> App:
     add_acting(app, outside, pace)
     add_letters(app)
     add_talking(app)
+    _add_waiting(app)
     _add_live(app, pace)
     _add_tools(app, pace)
     _add_papers(app)
     return app
+
+
+def _add_waiting(app: App) -> None:
+    @app.job("by-tonight", authority="read_only", window="2h", continuation="type")
+    def by_tonight(inputs: Note) -> Request:
+        return _ask(inputs)
 
 
 def _add_live(app: App, pace: float) -> None:

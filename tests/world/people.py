@@ -21,7 +21,7 @@ from tests.world.process import Process, ProcessDied
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
 
-_TYPES = ("digest", "checked", "plain", "draft", "short", "cheap", "second-look")
+_TYPES = ("digest", "checked", "plain", "draft", "short", "cheap", "second-look", "by-tonight", "by-tonight")
 _TEXTS = ("Sea otters float on their backs while they rest.", "A bad sentence. And a good one about kelp.")
 
 

@@ -54,6 +54,8 @@ _FILES: list[_Fault] = [
     {"fault": "server_error", "call": "file_upload"},
     {"fault": "server_error", "call": "file_upload", "accept": True},
     {"fault": "rate_limit", "call": "file_upload", "retry_after": "5"},
+    {"fault": "status", "call": "file_upload", "status": 401, "code": "invalid_api_key"},
+    {"fault": "status", "call": "file_upload", "status": 403},
     {"fault": "slow", "call": "file_upload", "when": "after", "seconds": 45, "real": True},
     {"fault": "lose_reply", "call": "file_list"},
     {"fault": "garble_reply", "call": "file_list"},
@@ -79,6 +81,10 @@ _HOOKS: list[_Fault] = [
     {"fault": "bare_signature"},
     {"fault": "missing_header"},
     {"fault": "missing_header", "header": "webhook-id", "attempts": 1},
+    {"fault": "reserialize_webhook", "attempts": 1},
+    {"fault": "bom_webhook"},
+    {"fault": "packed_webhook", "attempts": 2},
+    {"fault": "endpoint_down", "seconds": 120},
 ]
 
 
