@@ -1,6 +1,7 @@
 """The provider's own tools: for each what is stored as evidence, what is booked, and what is lost and said so."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +114,20 @@ async def test_a_file_over_the_cap_or_behind_an_error_is_noted(helping: Place) -
     assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] is None
 
 
-async def test_a_file_that_is_asked_for_too_often_is_had_after_the_pauses_that_the_provider_asks_for(
-    tmp_path: Path, simulator: Running, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def patient(tmp_path: Path, simulator: Running, ledger: Ledger) -> AsyncIterator[Place]:
+    """A service that renews its leases so seldom that no pause of theirs is taken for another."""
     settings = settings_for(tmp_path, simulator, lease=600)
     service = build(settings, types=tool_app(ledger), log=lambda line: None)
-    place, paused = Place(service, simulator, settings), list[int]()
-    really = service.ports.clock.sleep
+    await service.start_worker()
+    yield Place(service, simulator, settings)
+    await service.drain(grace=5)
+
+
+@pytest.fixture
+async def paused(patient: Place, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The long pauses of the service, milliseconds; they take no time."""
+    paused, really = list[int](), patient.service.ports.clock.sleep
 
     async def sleep(milliseconds: int) -> None:
         """Nobody else here waits so long that exactly."""
@@ -128,14 +136,38 @@ async def test_a_file_that_is_asked_for_too_often_is_had_after_the_pauses_that_t
         else:
             await really(milliseconds)
 
-    monkeypatch.setattr(service.ports.clock, "sleep", sleep)
-    await service.start_worker()
+    monkeypatch.setattr(patient.service.ports.clock, "sleep", sleep)
+    return paused
+
+
+def too_often(place: Place, wait: str, **more: Any) -> None:
+    """The next copies of files are refused for a time."""
+    fault(place, "status", status=429, call="container_content", headers={"retry-after": wait}, **more)
+
+
+async def test_a_file_that_is_asked_for_too_often_is_had_after_the_pauses_that_the_provider_asks_for(
+    patient: Place, paused: list[int]
+) -> None:
     for wait in ("7", "86400"):
-        fault(place, "status", status=429, call="container_content", headers={"retry-after": wait})
-    _, found = await ran(place, await place.caller(), "code-interpreter")
+        too_often(patient, wait)
+    _, found = await ran(patient, await patient.caller(), "code-interpreter")
     assert json.loads(found["tool_output container-files.json"])["files"][0]["code"] is None
     assert paused == [7_000, 30_000]
-    await service.drain(grace=5)
+
+
+async def test_many_files_that_are_asked_for_too_often_do_not_hold_a_worker_for_hours(
+    patient: Place, paused: list[int]
+) -> None:
+    files = [{"name": f"part-{number}.csv", "text": "1,2\n"} for number in range(6)]
+    script(patient, {"code_interpreter": {"code": "print(42)", "logs": "42\n", "files": files}})
+    too_often(patient, "86400", times=None)
+    view, found = await ran(patient, await patient.caller(), "code-interpreter")
+    codes = [one["code"] for one in json.loads(found["tool_output container-files.json"])["files"]]
+    assert (view["status"], codes) == ("completed", ["not_copied"] * 6)
+    assert paused == [30_000, 30_000]
+    asked = [line for line in patient.simulator.world.log if line["call"] == "container_content"]
+    # One file is tried three times; then there is no time for more than one try each.
+    assert len(asked) == 3 + 5
 
 
 async def test_mcp_leaves_its_list_and_calls_errors_included(helping: Place) -> None:

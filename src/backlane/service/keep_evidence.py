@@ -31,6 +31,8 @@ EVIDENCE_TYPES = frozenset(kind for kinds in _EVIDENCE.values() for kind in kind
 # A file whose copy fails is asked for so often, and after such pauses (milliseconds); longer ones where the
 # provider asks for them, but not for ever: its container will not last.
 _TRIES, _PAUSE, _PAUSE_AT_MOST = 3, 500, 30_000
+# All pauses of one answer together, milliseconds: a worker waits, and others' work with it.
+_PATIENCE = 60_000
 
 
 @dataclass(slots=True)
@@ -65,10 +67,11 @@ async def _record(ports: Ports, name: str, body: Any) -> Output:
 
 async def _copy(ports: Ports, attempt: Attempt, files: Sequence[CitedFile], found: Evidence) -> None:
     rows: list[dict[str, Any]] = []
+    patience = _Patience(ports, _PATIENCE)
     for file in files:
         name = _label(file.name)
         row: dict[str, Any] = {"name": name, "container_id": file.container_id, "file_id": file.file_id}
-        got = await _bytes(ports, attempt, file)
+        got = await _bytes(ports, attempt, file, patience)
         if isinstance(got, bytes):
             media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
             output = await store_output(ports, "file", name, media_type, got)
@@ -82,7 +85,21 @@ async def _copy(ports: Ports, attempt: Attempt, files: Sequence[CitedFile], foun
     found.outputs.append(await _record(ports, "container-files", {"files": rows}))
 
 
-async def _bytes(ports: Ports, attempt: Attempt, file: CitedFile) -> bytes | str:
+@dataclass(slots=True)
+class _Patience:
+    """How long is waited still before other tries, milliseconds."""
+
+    ports: Ports
+    left: int
+
+    async def wait(self, pause: int) -> bool:
+        """Wait; whether there was the time for it."""
+        pause, self.left = min(pause, self.left), max(self.left - pause, 0)
+        await self.ports.clock.sleep(pause)
+        return pause > 0
+
+
+async def _bytes(ports: Ports, attempt: Attempt, file: CitedFile, patience: _Patience) -> bytes | str:
     """A file's bytes, or the code that says why they cannot be had."""
     for number in range(_TRIES):
         got = await ports.provider.container_file(attempt.provider_account, file)
@@ -95,8 +112,8 @@ async def _bytes(ports: Ports, attempt: Attempt, file: CitedFile) -> bytes | str
                 pause = 0
             case Unknown():
                 pause = min(got.retry_after or 0, _PAUSE_AT_MOST)
-        if number + 1 < _TRIES:
-            await ports.clock.sleep(max(pause, _PAUSE * 2**number))
+        if number + 1 == _TRIES or not await patience.wait(max(pause, _PAUSE * 2**number)):
+            break
     return "not_copied"
 
 
