@@ -65,6 +65,7 @@ def declare_action(
     undo: str | timedelta,
     timeout: str | timedelta,
     target: str | None,
+    unbound: bool,
 ) -> Action:
     """Add an action to a type. Raises DeclarationError."""
     name = function.__name__ if callable(function) and hasattr(function, "__name__") else "(no name)"
@@ -84,6 +85,7 @@ def declare_action(
         milliseconds(built.name, "undo", undo, least=0),
         milliseconds(built.name, "timeout", timeout),
         target or built.name,
+        unbound,
     )
     try:
         declared.definition()

@@ -17,6 +17,7 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
 
+from backlane.core.action import Unbound
 from backlane.own_thread import in_own_thread
 from backlane.schema import closed_tool_schema
 from backlane.tools import as_json, faults_told
@@ -47,6 +48,8 @@ class DeclaredAction:
     undo: int
     timeout: int
     target: str = ""
+    # Whether an address may stand in the arguments although nothing binds what it shows.
+    unbound: bool = False
     lookup_function: Callable[..., Any] | None = None
     content_function: Callable[..., Any] | None = None
 
@@ -93,8 +96,13 @@ class DeclaredAction:
         return self._read_back(arguments)
 
     async def content(self, arguments: str) -> str | None:
-        """A digest of what the arguments point at, where the type declares how to take one."""
+        """A digest of what the arguments point at, where the type declares how to take one.
+
+        Raises Unbound for an address where it does not, and is not declared `unbound`.
+        """
         if self.content_function is None:
+            if "://" in arguments and not self.unbound:
+                raise Unbound("they hold an address, and this action does not bind what it shows")
             return None
         said = await _called(self.content_function, self._read_back(arguments))
         return f"sha256:{hashlib.sha256(str(said).encode()).hexdigest()}"

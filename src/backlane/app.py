@@ -127,7 +127,12 @@ class DeclaredJob(Judged, Generic[M]):
     def action(self, function: Callable[..., Any]) -> Action: ...
     @overload
     def action(
-        self, *, undo: str | timedelta = "0s", timeout: str | timedelta = "30s", target: str | None = None
+        self,
+        *,
+        undo: str | timedelta = "0s",
+        timeout: str | timedelta = "30s",
+        target: str | None = None,
+        unbound: bool = False,
     ) -> Callable[[Callable[..., Any]], Action]: ...
 
     def action(
@@ -137,15 +142,20 @@ class DeclaredJob(Judged, Generic[M]):
         undo: str | timedelta = "0s",
         timeout: str | timedelta = "30s",
         target: str | None = None,
+        unbound: bool = False,
     ) -> Action | Callable[[Callable[..., Any]], Action]:
         """Declare an external action `(args, *, key)`: proposed by the model, approved by a person, done once.
 
         It is given up after `timeout`, and its outcome is unknown then. For `undo` after its approval it can
         still be taken back. `target` names what it acts on (default: the type's name).
+        Arguments that hold an address (`://`) are refused unless its `content` is declared: what it shows could be
+        another after the approval. `unbound` allows them all the same; the review then says so.
         """
 
         def declare(function: Callable[..., Any]) -> Action:
-            return declare_action(self.type, function, undo=undo, timeout=timeout, target=target)
+            return declare_action(
+                self.type, function, undo=undo, timeout=timeout, target=target, unbound=unbound
+            )
 
         return declare if function is None else declare(function)
 

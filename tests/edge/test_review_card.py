@@ -58,14 +58,22 @@ def test_no_field_begins_a_line_of_its_own(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "content", "told"),
-    [("https://x.test/a", None, 1), ("https://x.test/a", "sha256:00", 0), ("no address", None, 0)],
+    ("link", "content", "origin", "told"),
+    [
+        ("https://x.test/a", None, "model", 1),
+        ("https://x.test/a", "sha256:00", "model", 0),
+        # Of a remote call it is the server that is bound.
+        ("https://x.test/a", "sha256:00", "mcp", 1),
+        ("no address", None, "model", 0),
+        ("no address", "sha256:00", "mcp", 0),
+    ],
 )
 def test_an_address_whose_content_is_not_bound_is_said_to_be(
-    link: str, content: str | None, told: int
+    link: str, content: str | None, origin: str, told: int
 ) -> None:
     whole = shown("words")
     arguments = {"link": link}
     payload = {"type": "post", "target": "the site", "arguments": arguments, "content": content}
-    lines = card(replace(whole, review={**whole.review, "payload": payload})).split("\n")
+    job = {**whole.job, "actions": [{"review": "rev_1", "origin": origin}]}
+    lines = card(replace(whole, job=job, review={**whole.review, "payload": payload})).split("\n")
     assert sum(line.startswith("  unbound ") for line in lines) == told

@@ -83,7 +83,7 @@ def _acting(app: App, effects: Path) -> None:
     async def complain(word: str) -> str:
         raise ToolFailed(word)
 
-    @acts.action(timeout="2s")
+    @acts.action(timeout="2s", unbound=True)
     async def pay(args: Payment, *, key: str) -> Receipt:
         with effects.open("a") as file:
             file.write(json.dumps({"key": key, "order": args.order}) + "\n")

@@ -27,7 +27,7 @@ def doubts(asked: Asked) -> Answers:
     return policy.Review(asked.arguments.order[:200])
 
 
-@quotes.action(timeout="2s")
+@quotes.action(timeout="2s", unbound=True)
 async def pay(args: Payment, *, key: str) -> Receipt:
     """Says in the receipt what it was told."""
     return Receipt(system="bank", type="payment", id=args.order, url=None)

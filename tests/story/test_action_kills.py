@@ -130,7 +130,7 @@ async def test_a_worker_that_stood_still_after_the_commit_calls_no_more(
     def stands_still(point: str) -> None:
         if point == "dispatching":
             stood.append(point)
-            time.sleep(0.5)  # the whole process, for longer than the action may take
+            time.sleep(1.2)  # the whole process, for longer than the action may take
 
     service = build(settings, types=acting_app(world), point=stands_still, log=lambda line: None)
     await service.start_worker()

@@ -202,8 +202,9 @@ def _action(shown: Shown, payload: Mapping[str, Any]) -> Iterator[str]:
     yield f"── the action: {_shown(payload['type'])} on {_shown(payload['target'])} · {origin}"
     for name, value in cast(dict[str, Any], payload["arguments"]).items():
         yield f"│ {_shown(name)} = {_shown(json.dumps(value, ensure_ascii=False))}"
-    if payload.get("content") is None and "://" in json.dumps(payload["arguments"]):
-        # The type has no content hook for this action: only the address is under the hash.
+    remote = bool(mine) and mine[0]["origin"] == "mcp"
+    if (payload.get("content") is None or remote) and "://" in json.dumps(payload["arguments"]):
+        # Nothing reads what a remote tool is pointed at; of other actions the type has declared that it is not read.
         yield "  unbound       the address is approved, not what it shows: that may be another by then"
 
 

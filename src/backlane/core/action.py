@@ -85,6 +85,10 @@ class Action:
     receipt: str | None = None
 
 
+class Unbound(ValueError):
+    """Arguments that hold an address, of an action that does not bind what it shows."""
+
+
 class TypeAction(Protocol):
     """An action of a job type. `undo` and `timeout` are milliseconds."""
 
@@ -115,7 +119,7 @@ class TypeAction(Protocol):
         ...
 
     async def content(self, arguments: str) -> str | None:
-        """A digest of what the arguments point at, where the type declares one. May raise anything."""
+        """A digest of what the arguments point at, where the type declares one. Raises Unbound, or anything."""
         ...
 
     async def run(self, arguments: str, key: str) -> Any:

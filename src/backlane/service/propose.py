@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from backlane.core.action import Action, ActionState, Origin, TypeAction
+from backlane.core.action import Action, ActionState, Origin, TypeAction, Unbound
 from backlane.core.event import Event
 from backlane.core.job import RESTORED, Attempt, Job
 from backlane.core.lifecycle import TERMINAL
@@ -46,8 +46,8 @@ async def content_of(ports: Ports, action: TypeAction, arguments: str) -> str | 
     try:
         async with asyncio.timeout(action.timeout / 1000):
             return await action.content(arguments)
-    except MemoryError:
-        raise  # the worker's trouble, not the action's
+    except (MemoryError, Unbound):
+        raise  # the worker's trouble, not the action's; or what its proposer is told
     except Exception as error:
         ports.log(f"action {action.name}: its content could not be read: {type(error).__name__}")
         raise ValueError("what the arguments point at cannot be read") from error
