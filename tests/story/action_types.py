@@ -153,7 +153,7 @@ def _low_risk(app: App, world: World) -> None:
     def tagging(inputs: Note) -> Request:
         return _ask(inputs)
 
-    @tagging.action(timeout="400ms", target="the ticket system")
+    @tagging.action(timeout="4s", target="the ticket system")
     def add_tag(args: Refund, *, key: str) -> str:
         if args.how == "hangs-before":
             time.sleep(1.5)
@@ -167,7 +167,7 @@ def _planned(app: App, world: World) -> None:
     def planned(inputs: Note) -> Request:
         return _ask(inputs, output=Plan)
 
-    @planned.action(timeout="400ms")
+    @planned.action(timeout="4s")
     async def pay_back(args: Refund, *, key: str) -> Receipt:
         return await _pay(world, args, key)
 
@@ -183,7 +183,7 @@ def _linked(app: App, world: World) -> None:
     def linked(inputs: Note) -> Request:
         return _ask(inputs)
 
-    @linked.action(timeout="400ms")
+    @linked.action(timeout="4s")
     async def send_document(args: Refund, *, key: str) -> Receipt:
         return await _pay(world, args, key)
 

@@ -98,7 +98,7 @@ def _crediting(
     def credit(inputs: Note) -> Request:
         return Request(model="gpt-6-luna", instructions="Help.", input=inputs.text)
 
-    @credit.action(undo=undo, timeout="400ms", target="the ledger", unbound=True)
+    @credit.action(undo=undo, timeout="4s", target="the ledger", unbound=True)
     async def give_credit(args: Credit, *, key: str) -> Receipt:
         """Give somebody credit."""
         world.calls.append(key)

@@ -47,7 +47,7 @@ def spoken_app(world: World) -> App:
         def spoken(inputs: Note) -> Request:
             return Request(model="gpt-6-luna", instructions="Help.", input=inputs.text, output=Digest)
 
-        @spoken.action(timeout="400ms")
+        @spoken.action(timeout="4s")
         async def pay(args: Refund, *, key: str) -> Receipt:
             world.effect(key, args.order)
             return receipt(args.order)

@@ -345,9 +345,10 @@ class SimulatedWorld:
                 now=self.machine_now(),
             )
         )
-        kept = self.kept_ids()
+        # Where a create was doubled on its way and an event told of the other run first, its own is a second purchase.
+        kept = set(self.kept_ids().values())
         for attempt, response in self._must_keep.items():
-            if kept.get(attempt) != response:
+            if response not in kept:
                 self.violation("I21", f"{attempt}: the provider id {response} was learned and not kept")
         if self.counts["commits"] > _COMMITS_AT_MOST:
             self.violation("I22", f"{self.counts['commits']} commits: somebody turns in circles")
