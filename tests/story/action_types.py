@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -155,8 +154,6 @@ def _low_risk(app: App, world: World) -> None:
 
     @tagging.action(timeout="4s", target="the ticket system")
     def add_tag(args: Refund, *, key: str) -> str:
-        if args.how == "hangs-before":
-            time.sleep(1.5)
         world.calls.append(key)
         world.effect(key, args.order)
         return f"tagged {args.order}"

@@ -22,9 +22,7 @@ from tests.story.acts import contents, creates, finished, script, seen, submitte
 from tests.story.hooking import tell
 from tests.story.live_acts import events, joined, types_of
 from tests.story.steer_types import WORDS, steer_app, talking
-from tests.story.test_processes import environment, outside, serve
-
-__all__ = ["outside"]
+from tests.story.test_processes import environment, serve
 
 Deed = Callable[[Place, Job], Awaitable[None]]
 

@@ -21,9 +21,7 @@ from tests.conftest import Place, settings_for
 from tests.story.acts import TEXT, contents, creates, fault, finished, script, seen, submitted, verified
 from tests.story.live_acts import events, joined, types_of
 from tests.story.steer_types import BROKEN, SLOW, WORDS, bodies, chatting, steer_app
-from tests.story.test_processes import outside, work
-
-__all__ = ["outside"]
+from tests.story.test_processes import work
 
 
 @pytest.fixture

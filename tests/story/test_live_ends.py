@@ -16,10 +16,8 @@ from backlane.wiring import build
 from tests.conftest import Place, settings_for
 from tests.story.acts import contents, creates, ended, fault, finished, script, seen, submitted, verified
 from tests.story.live_acts import RUN, events, joined, lived, types_of
-from tests.story.test_processes import outside, work
+from tests.story.test_processes import work
 from tests.values import small_app
-
-__all__ = ["outside"]
 
 # Long enough to be met in the middle.
 SLOW = {**RUN, "running_seconds": 4.0}

@@ -29,10 +29,9 @@ from tests.story.acts import (
 )
 from tests.story.live_acts import events, joined, types_of
 from tests.story.steer_types import SLOW, WORDS, bodies, chatting, steer_app, talking
-from tests.story.test_processes import outside, work
+from tests.story.test_processes import work
 from tests.values import small_app
 
-__all__ = ["outside"]
 SHORTER = "Shorter, please."
 
 

@@ -6,31 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from backlane.service import control
 from backlane.service.read import read_job
-from backlane.simulator.server import Running
-from backlane.wiring import build
-from tests.conftest import Place, settings_for
+from tests.conftest import Place
 from tests.story import worker_process
 from tests.story.acts import creates, fault, script, seen, submitted, verified
-from tests.story.deadly import deadly_app
 from tests.story.forked import run_worker
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-async def outside(tmp_path: Path, simulator: Running) -> AsyncIterator[Place]:
-    """A service without a worker, beside the worker processes that the test starts."""
-    settings = settings_for(tmp_path, simulator)
-    service = build(settings, types=deadly_app(), log=lambda line: None)
-    yield Place(service, simulator, settings)
-    await service.drain(grace=5)
 
 
 async def work(place: Place, folder: Path, armed: str = "") -> int:

@@ -14,10 +14,9 @@ from tests.conftest import Place
 from tests.story import test_processes
 from tests.story.acts import creates, script, submitted, verified
 from tests.story.steer_types import bodies
-from tests.story.test_processes import environment, listening_port, outside, resolve_all, serve, work
+from tests.story.test_processes import environment, listening_port, resolve_all, serve, work
 from tests.story.test_retries import HALF, cut
 
-__all__ = ["outside"]
 JOBS = 16
 
 

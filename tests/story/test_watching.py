@@ -12,9 +12,7 @@ from backlane import AsyncClient, Client
 from tests.conftest import Place
 from tests.story.acts import creates, fault, script, verified
 from tests.story.live_acts import RUN, joined
-from tests.story.test_processes import ROOT, environment, listening_port, outside, serve
-
-__all__ = ["outside"]
+from tests.story.test_processes import ROOT, environment, listening_port, serve
 
 BODY = {"title": "Otters", "text": "Sea otters float on their backs."}
 
