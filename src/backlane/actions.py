@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
 
 from backlane.core.action import Unbound
+from backlane.core.address import holds_address
 from backlane.own_thread import in_own_thread
 from backlane.schema import closed_tool_schema
 from backlane.tools import as_json, faults_told
@@ -101,7 +102,7 @@ class DeclaredAction:
         Raises Unbound for an address where it does not, and is not declared `unbound`.
         """
         if self.content_function is None:
-            if "://" in arguments and not self.unbound:
+            if not self.unbound and holds_address(json.loads(arguments)):
                 raise Unbound("they hold an address, and this action does not bind what it shows")
             return None
         said = await _called(self.content_function, self._read_back(arguments))

@@ -203,6 +203,7 @@ class App(Judging):
         if_invalid: str = "fail",
         who_may_cancel: str = "requester",
         finish_after_actions: bool = False,
+        unbound_remote: bool = False,
         review: Review | None = None,
         sampled: float | None = None,
         unreviewed_because: str | None = None,
@@ -211,7 +212,8 @@ class App(Judging):
     ) -> Callable[[Callable[[M], Request]], DeclaredJob[M]]:
         """Declare a job type on a function from its inputs (a pydantic model) to a Request.
 
-        Durations are "30m" or timedeltas, `max_cost` USD as "0.50", `cases` what opens one. Raises DeclarationError.
+        Durations are "30m" or timedeltas, `max_cost` USD as "0.50", `cases` what opens one. `unbound_remote` lets
+        remote (MCP) calls hold addresses, whose content could be another after the approval. Raises DeclarationError.
         """
         self._refuse_twice(read_name(name))
         given = {
@@ -220,7 +222,7 @@ class App(Judging):
             "continuation": continuation, "max_attempts": max_attempts, "max_turns": max_turns,
             "max_tool_calls": max_tool_calls, "if_unknown": if_unknown, "if_invalid": if_invalid,
             "who_may_cancel": who_may_cancel, "finish_after_actions": finish_after_actions,
-            "sampled": sampled, "unreviewed_because": unreviewed_because,
+            "sampled": sampled, "unreviewed_because": unreviewed_because, "unbound_remote": unbound_remote,
         }  # fmt: skip
         options = _options(name, given, review, cases or {})
         read_output_model(name, output)
@@ -281,6 +283,7 @@ def _options(name: str, given: dict[str, Any], review: Review | None, cases: Map
         reviewed=review is not None,
         reviews_text=reviewing.text_too,
         finish_after_actions=read_flag(name, "finish_after_actions", given["finish_after_actions"]),
+        unbound_remote=read_flag(name, "unbound_remote", given["unbound_remote"]),
         cases=read_cases(name, cases),
         sampled=read_sampled(name, given),
         unreviewed_because=read_waiver(name, given, reviewed=review is not None),

@@ -25,14 +25,14 @@ from backlane.inputs import (
 from backlane.judging import Rules
 from backlane.masking import masked
 from backlane.own_thread import in_own_thread
-from backlane.parts import DeclaredCheck, Options
+from backlane.parts import ActingOptions, DeclaredCheck, Options
 from backlane.request import Request
 from backlane.schema import strict_schema
 from backlane.tools import DeclaredTool, with_tools
 
 
 @dataclass(slots=True)
-class BuiltType:
+class BuiltType(ActingOptions):
     """Implements the JobType protocol for a declared function."""
 
     name: str
@@ -257,16 +257,6 @@ class BuiltType:
     def action(self, name: str) -> DeclaredAction | None:
         """The declared action by this name."""
         return next((one for one in self.actions if one.name == name), None)
-
-    @property
-    def finish_after_actions(self) -> bool:
-        """Whether the last action's success ends the job without another turn of the model."""
-        return self.options.finish_after_actions
-
-    @property
-    def reviews_text(self) -> bool:
-        """Whether what is written after the last action is reviewed too."""
-        return self.options.reviews_text
 
     @property
     def proposes(self) -> bool:

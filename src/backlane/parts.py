@@ -37,9 +37,32 @@ class Options:
     reviewed: bool
     reviews_text: bool
     finish_after_actions: bool
+    unbound_remote: bool
     cases: tuple[tuple[str, bool], ...] = ()
     sampled: float | None = None
     unreviewed_because: str | None = None
+
+
+class ActingOptions:
+    """The part of a declared job type that tells what its options say of actions."""
+
+    __slots__ = ()
+    options: Options
+
+    @property
+    def finish_after_actions(self) -> bool:
+        """Whether the last action's success ends the job without another turn of the model."""
+        return self.options.finish_after_actions
+
+    @property
+    def unbound_remote(self) -> bool:
+        """Whether remote calls may hold addresses, though nothing binds what they show."""
+        return self.options.unbound_remote
+
+    @property
+    def reviews_text(self) -> bool:
+        """Whether what is written after the last action is reviewed too."""
+        return self.options.reviews_text
 
 
 @dataclass(frozen=True, slots=True)

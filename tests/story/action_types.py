@@ -190,15 +190,19 @@ def _linked(app: App, world: World) -> None:
 
 
 def _remote(app: App) -> None:
-    """The same remote tool for a type that may act and one that may not."""
+    """The same remote tool for types that may act, to any address or to none, and one that may not."""
     server = {
         "type": "mcp",
         "server_label": "crm",
         "server_url": "https://mcp.example.test/sse",
         "require_approval": "always",
     }
-    for name, authority in (("remote", "external_effect"), ("remote-reader", "read_only")):
+    for name, authority, unbound in (
+        ("remote", "external_effect", False),
+        ("remote-anywhere", "external_effect", True),
+        ("remote-reader", "read_only", False),
+    ):
 
-        @app.job(name, authority=authority)
+        @app.job(name, authority=authority, unbound_remote=unbound)
         def remote(inputs: Note) -> Request:
             return _ask(inputs, tools=[server])

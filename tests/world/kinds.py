@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from backlane import App, File, Request, ToolFailed
 from tests.values import Digest, Note, small_app
-from tests.world.kinds_acting import ACTING, GATED, TALKING, Outside, add_acting, add_letters, add_talking
+from tests.world.kinds_acting import ACTING, GATED, TALKING, add_acting, add_letters, add_talking
+from tests.world.kinds_changing import CHANGING, Pages, add_changing
 
 CLUMSY = "Answer clumsily."
 # What each door opens: live streams, tools, files, actions and reviews, talk.
@@ -17,6 +18,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "files": ("papers", "papers", "papers-told", "digested"),
     "acts": (*ACTING, *GATED),
     "chats": TALKING,
+    "changes": CHANGING,
 }
 _MCP: dict[str, Any] = {"type": "mcp", "server_label": "crm", "server_url": "https://mcp.example.test/sse"}
 _HOSTED: dict[str, dict[str, Any]] = {
@@ -37,12 +39,13 @@ def _ask(inputs: Note, instructions: str = "Answer.", **more: Any) -> Request:
     return Request(model="gpt-6-luna", instructions=instructions, input=inputs.text, **more)
 
 
-def world_app(outside: Outside, pace: float = 1.0) -> App:
+def world_app(outside: Pages, pace: float = 1.0, release: int = 0) -> App:
     """An app with a type for everything that is asked of the provider; `pace` is how long tools take."""
     app = small_app()
     add_acting(app, outside, pace)
     add_letters(app)
     add_talking(app)
+    add_changing(app, outside, pace, release)
     _add_waiting(app)
     _add_live(app, pace)
     _add_tools(app, pace)

@@ -59,7 +59,7 @@ def receipt(key: str) -> Receipt:
     )
 
 
-def _ask(inputs: Note, instructions: str = "Help the customer.", **more: Any) -> Request:
+def request_for(inputs: Note, instructions: str = "Help the customer.", **more: Any) -> Request:
     return Request(model="gpt-6-luna", instructions=instructions, input=inputs.text, **more)
 
 
@@ -82,17 +82,17 @@ def add_acting(app: App, outside: Outside, pace: float) -> None:
     _ruled(app, outside, pace)
 
 
-def _looked_up(action: Any, outside: Outside) -> None:
+def looked_up(action: Any, outside: Outside) -> None:
     @action.lookup
     async def find(key: str) -> Receipt | None:
         return await outside.find(key)
 
 
-def _limit(pace: float) -> str:
+def limit(pace: float) -> str:
     return f"{round(20_000 * pace)}ms"
 
 
-def _delay(undo: str, pace: float) -> str:
+def delay(undo: str, pace: float) -> str:
     return undo if pace == 1.0 else "10ms"
 
 
@@ -107,49 +107,49 @@ def _refunding(
 ) -> None:
     @app.job(name, authority="external_effect", **declared)
     def refund(inputs: Note) -> Request:
-        return _ask(inputs)
+        return request_for(inputs)
 
-    more = {key: _delay(value, pace) for key, value in acting.items()}
+    more = {key: delay(value, pace) for key, value in acting.items()}
 
-    @refund.action(timeout=_limit(pace), **more)
+    @refund.action(timeout=limit(pace), **more)
     async def pay_back(args: Refund, *, key: str) -> Receipt:
         """Pay an order back."""
         return await outside.take(key, args.model_dump(mode="json"))
 
     if name != "refund-blind":
-        _looked_up(pay_back, outside)
+        looked_up(pay_back, outside)
 
 
 def _two_things(app: App, outside: Outside, pace: float) -> None:
     @app.job("two-things", authority="external_effect", review=Review(respond_within="15m"))
     def two_things(inputs: Note) -> Request:
-        return _ask(inputs)
+        return request_for(inputs)
 
-    @two_things.action(timeout=_limit(pace))
+    @two_things.action(timeout=limit(pace))
     async def pay_back(args: Refund, *, key: str) -> Receipt:
         """Pay an order back."""
         return await outside.take(key, args.model_dump(mode="json"))
 
-    @two_things.action(timeout=_limit(pace))
+    @two_things.action(timeout=limit(pace))
     async def write_to(args: Letter, *, key: str) -> Receipt:
         """Write to the customer."""
         return await outside.take(key, args.model_dump(mode="json"))
 
-    _looked_up(pay_back, outside)
-    _looked_up(write_to, outside)
+    looked_up(pay_back, outside)
+    looked_up(write_to, outside)
 
 
 def _planned(app: App, outside: Outside, pace: float) -> None:
     @app.job("planned", authority="external_effect")
     def planned(inputs: Note) -> Request:
-        return _ask(inputs, output=Plan)
+        return request_for(inputs, output=Plan)
 
-    @planned.action(timeout=_limit(pace))
+    @planned.action(timeout=limit(pace))
     async def pay_back(args: Refund, *, key: str) -> Receipt:
         """Pay an order back."""
         return await outside.take(key, args.model_dump(mode="json"))
 
-    _looked_up(pay_back, outside)
+    looked_up(pay_back, outside)
 
     @planned.propose
     def each(result: Plan, job: Any) -> list[Any]:
@@ -159,14 +159,14 @@ def _planned(app: App, outside: Outside, pace: float) -> None:
 def _tagging(app: App, outside: Outside, pace: float) -> None:
     @app.job("tag", authority="low_risk_write")
     def tag(inputs: Note) -> Request:
-        return _ask(inputs)
+        return request_for(inputs)
 
-    @tag.action(timeout=_limit(pace), target="the ticket system")
+    @tag.action(timeout=limit(pace), target="the ticket system")
     async def add_tag(args: Refund, *, key: str) -> Receipt:
         """Tag an order."""
         return await outside.take(key, args.model_dump(mode="json"))
 
-    _looked_up(add_tag, outside)
+    looked_up(add_tag, outside)
 
 
 def _ruled(app: App, outside: Outside, pace: float) -> None:
@@ -174,14 +174,14 @@ def _ruled(app: App, outside: Outside, pace: float) -> None:
 
     @app.job("ruled", authority="low_risk_write", review=Review(respond_within="15m"))
     def ruled(inputs: Note) -> Request:
-        return _ask(inputs)
+        return request_for(inputs)
 
-    @ruled.action(timeout=_limit(pace), undo=_delay("5s", pace))
+    @ruled.action(timeout=limit(pace), undo=delay("5s", pace))
     async def add_tag(args: Refund, *, key: str) -> Receipt:
         """Tag an order."""
         return await outside.take(key, args.model_dump(mode="json"))
 
-    _looked_up(add_tag, outside)
+    looked_up(add_tag, outside)
 
     @ruled.policy
     def by_the_order(asked: policy.Asked) -> policy.Answers:
@@ -194,7 +194,7 @@ def add_letters(app: App) -> None:
 
     @app.job("letter", authority="draft", live=True, review=Review(respond_within="20m"))
     def letter(inputs: Note) -> Request:
-        return _ask(inputs, WHISPER)
+        return request_for(inputs, WHISPER)
 
 
 def add_talking(app: App) -> None:
@@ -203,19 +203,19 @@ def add_talking(app: App) -> None:
 
     @app.job("chat", authority="read_only", **held)
     def chat(inputs: Note) -> Request:
-        return _ask(inputs)
+        return request_for(inputs)
 
     @app.job("chat-anew", authority="read_only", if_unknown="rebuy", **held)
     def chat_anew(inputs: Note) -> Request:
-        return _ask(inputs)
+        return request_for(inputs)
 
     @app.job("chat-draft", authority="draft", **held)
     def chat_draft(inputs: Note) -> Request:
-        return _ask(inputs, WHISPER)
+        return request_for(inputs, WHISPER)
 
     @app.job("chat-helped", authority="read_only", **held)
     def chat_helped(inputs: Note) -> Request:
-        return _ask(inputs)
+        return request_for(inputs)
 
     @chat_helped.tool
     def measure(words: str) -> dict[str, int]:

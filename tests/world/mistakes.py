@@ -23,6 +23,7 @@ from backlane.store.records import JobRecords
 from backlane.store.tables import jobs
 from backlane.store.transaction import Records
 from tests.world.mistakes_case import MISTAKES_OF_CASES
+from tests.world.mistakes_changing import CHANGING_MISTAKES
 from tests.world.mistakes_people import PEOPLE_MISTAKES
 from tests.world.mistakes_wire import WIRE_MISTAKES
 from tests.world.planting import Undo, put, swap
@@ -281,7 +282,7 @@ def sync_less() -> list[Undo]:
     return []
 
 
-_BY_DOOR = {**WIRE_MISTAKES, **PEOPLE_MISTAKES}
+_BY_DOOR = {**WIRE_MISTAKES, **PEOPLE_MISTAKES, **CHANGING_MISTAKES}
 MISTAKES: dict[str, Callable[[], list[Undo]]] = {
     made.__name__: made
     for made in (

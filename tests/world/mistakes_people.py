@@ -40,7 +40,7 @@ from backlane.store.records_review import ReviewRecords
 from tests.world.planting import Undo, put, swap
 
 
-def _never_void_for(*reasons: str) -> list[Undo]:
+def never_void_for(*reasons: str) -> list[Undo]:
     """At dispatch this reason is not looked at any more."""
     before = stand.why_void
 
@@ -71,7 +71,7 @@ def act_without_asking() -> list[Undo]:
 
         return await conclude(ports, held, turn)
 
-    return _never_void_for("not_approved") + swap(ask.ask_action, asks_nobody)
+    return never_void_for("not_approved") + swap(ask.ask_action, asks_nobody)
 
 
 def hand_a_review_to_whom_its_requester_names() -> list[Undo]:
@@ -159,7 +159,7 @@ def decide_on_what_was_not_shown() -> list[Undo]:
 
 def trust_the_row_at_dispatch() -> list[Undo]:
     """What lies in the database is sent, whether or not it is what was approved."""
-    return _never_void_for("altered")
+    return never_void_for("altered")
 
 
 def trust_who_left() -> list[Undo]:
@@ -169,7 +169,7 @@ def trust_who_left() -> list[Undo]:
 
 def act_on_a_rejection() -> list[Undo]:
     """A rejected action is carried out like an approved one."""
-    return _never_void_for("not_approved") + swap(approve_action.reject_action, approve_action.approve_action)
+    return never_void_for("not_approved") + swap(approve_action.reject_action, approve_action.approve_action)
 
 
 def show_before_the_release() -> list[Undo]:
@@ -217,7 +217,7 @@ def take_any_word_of_a_policy_for_yes() -> list[Undo]:
     ) -> Any:
         return keep(tx, ports, job, said_truly[action], payload_hash, action=action)
 
-    return _never_void_for("not_approved") + swap(before, yes) + put(ask, "keep_verdict", kept)
+    return never_void_for("not_approved") + swap(before, yes) + put(ask, "keep_verdict", kept)
 
 
 def show_again_what_was_sent_back() -> list[Undo]:

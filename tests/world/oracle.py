@@ -1,6 +1,7 @@
 """What only the world can judge at its end: it knows what each run wrote, and what the provider still has."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from backlane.simulator.runs import Run
 from backlane.store.people import audit
 from backlane.store.tables import attempts, events, jobs
 from backlane.store.tables_actions import actions, dispatches
-from backlane.store.tables_wire import inbox, job_files, provider_files, uploads
+from backlane.store.tables_wire import inbox, job_files, provider_files, tool_calls, uploads
 
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
@@ -79,7 +80,7 @@ def _left_there(world: "SimulatedWorld") -> Iterator[str]:
 def _untrue_ledger(world: "SimulatedWorld") -> Iterator[str]:
     """What the ledger says of an action is what the outside saw, as far as anybody could know it."""
     for row in _rows(world, select(actions)):
-        there = world.outside.took_effect(row.key)
+        there = happened(world, row.id, row.key)
         if row.state == "succeeded" and not there:
             yield f"{row.id} succeeded ({row.settled_by}) and nothing happened outside"
         if row.state in ("proposed", "approved", "rejected", "undone") and there:
@@ -88,6 +89,24 @@ def _untrue_ledger(world: "SimulatedWorld") -> Iterator[str]:
         sure = row.settled_by == "receipt" or world.weather.jump_every is None
         if row.state == "failed" and there and sure:
             yield f"{row.id} failed ({row.settled_by}: {row.code}) and took effect outside"
+
+
+def happened(world: "SimulatedWorld", action_id: str, key: str) -> bool:
+    """Whether an action took effect: outside, or at the provider where it was a remote call."""
+    return world.outside.took_effect(key) or action_id in _made_remotely(world)
+
+
+def _made_remotely(world: "SimulatedWorld") -> set[str]:
+    """The actions whose remote call the provider made; none is ever made twice."""
+    asked = select(tool_calls.c.call_id, actions.c.id).join(actions, actions.c.call_row == tool_calls.c.id)
+    ours = {row[0]: row[1] for row in _rows(world, asked)}
+    items = [item for run in world.provider.world.runs.values() for item in run.output]
+    made = Counter(ours.get(item.get("approval_request_id")) for item in items if item["type"] == "mcp_call")
+    made.pop(None, None)
+    for action, times in made.items():
+        if times > 1:
+            world.violation("I10", f"the remote call of {action} was made {times} times")
+    return {str(action) for action in made}
 
 
 def _unstopped(world: "SimulatedWorld") -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The outside world that actions reach: it takes each key as it comes, keeps its own log, and answers badly."""
 
 import asyncio
+import hashlib
 import json
 import random
 from contextvars import ContextVar
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from backlane import ActionFailed, Receipt
+from backlane.core.policy import Over
 from backlane.core.review import Decision
 from backlane.service.approve_action import POLICY
+from backlane.service.judge import policy_version
 from backlane.store.people import keys, principals
 from backlane.store.tables import jobs, reviews
 from backlane.store.tables_actions import actions, dispatches
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
     from tests.world.process import Process
     from tests.world.world import SimulatedWorld
 
+_EDITION = 150.0  # how long a page stays as it is, seconds
 # Whose code runs: set for everything that a process begins.
 HERE: ContextVar["Process"] = ContextVar("process")
+# What the page showed when it was read last, by whoever calls now.
+_SEEN: ContextVar[str] = ContextVar("seen")
 
 
 class Nearby:
@@ -34,6 +40,9 @@ class Nearby:
 
     async def find(self, key: str) -> Receipt | None:
         return await HERE.get().world.outside.find(key)
+
+    async def page(self, order_id: str) -> str:
+        return await HERE.get().world.outside.page(order_id)
 
 
 class TheOutside:
@@ -60,7 +69,7 @@ class TheOutside:
         process, world = HERE.get(), self._world
         world.counts["dispatched"] += 1
         await process.turn("to the outside")
-        self._judge(key, arguments)
+        self._judge(process, key, arguments)
         if self._happens("refused"):
             raise ActionFailed("the account is closed")
         if self._happens("broken before"):
@@ -104,7 +113,16 @@ class TheOutside:
         await process.turn("from looking outside")
         return receipt(key) if found else None
 
-    def _judge(self, key: str, arguments: dict[str, Any]) -> None:
+    async def page(self, order_id: str) -> str:
+        """What an order's page shows for a few minutes, and then no more."""
+        process, world = HERE.get(), self._world
+        await process.turn("to read a page")
+        text = f"{order_id}, edition {int(world.loop.time() // _EDITION)}"
+        _SEEN.set(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
+        await process.turn("from reading a page")
+        return text
+
+    def _judge(self, process: "Process", key: str, arguments: dict[str, Any]) -> None:
         """What arrives must be on the ledger, once, and approved as it is."""
         if key in self._arrived:
             self._world.violation("I10", f"{key} arrived outside a second time")
@@ -127,6 +145,12 @@ class TheOutside:
                 .mappings()
                 .all()
             )
+        loaded = policy_version(process.ports.types.get(job["type"]), Over.ACTION)
+        if row["policy_version"] != loaded:
+            told = f"{key} was approved under {row['policy_version']}, and went out under {loaded}"
+            self._world.violation("I12", told)
+        if row["content"] is not None and row["content"] != _SEEN.get():
+            self._world.violation("I12", f"{key} arrived outside, what it shows is another by now")
         if row["approved_by"] == POLICY and _allowed(row, sent, said):
             return
         for what in _unapproved(arguments, job, review, decided):

@@ -16,6 +16,7 @@ from backlane.service.read import list_jobs, read_job
 from backlane.service.submit import Submission, body_hash, submit
 from backlane.store.tables import jobs
 from backlane.store.tables_actions import actions
+from tests.world.oracle import happened
 from tests.world.process import Process, ProcessDied
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class Operator:
             found = connection.execute(asked.order_by(actions.c.id)).all()
         for action_id, key in found:
             if key not in self.world.outside.in_air:
-                outcome = "happened" if self.world.outside.took_effect(key) else "did_not_happen"
+                outcome = "happened" if happened(self.world, action_id, key) else "did_not_happen"
                 await process.ask(
                     resolve_action(process.ports, self.caller, action_id, outcome, "I rang them")
                 )

@@ -33,12 +33,15 @@ from backlane.wiring import ThisWorker
 from tests.signing import OTHER, SECRET
 from tests.world.outside import HERE, acting
 from tests.world.provider import Wire
+from tests.world.release import RELEASES
 from tests.world.streaming import Conversation
 
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
 
 T = TypeVar("T")
+# The provider accounts; where there are two, the second is the workspace other's.
+ACCOUNTS = (("default", "sk-simulated-0123456789"), ("spare", "sk-simulated-9876543210"))
 _SELDOM = 20_000  # between looks at what nobody told of, milliseconds
 
 
@@ -163,6 +166,7 @@ class Process:
         self.hand = random.Random(f"{world.seed}:{name}:hand")
         self.learned: dict[str, str] = {}
         self.worker = worker
+        self.release = world.release
         # In order: a set would wake the callers of a dead process differently each time.
         self._calls: dict[asyncio.Future[Any], None] = {}
         self._streams: dict[Conversation, None] = {}
@@ -186,7 +190,7 @@ class Process:
         if "hooks" in doors:
             self.hints = HintLoop(Inbox(ports), ports.clock, log=ports.log, idle_at_most=_SELDOM)
             self._begin(self.hints.run())
-        if "files" in doors:
+        if {"files", "changes"} & set(doors):
             self._begin(self._tidy())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -213,10 +217,15 @@ class Process:
     def _provider(self) -> _Provider:
         world = self.world
         pace = Pace(world.machine_now, self.chance.random)
-        account = Account(
-            "sk-simulated-0123456789", "http://simulator/v1", simulated=True, webhook_secrets=(OTHER, SECRET)
+        given = ACCOUNTS if world.weather.own_accounts else ACCOUNTS[:1]
+        secrets = (OTHER, SECRET)
+        self.accounts = AccountBook(
+            {
+                name: Account(key, "http://simulator/v1", simulated=True, webhook_secrets=secrets)
+                for name, key in given
+            },
+            {"other": given[-1][0]},
         )
-        self.accounts = AccountBook({"default": account})
         provider = _Provider(
             self.accounts.accounts,
             now=world.machine_now,
@@ -232,7 +241,7 @@ class Process:
             store=_Store(self.database, world.ids, self),
             artifacts=_Artifacts(world.artifacts, self),
             provider=self.provider,
-            types=world.types,
+            types=RELEASES[self.release],
             clock=_Clock(self),
             ids=world.ids,
             chance=self.chance.random,

@@ -11,6 +11,7 @@ import httpx2
 from backlane.simulator.app import create_simulator
 from backlane.simulator.faults import read_fault
 from backlane.simulator.world import World as ProviderWorld
+from tests.hostile.corpus import SPEAKABLE
 from tests.signing import SECRET
 from tests.world.kinds import CLUMSY
 from tests.world.kinds_acting import CANARY, WHISPER
@@ -46,7 +47,10 @@ class SimulatedProvider:
         self.world.script(
             {"match": {"instructions_contains": CLUMSY}, "then": clumsy, "times": weather.misuses}
         )
-        secret = {"text": f"The {CANARY} sings. It sings {CANARY}, and then it sleeps."}
+        # Where things change, a model says things that are meant for somebody.
+        words = [text for text in SPEAKABLE if "\0" not in text]  # no database keeps that one
+        spoken = random.Random(f"{seed}:words").choice(words) if "changes" in weather.doors else "It sings"
+        secret = {"text": f"The {CANARY} sings. {spoken} {CANARY}, and then it sleeps."}
         self.world.script({"match": {"instructions_contains": WHISPER}, "then": secret, "times": None})
         self.world.pause = self._pause
         self._told = 0.0
@@ -60,8 +64,9 @@ class SimulatedProvider:
             self.world.weather.add(read_fault(fault))
 
     def calm(self) -> None:
-        """Clear sky."""
+        """Clear sky; whoever looks after the accounts has seen to them."""
         self.world.weather.clear()
+        self.world.switches.account = "open"
 
     def now(self) -> float:
         """The provider's time, brought up to the world's."""
@@ -155,6 +160,8 @@ class Wire(httpx2.AsyncBaseTransport):
                 provider.serve(request, body)
         elif request.url.path.startswith("/v1/files"):
             process.world.witness.file_call(request, body)
+        if request.url.path.startswith("/v1/responses"):
+            process.world.witness.call_arrives(request, attempt)
         if asks_for_a_stream(request, body):
             return await self._streamed(request, body)
         serving = provider.serve(request, body)

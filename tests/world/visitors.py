@@ -46,7 +46,11 @@ class Visitor(Requester):
         """A file of this person: one that is here already, or the same content once more."""
         if self.brought and self.chance.random() < 0.4:
             return self.chance.choice(self.brought)
-        name, content = self.chance.choice(_FILES)
+        return await self.bring(process, self.chance.choice(_FILES))
+
+    async def bring(self, process: Process, file: tuple[str, bytes]) -> str:
+        """Send a file in; its id."""
+        name, content = file
 
         async def chunks() -> AsyncIterator[bytes]:
             for start in range(0, len(content), 5000):

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.world.winds import DOORS, winds
+from tests.world.winds import DOORS, changing_winds, winds
 
 # Faults of the provider's wire: how they may look, given the seed's chance.
 _CREATE: list[dict[str, Any]] = [
@@ -101,6 +101,9 @@ class Weather:
     revokes: bool = False
     switches_off: bool = False
     vandal: bool = False
+    worries: int = 0
+    deploys: bool = False
+    own_accounts: bool = False
     switches: dict[str, Any] = field(default_factory=dict[str, Any])
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
@@ -125,9 +128,10 @@ def draw(seed: int, door: str | None = None) -> Weather:
     streams = random.Random(f"{seed}:streams")
     wire = _wire(chance, door)
     opened = _opened(random.Random(f"{seed}:doors"), door)
-    wire += opened.pop("wire")
     more = _people(random.Random(f"{seed}:people"), door)
-    opened["doors"] += more.pop("doors")
+    changing = _changes(random.Random(f"{seed}:changes"), door, opened["doors"])
+    opened["doors"] += more.pop("doors") + changing.pop("doors")
+    wire += opened.pop("wire") + changing.pop("wire")
     return Weather(
         storm=storm,
         workers=chance.randint(1, 3),
@@ -155,6 +159,7 @@ def draw(seed: int, door: str | None = None) -> Weather:
         wire=wire,
         **opened,
         **more,
+        **changing,
     )
 
 
@@ -164,7 +169,7 @@ def _wire(chance: random.Random, door: str | None) -> list[dict[str, Any]]:
     picked += [one for one in _RUNS if chance.random() < 0.2]
     picked += [one for one in _READS if chance.random() < 0.25]
     # Where people are looked at, the provider is kinder: what it sends must come to them.
-    calm = 0.3 if door in ("acts", "chats") else 1.0
+    calm = 0.3 if door in ("acts", "chats", "changes") else 1.0
     return [{**one, "rate": calm * chance.uniform(0.02, 0.3), "times": None} for one in picked]
 
 
@@ -193,6 +198,7 @@ def _opened(chance: random.Random, only: str | None) -> dict[str, Any]:
 
 def _people(chance: random.Random, only: str | None) -> dict[str, Any]:
     """Whether people review, act and talk; what goes wrong outside, and with those who decide."""
+    petitions, only = (4, "acts") if only == "changes" else (0, only)
     odds = {"acts": 0.5, "chats": 0.4}
     doors = tuple(door for door, rate in odds.items() if chance.random() < rate)
     doors = doors if only is None else tuple({only} & set(odds))
@@ -208,11 +214,25 @@ def _people(chance: random.Random, only: str | None) -> dict[str, Any]:
     )
     return {
         "doors": doors,
-        "petitions": chance.randint(6, 14) + (10 if only else 0) if acts else 0,
+        "petitions": petitions or (chance.randint(6, 14) + (10 if only else 0) if acts else 0),
         "talks": chance.randint(2, 6) + (5 if only else 0) if "chats" in doors else 0,
         "reviewers_stay": chance.random() < 0.7,
         "outside": {name: chance.uniform(0.05, 0.6) for name in faults if chance.random() < 0.4},
         "revokes": acts and chance.random() < 0.6,
         "switches_off": acts and chance.random() < 0.4,
         "vandal": acts and chance.random() < 0.3,
+    }
+
+
+def _changes(chance: random.Random, only: str | None, doors: tuple[str, ...]) -> dict[str, Any]:
+    """Whether things change under way: new releases of the job types, marks, held lanes; accounts of their own."""
+    on = chance.random() < 0.25 if only is None else only == "changes"
+    worries, deploys, own = chance.randint(3, 6), chance.random() < 0.7, chance.random() < 0.6
+    return {
+        "doors": ("changes",) if on else (),
+        "wire": changing_winds(chance) if on else [],
+        "worries": worries + (6 if only else 0) if on else 0,
+        "deploys": on and deploys,
+        # Whose event it is, an endpoint tells by its secret; here there is one.
+        "own_accounts": on and own and "hooks" not in doors,
     }

@@ -6,7 +6,7 @@ from typing import Any
 _Fault = dict[str, Any]
 DOORS = ("live", "tools", "files", "hooks")
 # These are people's, with faults of their own; "plain" leaves every other door shut.
-EVERY_DOOR = (*DOORS, "acts", "chats", "plain")
+EVERY_DOOR = (*DOORS, "acts", "chats", "changes", "plain")
 
 
 def _streams(chance: random.Random) -> list[_Fault]:
@@ -86,6 +86,22 @@ _HOOKS: list[_Fault] = [
     {"fault": "packed_webhook", "attempts": 2},
     {"fault": "endpoint_down", "seconds": 120},
 ]
+
+_CHANGES: list[_Fault] = [
+    {"fault": "slow_down"},
+    {"fault": "revoke_key"},
+    {"fault": "revoke_key", "account": "forbidden"},
+    {"fault": "revoke_key", "account": "quota"},
+    {"fault": "late_window", "seconds": 5_000},
+    {"fault": "poll_after_ms", "ms": 30_000},
+    {"fault": "mcp_failed"},
+]
+
+
+def changing_winds(chance: random.Random) -> list[_Fault]:
+    """A few of what turns an account, or hastens and delays: seldom, for an account stays as it was turned."""
+    picked = [one for one in _CHANGES if chance.random() < 0.3]
+    return [{**one, "rate": chance.uniform(0.01, 0.05), "times": None} for one in picked]
 
 
 def winds(doors: tuple[str, ...], chance: random.Random) -> list[_Fault]:

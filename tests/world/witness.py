@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 from sqlalchemy import select
 
+from backlane.core.health import hold_place
 from backlane.store.tables import attempts, jobs
+from backlane.store.tables_lanes import lanes
 from backlane.store.tables_wire import inbox, provider_files
+from tests.world.process import ACCOUNTS
 
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
@@ -23,6 +26,7 @@ class Witness:
         self._world = world
         self.doubled: set[str] = set()
         self.vanished: list[str] = []
+        self._tries: dict[tuple[str, int], set[str]] = {}
 
     def create_arrives(self, attempt: str) -> None:
         """A create's first byte: its intent must be on disk, and it must be the only one."""
@@ -31,6 +35,35 @@ class Witness:
         if row is None or row[0] == "planned":
             told = f"{attempt} arrived at the provider before its intent was committed"
             self._world.violation("I01", told)
+        elif self._world.weather.jump_every is None:
+            self._passes_a_held_lane(attempt)
+
+    def _passes_a_held_lane(self, attempt: str) -> None:
+        """While a lane is held no more goes out on it than the tries that were taken."""
+        sent = self._row(select(attempts).where(attempts.c.id == attempt))
+        places = sent.provider_account, hold_place(sent.workspace, sent.provider_account)
+        holds = select(lanes).where(lanes.c.provider_account.in_(places), lanes.c.lane == sent.lane)
+        with self._world.look.connection() as connection:
+            found = list(connection.execute(holds).all())
+        for held in found:
+            # A send that was committed before it was held is on its way.
+            if sent.sent_at > held.since:
+                tries = self._tries.setdefault((held.provider_account, held.since), set())
+                tries.add(attempt)
+                if len(tries) > held.probes:
+                    told = (
+                        f"{len(tries)} runs went out on a held lane, {held.probes} were to try it: {attempt}"
+                    )
+                    self._world.violation("L1", told)
+
+    def call_arrives(self, request: httpx2.Request, attempt: str | None) -> None:
+        """Every call about a run comes with the key of the account that bought it."""
+        response_id = request.url.path.removeprefix("/v1/responses/").partition("/")[0]
+        run = self._world.provider.world.runs.get(response_id)
+        named = attempt if run is None else (run.body.get("metadata") or {}).get("backlane_attempt")
+        row = self._row(select(attempts.c.provider_account).where(attempts.c.id == named))
+        if row is not None and request.headers["authorization"] != f"Bearer {dict(ACCOUNTS)[row[0]]}":
+            self._world.violation("I23", f"a call about {named} came with the key of another account")
 
     def create_doubles(self, attempt: str) -> None:
         """Somebody on the way sends a create once more; nobody will hear the second reply."""

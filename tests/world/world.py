@@ -5,7 +5,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,23 +22,18 @@ from backlane.verify.evidence import Report
 from backlane.verify.invariants import check
 from tests.migrated import MEMORY, sqlite_file
 from tests.world.begin import callers
-from tests.world.care import Caretaker
 from tests.world.courier import Courier
-from tests.world.deciders import Chief, Reviewer, vandalize
 from tests.world.demon import Demon
-from tests.world.kinds import world_app
+from tests.world.gather import gather
 from tests.world.oracle import judged, unneeded_files
-from tests.world.outside import Nearby, TheOutside
-from tests.world.people import Operator, Requester
-from tests.world.petitioners import Petitioner, Talker
+from tests.world.outside import TheOutside
 from tests.world.process import Process
 from tests.world.provider import START, SimulatedProvider
+from tests.world.release import finish
 from tests.world.turns import Stuck, Turns
-from tests.world.visitors import Visitor
 from tests.world.weather import Weather, draw
 from tests.world.witness import Witness
 
-_TYPES = world_app(Nearby())
 _SETTLE_WITHIN = 30 * 3600.0
 _COMMITS_AT_MOST = 30_000  # far above any honest run: more is somebody turning in circles
 
@@ -75,7 +70,7 @@ class SimulatedWorld:
         self.weather = weather
         self.loop = Turns(str(seed))
         self.ids = CountingIds()
-        self.types = _TYPES
+        self.release = 0
         self.provider = SimulatedProvider(self.loop, seed, weather)
         self.storming = True
         self.settled = False
@@ -194,9 +189,7 @@ class SimulatedWorld:
         for number in range(weather.faces):
             self.start(f"face-{number}", worker=False)
         self.provider.blow(weather.wire)
-        self._gather_people()
-        if "hooks" in weather.doors:
-            self._begin_task(self.courier.live())
+        gather(self)
         demon = loop.create_task(self.demon.live())
         await asyncio.sleep(weather.storm)
         self.storming = False
@@ -206,54 +199,13 @@ class SimulatedWorld:
             process.stopped_until = 0.0
             if not process.alive:
                 self.start(name, worker=process.worker)
+        finish(self)
         await self._rest()
         self.settled = True
 
-    def _begin_task(self, *works: Coroutine[Any, Any, None]) -> None:
+    def begin(self, *works: Coroutine[Any, Any, None]) -> None:
+        """Somebody begins to live here."""
         self._people += [self.loop.create_task(work) for work in works]
-
-    def _gather_people(self) -> None:
-        """Who asks, who looks after jobs, and who comes through the newer doors."""
-        weather = self.weather
-
-        def chance(name: str) -> random.Random:
-            return random.Random(f"{self.seed}:{name}")
-
-        for number in range(weather.requesters):
-            requester = Requester(self, self.callers[number % 2], chance(f"requester-{number}"))
-            self._begin_task(requester.live(weather.jobs // weather.requesters + 1), requester.follow())
-        for number in (2, 3):
-            caller, own = self.callers[number], chance(f"operator-{number}")
-            self._begin_task(Operator(self, caller, own).live(), Caretaker(self, caller, own).live())
-        for number in range(2):
-            caller, half = self.callers[number], (weather.visits + number) // 2
-            name = f"visitor-{number}"
-            if weather.visits:
-                visitor = Visitor(self, caller, chance(name), name)
-                self._begin_task(visitor.live(half), visitor.follow())
-            name = f"talker-{number}"
-            if weather.talks:
-                talker = Talker(self, caller, chance(name), name)
-                self._begin_task(talker.live((weather.talks + number) // 2), talker.follow())
-        if "acts" in weather.doors:
-            self._gather_deciders(chance)
-
-    def _gather_deciders(self, chance: Callable[[str], random.Random]) -> None:
-        """Who asks for what must be let out, and those who let it out or stop it."""
-        weather = self.weather
-        for place in range(2):
-            ana, adam, rita, rosa = (self.callers[place + one] for one in (0, 4, 6, 8))
-            for caller, share in ((ana, 3), (adam, 2)):
-                name = f"petitioner-{caller.name}"
-                petitioner = Petitioner(self, caller, chance(name), name)
-                given = max(1, weather.petitions * share // 8)
-                self._begin_task(petitioner.live(given), petitioner.follow())
-            for caller in (rita, rosa, adam):
-                self._begin_task(Reviewer(self, caller, chance(f"reviewer-{caller.name}")).live())
-            chief = Chief(self, adam, chance(f"chief-{adam.name}"), [rita, rosa])
-            self._begin_task(chief.live())
-        if weather.vandal:
-            self._begin_task(vandalize(self))
 
     async def _rest(self) -> None:
         """With the faults stopped, everything comes to an end, a person, or a declared wait."""

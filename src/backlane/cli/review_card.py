@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from backlane.cli.compare import BESIDE, changed
 from backlane.cli.visible import exactly, in_line, scripts_in
+from backlane.core.address import holds_address
 from backlane.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _action(shown: Shown, payload: Mapping[str, Any]) -> Iterator[str]:
     for name, value in cast(dict[str, Any], payload["arguments"]).items():
         yield f"│ {_shown(name)} = {_shown(json.dumps(value, ensure_ascii=False))}"
     remote = bool(mine) and mine[0]["origin"] == "mcp"
-    if (payload.get("content") is None or remote) and "://" in json.dumps(payload["arguments"]):
+    if (payload.get("content") is None or remote) and holds_address(payload["arguments"]):
         # Nothing reads what a remote tool is pointed at; of other actions the type has declared that it is not read.
         yield "  unbound       the address is approved, not what it shows: that may be another by then"
 

@@ -144,6 +144,11 @@ class ActingType(Protocol):
         ...
 
     @property
+    def unbound_remote(self) -> bool:
+        """Whether remote calls may hold addresses, though nothing binds what they show."""
+        ...
+
+    @property
     def reviews_text(self) -> bool:
         """Whether what is written after the last action is reviewed too."""
         ...

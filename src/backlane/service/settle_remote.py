@@ -3,10 +3,12 @@
 The provider makes the call, not we; what its run does not show is unknown, and is never let go again.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from backlane.core.action import Action, carried
+from backlane.core.action import Action, Unbound, carried
+from backlane.core.address import holds_address
 from backlane.core.authority import MAY_ACT
 from backlane.core.event import Event
 from backlane.core.job import Attempt
@@ -31,10 +33,13 @@ def may_act(kind: JobType) -> bool:
 
 
 def propose_remote(kind: JobType, inputs: Any, row: Row) -> Proposal:
-    """A remote call that asks for approval, as an action. Raises ValueError saying what is wrong with it."""
+    """A remote call that asks for approval, as an action. Raises ValueError (Unbound too) saying what is wrong."""
     server, _, name = row["name"].partition("/")
     content = remote_content(kind, inputs, server)
-    return remote_proposal(name, server, row["arguments"], timeout=_TIMEOUT, content=content)
+    found = remote_proposal(name, server, row["arguments"], timeout=_TIMEOUT, content=content)
+    if not kind.unbound_remote and holds_address(json.loads(found.arguments)):
+        raise Unbound("they hold an address, and nothing binds what it shows")
+    return found
 
 
 def remote_content(kind: JobType, inputs: Any, server: str) -> str:
