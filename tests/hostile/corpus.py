@@ -194,6 +194,7 @@ def passing() -> Iterator[str]:
         "ana\uff20bank.test",
         "\u0440\u0430\u0443.\u0441\u043e\u043c",
         "\uff11\uff10\uff10",
+        "⟨U+0031⟩00",
     )
 
 
