@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backlane.cli.review_card import Piece, Shown, card
 
-_HEADS = (
+HEADS = (
     "rev_1  output", "  job  ", "  summary  ", "  hash  ", "  cost  ", "  respond by  ", "  decided by  ", "  claim  ",
     "  you may  ", "  policy  ", "  2026-", "── ", "│ ", "┊ ",
 )  # fmt: skip
@@ -39,15 +39,15 @@ def shown(words: str) -> Shown:
     }  # fmt: skip
     row = {"id": "art_1", "kind": "file", "name": words, "media_type": "text/plain", "sha256": "00"}
     other = {**row, "media_type": f"image/png; {words}"}
-    pieces = [Piece(row, words.encode()), Piece(other, words.encode())]
-    edit = (b"a former text", words.encode())
-    return Shown(review, job, b"{}", pieces, pieces, edit, words.encode())
+    content = words.encode("utf-8", "surrogatepass")
+    pieces = [Piece(row, content), Piece(other, content)]
+    return Shown(review, job, b"{}", pieces, pieces, (b"a former text", content), content)
 
 
 @given(_HOSTILE)
 def test_no_field_begins_a_line_of_its_own(words: str) -> None:
     lines = card(shown(words)).split("\n")
-    assert all(line.startswith(_HEADS) for line in lines), lines
+    assert all(line.startswith(HEADS) for line in lines), lines
     assert sum(line.startswith("  you may") for line in lines) == 1
     assert not any(not char.isprintable() for line in lines for char in line)
     # The payload, two pieces, what was edited, the same two as evidence, and the inputs.

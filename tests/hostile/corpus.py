@@ -180,6 +180,24 @@ def hidden() -> Iterator[str]:
     )
 
 
+def passing() -> Iterator[str]:
+    """What passes for an address, or for an amount, and is another."""
+    yield from (
+        "https://p\u0251ypal.example/",
+        "paypa\u217c.example",
+        "c\u0131tibank.example",
+        "pay\u2024example.test",
+        "https:\u2215\u2215bank.test",
+        "evil.test\uff0fbank.test",
+        "bank\u2010of.test",
+        "pay\u3002test",
+        "ana\uff20bank.test",
+        "\u0440\u0430\u0443.\u0441\u043e\u043c",
+        "\uff11\uff10\uff10",
+        "⟨U+0031⟩00",
+    )
+
+
 def places() -> Iterator[str]:
     """Paths and addresses that point where nothing of ours may go."""
     yield from (
@@ -227,7 +245,7 @@ def long() -> Iterator[str]:
     yield "a\u0300" * 10_000
 
 
-FAMILIES = (claims, forged, commands, markup, framing, hidden, places, long)
+FAMILIES = (claims, forged, commands, markup, framing, hidden, passing, places, long)
 CORPUS: list[str] = list(dict.fromkeys(text for family in FAMILIES for text in family()))
 # What can be sent over HTTP at all: a lone surrogate is no text to any JSON that is well-formed.
 SPEAKABLE = [text for text in CORPUS if text.encode(errors="ignore").decode() == text]

@@ -11,7 +11,7 @@ from backlane import App, CheckFailed, Receipt, Request, ToolFailed
 from tests.hostile.corpus import CORPUS
 from tests.values import Note
 
-_BATCH = 32
+_BATCH = 34
 BATCHES = [CORPUS[start : start + _BATCH] for start in range(0, len(CORPUS), _BATCH)]
 Script = dict[str, Any]
 

@@ -1,8 +1,10 @@
 """Which policies were in force when: a service that starts with others says so in the audit log, once."""
 
 import asyncio
+import importlib
 import json
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,67 @@ from backlane.verify.invariants import check
 from backlane.wiring import Service, build
 from tests.conftest import Place, settings_for
 from tests.migrated import postgres_url
+from tests.story.acting import review_of, waits
 from tests.story.action_types import World
-from tests.story.acts import verified
+from tests.story.acts import seen, verified
 from tests.story.asking import asking
-from tests.story.policed import audited, policed, redeployed, world
+from tests.story.policed import action_of, audited, credited, policed, redeployed, undo_delay_is_over, world
 from tests.story.policy_types import policed_app, stricter_limits
 from tests.values import small_app
 
 __all__ = ["policed", "world"]  # fixtures
+
+RULES = """
+import shop_limits
+
+from backlane import policy
+
+
+def small(asked):
+    return policy.amount(asked.arguments.amount, allow=shop_limits.most(asked.job.account))
+"""
+LIMITS = """
+from types import SimpleNamespace
+
+LIMITS = SimpleNamespace(most="100")
+
+
+def most(account):
+    return LIMITS.most
+"""
+
+
+def deployed(folder: Path, limits: str) -> Any:
+    """The policy as it is loaded from these files."""
+    for name, source in (("shop_rules", RULES), ("shop_limits", limits)):
+        (folder / f"{name}.py").write_text(source)
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    return importlib.import_module("shop_rules").small
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("return LIMITS.most", 'return "1" if account == "acme" else LIMITS.most'), ('"100"', '"1"')],
+)
+async def test_a_helper_module_that_changed_before_the_dispatch_voids_the_approval(
+    policed: Place, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    policed = await redeployed(policed, policed_app(world, deployed(tmp_path, LIMITS)))
+    ana = await policed.caller()
+    job = await credited(policed, ana, type_name="credit-later")
+    await seen(policed, ana, job.id, lambda view: view["actions"] and view["actions"][0]["approved_at"])
+    allowed = await action_of(policed, job)
+    policed = await redeployed(policed, policed_app(world, deployed(tmp_path, LIMITS.replace(old, new))))
+    await undo_delay_is_over(policed, job, allowed)
+    review = await review_of(policed, await waits(policed, ana, job))
+    assert (world.calls, (await action_of(policed, job))["code"]) == ([], "policy_changed")
+    assert review["policy"]["reason"] == "the amount is over 1"
+    assert review["policy"]["version"] != allowed["policy"]["version"]
+    verified(policed, world.log())
+    await policed.service.drain(grace=5)
 
 
 async def changes(place: Place, kind: str = "credit") -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ What a reviewer decides on is `exactly`: there every ⟨ begins an escape of our
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from functools import cache
 
 _OPEN, _CLOSE = "⟨", "⟩"
 # Letters and marks that draw nothing, though they count as printable.
@@ -18,8 +20,28 @@ _INVISIBLE = frozenset(
 _MARKS_AT_MOST = 2
 # Scripts whose letters look like Latin ones.
 _ALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "FULLWIDTH", "MATHEMATICAL")
-# Names of domains, people and files are looked at whole.
+# Names of people and files are looked at whole.
 _WORD = re.compile(r"[\w.@-]+")
+# Latin letters of phonetic writing, in the shape of plain ones: ɑ ɡ ɩ ɪ ǀ ʟ ᴄ ᴏ ᴠ ᴡ ᴢ ꜱ.
+_PHONETIC = frozenset("\u0251\u0261\u0269\u026a\u01c0\u029f\u1d04\u1d0f\u1d20\u1d21\u1d22\ua731")
+# Marks that no prose needs, each with what it passes for: slashes and colons.
+_MARKS = {"\u2044": "/", "\u2215": "/", "\u29f8": "/", "\u2236": ":", "\ua789": ":", "\ufe68": "\\"}
+# Marks of prose that pass for others only in an address: dashes, the minus, the full stops of Chinese, middle dots.
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_STOPS, _DOTS = "\u3002\uff61", "\u00b7\u2027\u30fb"
+# Full width ones are prose beside Chinese and Japanese; so is the ellipsis everywhere.
+_WIDE = "\uff01-\uff0d\uff1a-\uff1f\uff3b-\uff40\uff5b-\uff5e"
+_ELLIPSIS = "\u2026"
+# What an address is written with, and letters that such marks join; Greek and Cyrillic ones are as good as Latin.
+_NEAR = rf"[A-Za-z0-9\u0370-\u052f/:{_DASHES}]"
+_JOINED = rf"(?<={_NEAR})[{_DASHES}{_STOPS}{_DOTS}{_WIDE}](?={_NEAR})"
+_PLACE = re.compile(
+    rf"(?:[\w\u0300-\u036f.@:/?&=#%+~\u2024\ufe52\uff0e\uff0f\uff20{''.join(_MARKS)}-]|{_JOINED})+"
+)
+_IS_WIDE, _IS_JOINED = re.compile(f"[{_WIDE}]"), re.compile(_JOINED)
+_LABEL = re.compile(r"[\w\u0300-\u036f]+|[^\w\u0300-\u036f]")
+# Abbreviations (i.e., and those of other languages) are none.
+_ADDRESS = re.compile(r"\w@\w|://|\w{2}\.[^\W\d_]{2}|\w\.[^\W\d_]{3}")
 
 
 def escape(char: str) -> str:
@@ -63,18 +85,58 @@ def script_of(char: str) -> str | None:
     return word if word in _ALIKE else "LATIN" if word == "LATIN" else "OTHER"
 
 
+@cache
+def _passes_for(char: str) -> str | None:
+    """The ASCII text that a character is another form of, wherever it stands; None for what is a letter of its own."""
+    plain = _MARKS.get(char) or unicodedata.normalize("NFKC", char)
+    return plain if plain.isascii() and not char.isascii() and char != _ELLIPSIS else None
+
+
 def look_alikes(text: str) -> frozenset[int]:
-    """Where letters of a look-alike script stand in a word that has Latin ones: the places in the text."""
-    found: set[int] = set()
+    """Where something stands that passes for ASCII letters, digits or marks, or that is not ASCII in an address.
+
+    Prose is left alone, in any script: what makes a letter suspect is the word or the address around it.
+    """
+    if text.isascii():
+        return frozenset()
+    found = {at for at, char in enumerate(text) if char in _PHONETIC or _passes_for(char)}
+    # Only where they stand between letters of an address do they pass for its marks.
+    found -= {at.start() for at in _IS_WIDE.finditer(text) if not _IS_JOINED.match(text, at.start())}
     for word in _WORD.finditer(text):
-        scripts = [script_of(char) for char in word.group()]
-        if "LATIN" in scripts:
-            found |= {word.start() + at for at, one in enumerate(scripts) if one in _ALIKE}
+        found |= {word.start() + at for at in _mixed(word.group())}
+    for place in _PLACE.finditer(text):
+        if _is_address(place.group()):
+            found |= {place.start() + at for at in _foreign(place.group())}
     return frozenset(found)
 
 
+def _mixed(word: str) -> Iterator[int]:
+    """Letters of a look-alike script in a word that has Latin ones, digits of another script among ASCII ones."""
+    scripts = [script_of(char) for char in word]
+    latin, plain = "LATIN" in scripts, any(char.isascii() and char.isalnum() for char in word)
+    for at, char in enumerate(word):
+        if (latin and scripts[at] in _ALIKE) or (plain and char.isdigit() and not char.isascii()):
+            yield at
+
+
+def _is_address(place: str) -> bool:
+    if place.isascii():
+        return False  # nothing in it can be made visible
+    told = (_passes_for(char) or ("." if char in _STOPS else char) for char in place)
+    return _ADDRESS.search("".join(told)) is not None
+
+
+def _foreign(address: str) -> Iterator[int]:
+    """What is not ASCII in an address; but for letters that look like none of it, where prose runs into an address."""
+    for label in _LABEL.finditer(address):
+        plain = any(char.isascii() and char.isalnum() for char in label.group())
+        for at, char in enumerate(label.group(), label.start()):
+            if not char.isascii() and not (plain and script_of(char) == "OTHER"):
+                yield at
+
+
 def exactly(text: str) -> tuple[str, int]:
-    """The text as a reviewer is to see it, look-alikes in mixed words as their codes; how many were made visible."""
+    """The text as a reviewer is to see it, look-alikes as their codes; how many were made visible."""
     alike = look_alikes(text)
     parts: list[str] = []
     last = made = 0
