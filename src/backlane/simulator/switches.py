@@ -86,6 +86,34 @@ class Switches:
     deleted_parent: Literal["refuse", "accept"] = "refuse"
 
 
+# What sets the scene or is an account's own: nothing of it is hearsay about the provider. Every other switch is, and
+# stands in `doctor --live`.
+SCENERY = frozenset(
+    [
+        "speed",
+        "queued_seconds",
+        "running_seconds",
+        "window_share",
+        "continuation_share",
+        "retention_seconds",
+        "zdr",
+        "background",
+        "strict_schemas",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "enforce_limits",
+        "project_tokens_per_minute",
+        "account",
+        "retired_models",
+        "webhook_give_up_seconds",
+        "webhook_timeout_seconds",
+        "webhooks_anywhere",
+        "delta_characters",
+        "file_bytes",
+        "input_file_bytes",
+        "container_minutes",
+    ]
+)
 _ADAPTER = TypeAdapter(Switches)
 
 
