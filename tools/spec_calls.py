@@ -1,17 +1,21 @@
 """A broad walk through the provider's API with its official client, against the simulator, recorded from the wire."""
 
+import base64
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import httpx2
-import openai
 from openai import OpenAI
-from tools.spec_judge import Exchange, events_of
+from tools.spec_hosted import containers, hosted_streams, remote_approvals
+from tools.spec_judge import Exchange
+from tools.spec_streams import ends_of_streams, error_events
+from tools.spec_wire import attempt, exchange_of, read_whole
 
 from backlane.simulator.server import Running, running_simulator
 
+# One grey pixel.
+_PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 _TEXT = "The gate is green. It was built in 1893. The quay is long and made of granite."
 _SCHEMA = {
     "type": "object",
@@ -39,7 +43,7 @@ def walk() -> tuple[list[Exchange], list[Any]]:
     hooks: list[Any] = []
 
     def keep(answer: httpx2.Response) -> None:
-        exchanges.append(_exchange(answer))
+        exchanges.append(exchange_of(answer))
 
     async def deliver(_: str, __: Mapping[str, str], body: bytes) -> int | None:
         hooks.append(json.loads(body))
@@ -49,21 +53,13 @@ def walk() -> tuple[list[Exchange], list[Any]]:
     url = "http://127.0.0.1:9/hooks"
     with running_simulator(seed=5, clock="virtual", webhook_url=url, webhook_secret=secret) as simulator:
         simulator.world.deliver = deliver
-        recorded = httpx2.Client(event_hooks={"request": [_read], "response": [keep]})
+        recorded = httpx2.Client(event_hooks={"request": [read_whole], "response": [keep]})
         with OpenAI(
             api_key="sk-test", base_url=simulator.base_url, max_retries=0, http_client=recorded
         ) as client:
-            for step in (_responses, _answers, _errors, _streams, _files, _conversations, _endpoints):
+            for step in _STEPS:
                 step(client, simulator)
     return exchanges, hooks
-
-
-def _try(call: Callable[[], Any]) -> Any:
-    """A refusal is an answer too; what the simulator has not got is judged as a refusal."""
-    try:
-        return call()
-    except openai.APIStatusError:
-        return None
 
 
 def _responses(client: OpenAI, simulator: Running) -> None:
@@ -77,15 +73,34 @@ def _responses(client: OpenAI, simulator: Running) -> None:
             simulator.advance(seconds)
             client.responses.retrieve(run.id)
         client.responses.input_items.list(run.id, limit=1, order="asc")
-        _try(lambda run=run: client.responses.cancel(run.id))
+        attempt(lambda run=run: client.responses.cancel(run.id))
         client.responses.delete(run.id)
-        _try(lambda run=run: client.responses.retrieve(run.id))
-    stopped = client.responses.create(model="m", input=_TEXT, background=True)
-    client.responses.cancel(stopped.id)
-    windowed = {"completion_window": "2h", "continuation_id": "c"}
+        attempt(lambda run=run: client.responses.retrieve(run.id))
+
+
+def _stopped(client: OpenAI, simulator: Running) -> None:
+    """Canceled while it waits, while it works, and once more."""
+    for seconds in (0, 11):
+        simulator.script({"then": {"queued_seconds": 10, "running_seconds": 10}})
+        run = client.responses.create(model="m", input=_TEXT, background=True)
+        simulator.advance(seconds)
+        client.responses.cancel(run.id)
+        client.responses.cancel(run.id)
+        client.responses.delete(run.id)
+
+
+def _windows(client: OpenAI, simulator: Running) -> None:
+    """Every completion window, and every tier."""
     create = cast(Any, client.responses.create)
-    simulator.advance(1)
-    _try(lambda: create(model="m", input=_TEXT, background=True, background_options=windowed))
+    for window in ("soonest", "2h", "8h"):
+        windowed = {"completion_window": window, "continuation_id": "c"}
+        run = attempt(
+            lambda asked=windowed: create(model="m", input=_TEXT, background=True, background_options=asked)
+        )
+        simulator.advance(8 * 3600)
+        client.responses.retrieve(run.id)
+    for tier in ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast"):
+        attempt(lambda tier=tier: create(model="m", input=_TEXT, service_tier=tier))
 
 
 def _answers(client: OpenAI, simulator: Running) -> None:
@@ -121,26 +136,41 @@ def _answers(client: OpenAI, simulator: Running) -> None:
             "require_approval": "always",
         },
     ):
-        _try(lambda tool=tool: create(model="m", input=_TEXT, tools=[tool]))
+        attempt(lambda tool=tool: create(model="m", input=_TEXT, tools=[tool]))
+
+
+def _follow_ups(client: OpenAI, simulator: Running) -> None:
+    """A conversation by reference, of background runs as of others."""
+    former = client.responses.create(model="m", input=_TEXT, background=True)
+    simulator.advance(60)
+    following = client.responses.create(
+        model="m", input="And the quay?", previous_response_id=former.id, background=True
+    )
+    simulator.advance(60)
+    client.responses.retrieve(following.id)
+    client.responses.input_items.list(following.id)
+    client.responses.create(model="m", input="And then?", previous_response_id=following.id)
 
 
 def _errors(client: OpenAI, simulator: Running) -> None:
     create = cast(Any, client.responses.create)
-    _try(lambda: create(model="m", input=_TEXT, temperature=3))
-    _try(lambda: create(model="m", input=_TEXT, previous_response_id="resp_none"))
+    attempt(lambda: create(model="m", input=_TEXT, temperature=3))
+    attempt(lambda: create(model="m", input=_TEXT, previous_response_id="resp_none"))
     for call in (client.responses.retrieve, client.responses.cancel, client.responses.delete):
-        _try(lambda call=call: cast(Any, call)("resp_none"))
+        attempt(lambda call=call: cast(Any, call)("resp_none"))
     for fault in ("rate_limit", "quota", "server_error", "overloaded", "slow_down"):
         simulator.faults({"fault": fault, "retry_after": "1"} if fault == "rate_limit" else {"fault": fault})
-        _try(lambda: create(model="m", input=_TEXT))
-    _try(lambda: client.with_options(api_key="sk-bad").responses.retrieve("resp_none"))
+        attempt(lambda: create(model="m", input=_TEXT))
+    attempt(lambda: client.with_options(api_key="sk-bad").responses.retrieve("resp_none"))
 
 
 def _streams(client: OpenAI, simulator: Running) -> None:
     create = cast(Any, client.responses.create)
     simulator.profile(queued_seconds=[0, 0], running_seconds=[0, 0])
     for more in ({}, {"tools": [_TOOL], "tool_choice": "required"}):
-        stream = _try(lambda more=more: create(model="m", input=_TEXT, background=True, stream=True, **more))
+        stream = attempt(
+            lambda more=more: create(model="m", input=_TEXT, background=True, stream=True, **more)
+        )
         events = list(stream) if stream is not None else []
         if events:
             again = client.responses.retrieve(events[0].response.id, stream=True, starting_after=2)
@@ -151,25 +181,39 @@ def _streams(client: OpenAI, simulator: Running) -> None:
 def _files(client: OpenAI, _: Running) -> None:
     expiry = cast(Any, {"anchor": "created_at", "seconds": 3600})
     given = ("notes.txt", _TEXT.encode(), "text/plain")
-    kept = _try(lambda: client.files.create(file=given, purpose="user_data", expires_after=expiry))
-    _try(client.files.list)
+    kept = attempt(lambda: client.files.create(file=given, purpose="user_data", expires_after=expiry))
+    attempt(client.files.list)
     name = kept.id if kept is not None else "file-none"
-    _try(lambda: client.files.retrieve(name))
+    attempt(lambda: client.files.retrieve(name))
+    attempt(lambda: client.files.content(name))
     part = {"type": "input_file", "file_id": name}
     create = cast(Any, client.responses.create)
-    _try(lambda: create(model="m", input=[{"role": "user", "content": [part]}]))
-    _try(lambda: client.files.delete(name))
-    _try(lambda: client.files.retrieve(name))
+    attempt(lambda: create(model="m", input=[{"role": "user", "content": [part]}]))
+    attempt(lambda: client.files.delete(name))
+    attempt(lambda: client.files.retrieve(name))
+
+
+def _inline(client: OpenAI, _: Running) -> None:
+    """A file and a picture in the request itself."""
+    given = base64.b64encode(_TEXT.encode()).decode()
+    parts = [
+        {"type": "input_text", "text": "What is in these?"},
+        {"type": "input_file", "filename": "notes.txt", "file_data": f"data:text/plain;base64,{given}"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{_PICTURE}", "detail": "auto"},
+    ]
+    create = cast(Any, client.responses.create)
+    made = create(model="m", input=[{"role": "user", "content": parts}])
+    client.responses.input_items.list(made.id)
 
 
 def _conversations(client: OpenAI, _: Running) -> None:
-    _try(lambda: cast(Any, client.responses).input_tokens.count(model="m", input=_TEXT))
-    _try(lambda: client.conversations.retrieve("conv_none"))
+    attempt(lambda: cast(Any, client.responses).input_tokens.count(model="m", input=_TEXT))
+    attempt(lambda: client.conversations.retrieve("conv_none"))
 
 
 def _endpoints(client: OpenAI, _: Running) -> None:
     """Newer than some descriptions; what the file does not have is counted, not judged."""
-    made = _try(
+    made = attempt(
         lambda: client.webhooks.create(
             name="n", url="http://127.0.0.1:9/h", event_types=["response.completed"]
         )
@@ -182,47 +226,21 @@ def _endpoints(client: OpenAI, _: Running) -> None:
     client.webhooks.delete(made.id)
 
 
-def _read(request: httpx2.Request) -> None:
-    """Keep the body of a request, a file's too."""
-    request.read()
-
-
-def _exchange(answer: httpx2.Response) -> Exchange:
-    answer.read()
-    request = answer.request
-    kind = answer.headers.get("content-type", "")
-    streamed = kind.startswith("text/event-stream")
-    return Exchange(
-        request.method,
-        request.url.path.removeprefix("/v1"),
-        _body(request),
-        answer.status_code,
-        json.loads(answer.content) if kind.startswith("application/json") and answer.content else None,
-        events_of(answer.text) if streamed else (),
-    )
-
-
-def _body(request: httpx2.Request) -> Any:
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("application/json") and request.content:
-        return json.loads(request.content)
-    if kind.startswith("multipart/form-data"):
-        return _form(request.content, kind.split("boundary=")[1])
-    return None
-
-
-def _form(content: bytes, boundary: str) -> dict[str, Any]:
-    """A form's fields as an object: `a[b]` nests, digits are numbers, a file is its text."""
-    fields: dict[str, Any] = {}
-    for part in content.split(b"--" + boundary.encode())[1:-1]:
-        head, _, value = part.strip(b"\r\n").partition(b"\r\n\r\n")
-        named = re.search(r'name="([^"]+)"', head.decode())
-        assert named is not None
-        text = value.decode(errors="replace")
-        outer, _, inner = named[1].partition("[")
-        read: Any = int(text) if text.isdigit() else text
-        if inner:
-            fields.setdefault(outer, {})[inner.rstrip("]")] = read
-        else:
-            fields[outer] = read
-    return fields
+_STEPS = (
+    _responses,
+    _stopped,
+    _windows,
+    _answers,
+    _follow_ups,
+    _errors,
+    _streams,
+    ends_of_streams,
+    error_events,
+    hosted_streams,
+    remote_approvals,
+    containers,
+    _files,
+    _inline,
+    _conversations,
+    _endpoints,
+)

@@ -1,11 +1,13 @@
 """`make check-spec FILE`: what is not as an OpenAPI file says is found, named by a pointer, and fails the command."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tools.check_spec import main
+from tools.spec_calls import walk
 from tools.spec_judge import Description, Exchange, events_of
 
 SCHEMAS: dict[str, Any] = {
@@ -93,3 +95,21 @@ def test_requests_refusals_and_stream_events_are_judged(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nowhere.yaml"]) == main([]) == 2
     assert "there is no file nowhere.yaml" in capsys.readouterr().err
+
+
+def test_the_walk_goes_wherever_the_lanes_go() -> None:
+    calls, hooks = walk()
+    kinds = {event["type"].removeprefix("response.") for call in calls for event in call.events}
+    tools = ("web_search_call", "file_search_call", "code_interpreter_call", "mcp_call", "mcp_list_tools")
+    assert {f"{tool}.in_progress" for tool in tools} <= kinds
+    ends = {"completed", "failed", "incomplete", "refusal.done", "mcp_call.failed", "mcp_list_tools.failed"}
+    assert ends <= kinds
+    errors = [event for call in calls for event in call.events if event["type"] == "error"]
+    assert {"error" in event for event in errors} == {True, False}
+    bodies = json.dumps([call.body for call in calls])
+    for part in ("mcp_approval_response", "file_data", "data:image/png", "function_call_output", '"8h"'):
+        assert part in bodies, part
+    shapes = {re.sub(r"(cntr|cfile|file)[_-]\w+", "x", f"{call.method} {call.path}") for call in calls}
+    assert {"GET /containers/x", "GET /containers/x/files", "GET /containers/x/files/x/content"} <= shapes
+    assert {"GET /files", "GET /files/x/content", "DELETE /files/x", "POST /files"} <= shapes
+    assert {hook["type"].removeprefix("response.") for hook in hooks} >= {"cancelled", "incomplete"}

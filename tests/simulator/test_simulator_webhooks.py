@@ -135,6 +135,17 @@ def test_only_background_runs_are_told_of(simulator: Running, client: OpenAI, re
     assert receiver.came == []
 
 
+def test_a_retry_may_keep_the_stamp_of_its_first_attempt(
+    simulator: Running, client: OpenAI, receiver: Receiver
+) -> None:
+    simulator.profile(retry_timestamp="kept")
+    receiver.answers += [500, 404]
+    start(client)
+    simulator.advance(1000)
+    sent = {(one.headers["webhook-timestamp"], one.headers["webhook-signature"]) for one in receiver.came}
+    assert (len(receiver.came), len(sent)) == (3, 1)
+
+
 def test_an_answer_that_is_no_yes_is_followed_by_tries_further_and_further_apart(
     simulator: Running, client: OpenAI, receiver: Receiver
 ) -> None:

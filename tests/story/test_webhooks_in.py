@@ -167,6 +167,25 @@ async def test_an_endpoint_that_was_down_is_told_again_and_looks_did_not_wait(lo
     verified(looking)
 
 
+@pytest.mark.parametrize(("stamp", "last"), [("fresh", 204), ("kept", 400)])
+async def test_a_retry_that_keeps_its_timestamp_is_taken_while_it_is_fresh(
+    looking: Place, stamp: str, last: int
+) -> None:
+    """An endpoint that was down for six minutes; looks found the end long before."""
+    # So that our clock and the provider's agree when the retry comes. The checker would not forgive two clocks.
+    looking.simulator.world.advance(-400)
+    looking.simulator.profile(retry_timestamp=stamp, webhook_retry_seconds=400, webhook_give_up_seconds=500)
+    ana = await looking.caller()
+    fault(looking, "endpoint_down", seconds=360)
+    view = await finished(looking, ana, await submitted(looking, ana))
+    assert view["status"] == "completed"
+    # It waits for our answer, which this very loop gives.
+    await asyncio.to_thread(looking.simulator.advance, 400)
+    (told,) = [line for line in looking.simulator.log() if line["call"] == "webhook"]
+    assert told["statuses"] == [None, last]
+    assert creates(looking) == 1
+
+
 @pytest.mark.parametrize("name", ["two_signatures", "bare_signature", "foreign_webhook"])
 async def test_other_shapes_of_a_genuine_event_are_taken(hooked: Place, name: str) -> None:
     ana = await hooked.caller()

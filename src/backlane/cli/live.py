@@ -99,7 +99,7 @@ def report(name: str, simulated: bool, limit: Decimal, found: "Found") -> dict[s
         "ok": found.ok,
         "steps": [{"step": one.name, "outcome": one.outcome, "note": one.note} for one in found.steps],
         "assumptions": rows,
-        "not_tried": [{"name": what, "why": why} for what, why in NOT_TRIED],
+        "not_tried": [{"name": one.name, "why": one.why} for one in NOT_TRIED],
         "cost": {"currency": "USD", "spent_at_most": format(found.spent, "f"), "limit": format(limit, "f")},
     }
 

@@ -106,6 +106,7 @@ class Trial:
             raise Stopped("the stream said nothing")
         self._saw("first_number", str(head[0].get("sequence_number")))
         self._saw("first_event", str(head[0].get("type")))
+        self._saw("opening", ", ".join(str(one.get("type")).removeprefix("response.") for one in head))
         run = str(cast(dict[str, Any], head[0].get("response") or {}).get("id"))
         if not wire.is_run_id(run):
             raise Stopped("the stream's first event names no run")

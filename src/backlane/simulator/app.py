@@ -67,7 +67,7 @@ def _add_provider_routes(app: FastAPI, world: World) -> None:
         return await serve_run(world, request, "retrieve", act)
 
     async def cancel(request: Request) -> Response:
-        return await serve_run(world, request, "cancel", lambda run_id, _: world.cancel(world.run(run_id)))
+        return await serve_run(world, request, "cancel", lambda run_id, _: world.cancel(run_id))
 
     async def delete(request: Request) -> Response:
         return await serve_run(world, request, "delete", lambda run_id, _: world.delete(world.run(run_id)))

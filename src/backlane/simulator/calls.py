@@ -162,7 +162,7 @@ async def _serve(
     if refusal is not None:
         return _answered(world, line, refusal)
     if alone:
-        return _lone_event(world, line, error_by(met["stream_end"], 0))
+        return _lone_event(world, line, error_by(met["stream_end"], world.switches.first_number))
     return _reply(world, line, shown, met, following)
 
 
@@ -279,7 +279,8 @@ def _answered(world: World, line: _Line, refusal: Refusal) -> Response:
     shape = world.switches.early_errors
     if line.get("stream") and shape != "status" and (refusal.status == 429 or refusal.status >= 500):
         error = as_object(as_object(refusal.body).get("error"))
-        return _lone_event(world, line, error_frame(0, error, nested=shape == "nested"), refusal.headers)
+        told = error_frame(world.switches.first_number, error, nested=shape == "nested")
+        return _lone_event(world, line, told, refusal.headers)
     line["status_code"] = refusal.status
     return written(world, line, refusal.body, refusal.status, refusal.headers)
 

@@ -65,7 +65,7 @@ class Delivery:
 
 
 def compose(delivery: Delivery, now: float) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the next attempt: the same id and body each time, a fresh timestamp and signature."""
+    """Headers and body of the next attempt: the same id and body each time, stamped and signed at `now`."""
     fault = _fault_now(delivery)
     name, values = (fault.name, as_object(fault.values)) if fault else ("", as_object(None))
     body = json.dumps(delivery.event).encode()

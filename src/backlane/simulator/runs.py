@@ -183,15 +183,39 @@ def _tool_echo(tool: dict[str, Any]) -> dict[str, Any]:
 def output_shown(run: Run, status: str, switches: Switches) -> list[dict[str, Any]]:
     """The items that a run in this status shows."""
     if status in ("completed", "incomplete"):
-        return run.output
+        return as_cited(run, run.output, switches)
     if status != "cancelled" or run.canceled_at is None:
         return []
     if run.background and not switches.cancel_keeps_output:
         return []
     length = run.ends_at - run.starts_at
     share = max(0.0, run.canceled_at - run.starts_at) / length if length else 0.0
-    kept = cut(run.output, int(output_tokens(run.output) * share))
+    kept = as_cited(run, cut(run.output, int(output_tokens(run.output) * share)), switches)
     return [{**item, "status": "in_progress"} if item.get("status") else item for item in kept]
+
+
+def as_cited(run: Run, items: list[dict[str, Any]], switches: Switches) -> list[dict[str, Any]]:
+    """The items with their citations counted as the account does; what a script wrote whole stays as it is."""
+    whole = "output" in run.then or any(
+        "quote" not in as_object(one) for one in as_list(run.then.get("citations"))
+    )
+    return items if whole or switches.end_index == "exclusive" else [_with_last_index(item) for item in items]
+
+
+def _with_last_index(item: dict[str, Any]) -> dict[str, Any]:
+    if item.get("type") != "message":
+        return item
+    parts: list[dict[str, Any]] = []
+    for part in map(as_object, as_list(item.get("content"))):
+        notes = [as_object(note) for note in as_list(part.get("annotations"))]
+        moved = [
+            {**note, "end_index": max(note["start_index"], note["end_index"] - 1)}
+            if "end_index" in note
+            else note
+            for note in notes
+        ]
+        parts.append({**part, "annotations": moved} if notes else part)
+    return {**item, "content": parts}
 
 
 def _tier(run: Run, status: str) -> str:

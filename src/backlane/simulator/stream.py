@@ -57,6 +57,10 @@ def check_follow(world: World, run_id: str, query: Mapping[str, str]) -> Run:
     if not after.isdecimal():
         told = f"Invalid type for 'starting_after': expected an integer, but got '{after}' instead."
         raise wrong("starting_after", told, "invalid_type")
+    if world.switches.beyond_the_end == "refuse" and world.status(run) in TERMINAL:
+        last = events_of(run, world.switches, world.seed)[-1].number
+        if "starting_after" in query and int(after) >= last:
+            raise wrong("starting_after", f"'starting_after' must be less than {last}.")
     return run
 
 
@@ -79,6 +83,7 @@ class EventStream(Response):
         self.init_headers({**headers, "cache-control": "no-cache"})
         self._world, self._run, self._line = world, run, line
         self._pads = following.pads
+        self._first = world.switches.first_number
         self._last = -1 if "stream_start" in met else following.after
         self._met = met
         self._plan: list[Event] = []
@@ -129,7 +134,7 @@ class EventStream(Response):
     async def _live(self, last: int) -> AsyncIterator[Event]:
         """Each event after a number, as the clock reaches it; a run that is stopped meanwhile ends at once."""
         while self._still_there():
-            # Its number is its place; who asks for what lies beyond the end hears the end only.
+            # Who asks for what lies beyond the end hears the end only.
             event = self._next(last)
             due = event.due if event is not None else self._events()[-1].due
             if due > self._world.now():
@@ -149,7 +154,8 @@ class EventStream(Response):
 
     def _next(self, last: int) -> Event | None:
         plan = self._events()
-        return plan[last + 1] if last + 1 < len(plan) else None
+        index = max(0, last + 1 - self._first)
+        return plan[index] if index < len(plan) else None
 
     async def _say(self, event: Event, send: Send) -> None:
         fault = self._met.get("stream_events")
@@ -162,7 +168,8 @@ class EventStream(Response):
             told = told[: len(told) * 2 // 3].rstrip() + b"\n\n"
         await self._send(told, send)
         if fault is not None and fault.name == "duplicate_events" and event.number == first + count - 1:
-            for again in self._events()[first : first + count]:
+            place = max(0, first - self._first)
+            for again in self._events()[place : place + count]:
                 await self._send(self._frame(again), send)
 
     def _frame(self, event: Event) -> bytes:
@@ -188,7 +195,7 @@ class EventStream(Response):
             hang_up(scope, reset=fault.values.get("how") == "reset")
             return
         if fault.name == "stream_error":
-            await self._send(error_by(fault, last + 1), send)
+            await self._send(error_by(fault, max(last + 1, self._first)), send)
         self._end("error" if fault.name == "stream_error" else "early")
         await send({"type": "http.response.body", "body": b""})
 

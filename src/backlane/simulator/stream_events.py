@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backlane.simulator.runs import Run, response_of
+from backlane.simulator.runs import Run, as_cited, response_of
 from backlane.simulator.stream_items import Cutter, Step, item_steps
 from backlane.simulator.switches import Switches
 from backlane.simulator.values import as_object
@@ -30,7 +30,7 @@ def events_of(run: Run, switches: Switches, seed: int) -> list[Event]:
     ended = str(run.then.get("status", "completed"))
     shown = response_of(run, ended, switches)
     cutter = Cutter(random.Random(f"{seed}:{run.id}:pieces"), switches.delta_characters)
-    items = shown["output"] or run.output
+    items = shown["output"] or as_cited(run, run.output, switches)
     steps = [step for index, item in enumerate(items) for step in item_steps(item, index, cutter)]
     if ended not in ("completed", "incomplete"):
         # It broke off half-way; what it had written is no part of its output.
@@ -46,7 +46,7 @@ def events_of(run: Run, switches: Switches, seed: int) -> list[Event]:
     dated += [(moment, step) for step in _ending(ended, shown, switches)]
     return [
         Event(number, due, {"type": kind, "sequence_number": number, **fields})
-        for number, (due, (kind, fields)) in enumerate(dated)
+        for number, (due, (kind, fields)) in enumerate(dated, switches.first_number)
     ]
 
 

@@ -30,6 +30,8 @@ class Switches:
     # Whether there is a background mode; some servers that speak the protocol have none.
     background: bool = True
     cancel_ended: Literal["refuse", "accept", "conflict"] = "refuse"
+    # A cancel of a run that its caller waits for: 404 while it goes on and 400 after, or as of any other run.
+    cancel_foreground: Literal["refuse", "accept"] = "refuse"
     cancel_keeps_output: bool = False
     usage_on_failed: bool = False
     usage_on_cancelled: bool = False
@@ -50,12 +52,18 @@ class Switches:
     webhook_retry_seconds: float = 5.0
     webhook_give_up_seconds: float = 72 * 3600.0
     webhook_timeout_seconds: float = 5.0
+    # Whether a retry is stamped and signed anew, or keeps what its first attempt had.
+    retry_timestamp: Literal["fresh", "kept"] = "fresh"
     # Webhooks may leave this machine.
     webhooks_anywhere: bool = False
     # Seconds after its creation that a run's stream can be taken up again; None is always.
     stream_seconds: float | None = 300.0
     # About how many characters a delta of a stream holds.
     delta_characters: int = 24
+    # The number of a stream's first event.
+    first_number: Literal[0, 1] = 0
+    # A stream taken up after its last event: there is nothing to send, or it is refused.
+    beyond_the_end: Literal["empty", "refuse"] = "empty"
     # The last event of a cancelled run's stream; "nothing" is an end without a word.
     cancelled_stream: Literal["failed", "cancelled", "nothing"] = "failed"
     # How a streaming create tells of a limit or an error of the server: by its status, or by a lone `error` event.
@@ -67,13 +75,45 @@ class Switches:
     unreadable_files: Literal["refuse", "fail"] = "refuse"
     # Whether files uploaded as input may be downloaded again.
     download_inputs: bool = True
+    # Whether a citation's `end_index` is the place after its last character, or that of the last one.
+    end_index: Literal["exclusive", "inclusive"] = "exclusive"
     # Minutes without use after which a container and its files are lost, and whether a look at it is a use.
     container_minutes: float = 20.0
     container_looks_count: bool = True
     # Whether a follow-up may name a run that has not ended.
     continue_unfinished: bool = False
+    # A follow-up of a run that was deleted or has expired: refused, or accepted with its history.
+    deleted_parent: Literal["refuse", "accept"] = "refuse"
 
 
+# What sets the scene or is an account's own: nothing of it is hearsay about the provider. Every other switch is, and
+# stands in `doctor --live`.
+SCENERY = frozenset(
+    [
+        "speed",
+        "queued_seconds",
+        "running_seconds",
+        "window_share",
+        "continuation_share",
+        "retention_seconds",
+        "zdr",
+        "background",
+        "strict_schemas",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "enforce_limits",
+        "project_tokens_per_minute",
+        "account",
+        "retired_models",
+        "webhook_give_up_seconds",
+        "webhook_timeout_seconds",
+        "webhooks_anywhere",
+        "delta_characters",
+        "file_bytes",
+        "input_file_bytes",
+        "container_minutes",
+    ]
+)
 _ADAPTER = TypeAdapter(Switches)
 
 

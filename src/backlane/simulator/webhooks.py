@@ -236,7 +236,8 @@ class Webhooks:
     async def _send(self, delivery: Delivery) -> int | None:
         """Once, and what came of it in the truth log."""
         world, line = self._world, delivery.line
-        headers, body = compose(delivery, world.now())
+        kept = delivery.first_at if world.switches.retry_timestamp == "kept" else None
+        headers, body = compose(delivery, world.now() if kept is None else kept)
         down = delivery.is_down(world.now())
         try:
             status = None if down else await world.deliver(delivery.endpoint.url, headers, body)

@@ -150,7 +150,8 @@ class World:
         if former_id is None:
             return None
         run = self.runs.get(str(former_id))
-        if run is None or not self._held(run) or not self._stored(run):
+        gone = run is not None and not (self._held(run) and self._stored(run))
+        if run is None or (gone and self.switches.deleted_parent == "refuse"):
             told = f"Previous response with id '{former_id}' not found."
             raise Refusal(400, told, code="previous_response_not_found", param="previous_response_id")
         if self.status(run) not in TERMINAL and not self.switches.continue_unfinished:
@@ -206,10 +207,12 @@ class World:
             limits.append(self.switches.ephemeral_seconds if run.background else 0.0)
         return not run.deleted and all(limit is None or age < limit for limit in limits)
 
-    def run(self, run_id: str) -> Run:
-        """A run that is still held. Raises the 404 Refusal."""
+    def run(self, run_id: str, *, waited_for_too: bool = False) -> Run:
+        """A run that is still held; one that its caller waits for only if asked. Raises the 404 Refusal."""
         run = self.runs.get(run_id)
-        waited_for = run is not None and not run.background and self.status(run) not in TERMINAL
+        waited_for = (
+            not waited_for_too and run is not None and not run.background and self.status(run) not in TERMINAL
+        )
         if run is None or waited_for or not self._held(run):
             raise Refusal(404, f"Response with id '{run_id}' not found.")
         return run
@@ -233,10 +236,11 @@ class World:
                     shown["usage"][key] = told + int(fault.values.get("add", 100))
         return shown
 
-    def cancel(self, run: Run) -> dict[str, Any]:
+    def cancel(self, run_id: str) -> dict[str, Any]:
         """Stop a run, or refuse as the provider does for one that has ended."""
+        run = self.run(run_id, waited_for_too=self.switches.cancel_foreground == "accept")
         status = self.status(run)
-        if not run.background:
+        if not run.background and self.switches.cancel_foreground == "refuse":
             raise Refusal(400, "Cannot cancel a synchronous response.")
         if status not in TERMINAL:
             self._stop(run)
