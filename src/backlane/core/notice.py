@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+# The types that say that a run has ended.
+ENDS = ("response.completed", "response.failed", "response.incomplete", "response.cancelled")
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:

@@ -11,18 +11,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from backlane.core.notice import Notice
+from backlane.core.notice import ENDS, Notice
 from backlane.provider.reading import is_run_id, storable
 
 # What we ask to be told of, and read.
-EVENT_TYPES = tuple(
-    f"{about}.{end}"
-    for about, ends in (
-        ("response", ("completed", "failed", "incomplete", "cancelled")),
-        ("batch", ("completed", "failed", "expired", "cancelled")),
-    )
-    for end in ends
-)
+EVENT_TYPES = (*ENDS, "batch.completed", "batch.failed", "batch.expired", "batch.cancelled")
 TOLERANCE = 300_000
 _LONGEST_ID = 200
 _LONGEST_TIMESTAMP = 20

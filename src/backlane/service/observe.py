@@ -114,13 +114,16 @@ def _is_stray(held: Held, attempt: Attempt) -> bool:
 
 
 def _delay(ports: Ports, held: Held, attempt: Attempt, hint: int | None, canceled: bool) -> int:
-    now = ports.clock.now()
+    now, told_at = ports.clock.now(), held.told.get(attempt.id)
+    told = None if told_at is None else max(now - told_at, 0)
     if canceled or held.job.phase is Phase.CANCELING or held.job.status in TERMINAL:
         since = now - (attempt.cancel_sent_at or now)
-        return max(cancel_delay(since, ports.timings), hint or 0)
+        return max(cancel_delay(since, ports.timings, told), hint or 0)
     age, window = now - (attempt.accepted_at or now), window_of(attempt.window)
     hinted, usual = held.hinted, held.usual
-    return look_delay(age, ports.timings, hint, ports.chance(), usual, hinted=hinted, window=window)
+    return look_delay(
+        age, ports.timings, hint, ports.chance(), usual, hinted=hinted, window=window, told=told
+    )
 
 
 def _due(job: Job, at: int) -> int:
