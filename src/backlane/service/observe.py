@@ -25,6 +25,7 @@ from backlane.core.outcome import (
 )
 from backlane.core.schedule import cancel_delay, look_delay
 from backlane.core.storage import Transaction
+from backlane.core.stream import new_status
 from backlane.service.alert import result_gone
 from backlane.service.conclude import conclude
 from backlane.service.cost import book_unpriced
@@ -148,6 +149,7 @@ async def _pending(
             looks=attempt.looks + 1,
             **changes,
         )
+        tx.keep_unknown(attempt.id, new_status(outcome.status))
         release_lane(tx, ports, (attempt.provider_account, attempt.lane), by=LOOK)
         told: list[Event] = []
         if _is_stray(held, attempt):

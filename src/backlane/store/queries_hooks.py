@@ -2,7 +2,7 @@
 
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
-from backlane.core.notice import ENDS
+from backlane.core.notice import ENDS, TYPES
 from backlane.store.tables import attempts
 from backlane.store.tables_wire import inbox
 
@@ -89,7 +89,7 @@ ACCOUNTS_HEARD = (
 # The types of events that nobody here knows, the most frequent first.
 UNKNOWN_TYPES = (
     select(inbox.c.type, func.count().label("events"))
-    .where(inbox.c.body.is_not(None))
+    .where(inbox.c.body.is_not(None), inbox.c.type.not_in(TYPES))
     .group_by(inbox.c.type)
     .order_by(func.count().desc(), inbox.c.type)
     .limit(bindparam("n"))
