@@ -217,6 +217,25 @@ def test_the_first_look_at_a_told_run_falls_after_nearly_every_end() -> None:
     assert look_delay(0, T, None, 0.5, usual([10**7] * 20), hinted=True) == T.retention // 2
 
 
+@given(st.integers(0, 10**8), st.integers(0, 10**7), st.floats(0, 0.999), st.booleans())
+def test_a_told_end_that_reads_as_going_on_is_looked_for_soon(age, told, chance, hinted) -> None:
+    usually = look_delay(age, T, None, chance, hinted=hinted)
+    delay = look_delay(age, T, None, chance, hinted=hinted, told=told)
+    assert delay == min(usually, max(T.look_told, told))
+    assert look_delay(age, T, 20_000, chance, hinted=hinted, told=0) == 20_000
+    assert cancel_delay(age, T, 0) <= T.look_told < cancel_delay(10**9, T)
+
+
+def test_a_told_end_that_never_comes_makes_no_busy_loop() -> None:
+    looked_at, told = list[int](), 30
+    while told < HOUR:
+        looked_at.append(told)
+        told += look_delay(MINUTE + told, T, None, 0.5, hinted=True, told=told)
+    assert looked_at[:5] == [30, 530, 1060, 2120, 4240]
+    assert sum(at < T.retention for at in looked_at) <= 12
+    assert looked_at[-1] - looked_at[-2] == T.retention // 2
+
+
 @pytest.mark.parametrize(("window", "at_most"), [(2 * HOUR, 45), (8 * HOUR, 150)])
 def test_looks_at_a_window_are_rare_until_its_end_is_near(window: int, at_most: int) -> None:
     age, looks, pauses = 0, 0, list[tuple[int, int]]()

@@ -176,11 +176,38 @@ def test_text_that_no_database_takes_is_mended_without_moving_offsets() -> None:
     "output",
     [None, "text", 5, {}, [None, 5, "x", []], [{"type": "message", "content": "x"}], [{"type": ["message"]}]],
 )
-def test_output_of_any_shape_is_an_empty_answer(output: Any) -> None:
+def test_output_that_cannot_be_read_is_kept_raw_and_is_no_answer(output: Any) -> None:
     odd = {"tool_usage": 5, "metadata": {"a": 1, "b": "kept"}, "model": 5, "usage": "lots"}
     answer = ended({"id": "r", "status": "completed", "output": output, **odd})
+    [*_, new] = answer.hosted
+    assert (new["type"], new["tool_usage"], new["usage"]) == ("response_fields", 5, "lots")
+    readable = output is None or output == [{"type": ["message"]}]
+    assert (answer.code, "output" in new) == ((None, False) if readable else ("invalid_output", True))
     assert (answer.text, answer.model, answer.usage, answer.web_searches) == ("", None, None, 0)
     assert answer.metadata == {"b": "kept"}
+
+
+def test_what_is_new_inside_known_fields_is_kept_alone_in_its_place() -> None:
+    body = {
+        "id": "r",
+        "status": "completed",
+        "error": {"code": "x", "message": "m", "retry_in": 3},
+        "incomplete_details": {"reason": "x", "at": {"token": 5}},
+        "reasoning": {"effort": "low", "depth": None},
+        "tool_usage": {"web_search": {"num_requests": 1, "cached": 1}, "dreams": 2},
+        "output": [],
+    }
+    [new] = ended(body).hosted
+    assert new == {
+        "type": "response_fields",
+        "error": {"retry_in": 3},
+        "incomplete_details": {"at": {"token": 5}},
+        "reasoning": {"depth": None},
+        "tool_usage": {"web_search": {"cached": 1}, "dreams": 2},
+    }
+    for name in ("error", "incomplete_details", "tool_usage"):
+        del body[name]
+    assert ended({**body, "reasoning": {"effort": None, "summary": None}}).hosted == ()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from backlane.provider.calling import Account
 from backlane.provider.openai import OpenAIProvider
 from backlane.provider.pace import Pace
 from backlane.provider.sse import Frames
-from backlane.provider.stream import EventReader
+from backlane.provider.stream import EventReader, Named, after, named_run
+from backlane.provider.wire import observed
 from tests.edge.raw_server import Answer, raw_server, reply, reset, silence
 from tests.values import NOW
 
@@ -289,17 +290,17 @@ def test_events_are_known_by_their_type_and_anything_else_is_noted() -> None:
     assert one("response.in_progress", response={**RUN, "status": "in_progress"}) == Moved("in_progress", 1)
     assert one("response.in_progress", response={**RUN, "status": "thinking"}) == Moved("thinking", 1)
     assert one("response.mood.changed", x=[1]) == Noted(
-        1, '{"type": "response.mood.changed", "sequence_number": 1, "x": [1]}'
+        1, ('{"type": "response.mood.changed", "sequence_number": 1, "x": [1]}',)
     )
     assert one("response.mood.changed", x="y" * 20_000) == Noted(
-        1, '{"type": "response.mood.changed", "left_out": "20064 characters"}'
+        1, ('{"type": "response.mood.changed", "left_out": "20064 characters"}',)
     )
     # A new word in a known family is new; so is a new name for the run's own state, which is heeded all the same.
     sparkle = '{"type": "response.output_text.sparkle", "sequence_number": 1}'
-    assert one("response.output_text.sparkle") == Noted(1, sparkle)
+    assert one("response.output_text.sparkle") == Noted(1, (sparkle,))
     moved, ended = one("response.dreaming", response=RUN), one("response.woken", response=DONE)
-    assert (moved, "response.dreaming" in (moved.unknown or "")) == (Moved("queued", 1, moved.unknown), True)
-    assert isinstance(ended, Ended) and "response.woken" in (ended.unknown or "")
+    assert (moved, "response.dreaming" in moved.unknown[0]) == (Moved("queued", 1, moved.unknown), True)
+    assert isinstance(ended, Ended) and "response.woken" in ended.unknown[0]
     assert one("response.queued") == Noted(1)
     assert one("keepalive", None) == Noted(None)
     assert one("response.refusal.delta", delta="no") == Noted(1)
@@ -308,6 +309,55 @@ def test_events_are_known_by_their_type_and_anything_else_is_noted() -> None:
     assert one("response.output_text.delta", output_index=0, delta="aside") == Noted(1)
     assert one("response.output_text.delta", output_index=1, delta="answer") == Text("answer", 1)
     assert one("response.output_item.added", output_index="x", item=[]) == Noted(1)
+
+
+def test_new_fields_of_known_events_are_kept_once_with_their_first_value() -> None:
+    reader = EventReader("resp_1")
+
+    def one(kind: str, **fields: Any) -> list[Any]:
+        event = reader.read(json.dumps({"type": kind, "sequence_number": 1, **fields}).encode())
+        return [json.loads(body) for body in event.unknown]
+
+    def new(event: str, field: str, value: Any) -> dict[str, Any]:
+        return {"type": "event_field", "event": event, "field": field, "value": value}
+
+    text, going = "response.output_text.delta", "response.in_progress"
+    assert one(text, delta="a", confidence=0.5) == [new(text, "confidence", 0.5)]
+    assert one(text, delta="a", confidence=0.7, obfuscation="xyz", logprobs=[]) == []
+    assert one("response.output_text.done", text="a", confidence=1) == [
+        new("response.output_text.done", "confidence", 1)
+    ]
+    assert one(going, response={**RUN, "status": "in_progress"}, eta=[1]) == [new(going, "eta", [1])]
+    assert one("keepalive", until=3) == [new("keepalive", "until", 3)]
+    assert one("error", code="x", message="m", param=None, retry_in=2) == [new("error", "retry_in", 2)]
+    nested = {"code": "x", "message": "m", "type": "t", "param": None}
+    assert one("error", error=nested) == []
+    assert one("error", error={**nested, "retry_in": 2}) == [new("error", "error", {"retry_in": 2})]
+    [large] = one("response.refusal.delta", delta="no", tone="x" * 20_000)
+    assert (large["field"], "value" in large, large["left_out"][-10:]) == ("tone", False, "characters")
+    found = sum(len(one("response.queued", **{f"new_{n}_{m}": 1 for m in range(9)})) for n in range(99))
+    assert 90 < found <= 100
+
+
+def test_what_is_new_before_a_run_is_named_is_not_lost() -> None:
+    async def told() -> Any:
+        yield Noted(0, ("a",))
+        yield Began(Accepted("resp_1", "queued"), 1, ("b",))
+
+    async def ended() -> Any:
+        yield Noted(0, ("a",))
+        yield Ended(outcome, 1, ("b",))
+
+    outcome = observed(DONE, "resp_1", None)
+
+    async def firsts(events: Any) -> list[Any]:
+        named = await named_run(events)
+        assert isinstance(named, Named)
+        return [event async for event in after(named.first, events)]
+
+    assert asyncio.run(firsts(told())) == [Noted(None, ("a", "b"))]
+    [end] = asyncio.run(firsts(ended()))
+    assert isinstance(end, Ended) and end.unknown == ("a", "b")
 
 
 def test_frames_end_in_every_way_that_lines_end_and_large_ones_are_not_kept() -> None:

@@ -10,9 +10,12 @@ from openai.types.responses import (
     ResponseReasoningItem,
     ResponseStreamEvent,
 )
+from openai.types.webhooks import UnwrapWebhookEvent
 
 from backlane.provider.items import hosted_of
-from backlane.provider.vocabulary import EVENTS, FIELDS, PARTS
+from backlane.provider.vocabulary import EVENT_FIELDS, EVENTS, FIELDS, PARTS, RUN_PARTS
+from backlane.provider.webhooks import EVENT_TYPES
+from backlane.provider.webhooks import FIELDS as WEBHOOK_FIELDS
 from backlane.provider.wire import FIELDS as RUN_FIELDS
 from backlane.service.keep_evidence import EVIDENCE_TYPES
 
@@ -42,6 +45,32 @@ def parts(holder: Any, field: str) -> dict[str, set[str]]:
 
 def test_event_types_are_those_of_the_sdk() -> None:
     assert set().union(*map(types_of, members(ResponseStreamEvent))) == EVENTS
+
+
+def test_fields_of_events_are_those_of_the_sdk() -> None:
+    assert by_type(ResponseStreamEvent) == EVENT_FIELDS
+
+
+def tree(kind: Any) -> dict[str, Any]:
+    """The fields of a class, with the fields of what they hold."""
+    found: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        inner = [tree(one) for one in members(field.annotation)]
+        found[field.alias or name] = {key: value for one in inner for key, value in one.items()}
+    return found
+
+
+def test_what_lies_inside_fields_of_a_run_is_what_the_sdk_knows() -> None:
+    fields = tree(Response)
+    assert {name: fields[name] for name in RUN_PARTS} == RUN_PARTS
+
+
+def test_types_and_fields_of_signed_events_are_those_of_the_sdk() -> None:
+    known = {kind: one for one in members(UnwrapWebhookEvent) for kind in types_of(one)}
+    for kind in EVENT_TYPES:
+        assert tree(known[kind]) == WEBHOOK_FIELDS
+    about = {kind for kind in known if kind.startswith(("response.", "batch."))}
+    assert about == set(EVENT_TYPES)
 
 
 def test_fields_of_items_and_of_their_parts_are_those_of_the_sdk() -> None:

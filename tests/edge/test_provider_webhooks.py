@@ -21,7 +21,7 @@ from backlane.api import hooks
 from backlane.api.context import unguarded
 from backlane.api.unread import LINGER_BYTES
 from backlane.errors import SettingsError
-from backlane.provider.webhooks import Door, is_genuine, read_event, signing_key
+from backlane.provider.webhooks import EVENT_TYPES, Door, is_genuine, read_event, signing_key
 from backlane.settings import load_settings
 from backlane.simulator.server import Running
 from backlane.store.tables_wire import inbox
@@ -166,6 +166,26 @@ async def test_of_a_long_event_of_an_unheard_of_type_the_beginning_is_kept(
     assert [row["body"] for row in rows(place)] == [long.decode()[:16_000], raw.decode()]
 
 
+@pytest.mark.parametrize(
+    ("more", "is_kept"),
+    [
+        ({"attempt": 2}, True),
+        ({"data": {"id": "resp_1", "usage": {"tokens": 3}}}, True),
+        ({"data": ["resp_1"]}, True),
+        ({"data": {"id": "resp_1"}}, False),
+    ],
+)
+async def test_an_event_of_a_known_type_that_says_more_is_kept_as_it_was_sent(
+    door: tuple[Place, httpx2.AsyncClient], more: dict[str, Any], is_kept: bool
+) -> None:
+    place, client = door
+    body = event("resp_1", **more)
+    assert (await client.post(URL, content=body, headers=signed(body))).status_code == 204
+    assert [row["body"] for row in rows(place)] == [body.decode() if is_kept else None]
+    # Its type is not among those that nobody here knows.
+    assert await place.service.store.read(lambda tx: tx.unknown_types(9)) == []
+
+
 async def test_no_secret_no_door(place: Place) -> None:
     transport = httpx2.ASGITransport(app=place.app())
     async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
@@ -268,6 +288,7 @@ def test_the_recorded_deliveries_are_genuine() -> None:
         assert read_event(body) == (
             named["type"],
             named["data"]["id"] if named["type"].startswith("response.") else None,
+            named["type"] not in EVENT_TYPES,
         )
 
 

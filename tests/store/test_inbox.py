@@ -20,8 +20,28 @@ async def test_an_event_is_stored_once_for_each_account(store: SqlStore) -> None
         ("default", "new", 1),
         ("other", "new", 1),
     ]
-    assert await store.read(lambda tx: tx.newest_notice("other")) == NOW
-    assert await store.read(lambda tx: tx.newest_notice("nobody")) is None
+
+
+async def test_only_events_about_our_runs_count_as_heard(store: SqlStore) -> None:
+    for number, (account, state) in enumerate(
+        [("default", "applied"), ("default", "foreign"), ("other", "foreign")]
+    ):
+        notice = a_notice(number, account)
+        row = {"provider_account": account, "webhook_id": notice.webhook_id}
+        await store.write(lambda tx, notice=notice, at=NOW + number: tx.keep_notice(notice, at))
+        await store.write(lambda tx, row=row, state=state: tx.settle_notice(row, state, "so", NOW))
+    assert await store.read(lambda tx: tx.newest_notice("default", NOW)) == NOW
+    assert await store.read(lambda tx: tx.newest_notice("default", NOW + 1)) is None
+    assert await store.read(lambda tx: tx.newest_notice("other", 0)) is None
+
+
+async def test_the_newest_event_that_said_a_run_has_ended_is_known(store: SqlStore) -> None:
+    for number, kind in enumerate(["response.failed", "response.completed", "response.odd"]):
+        notice = Notice("default", f"wh_{number}", kind, "resp_1")
+        await store.write(lambda tx, notice=notice, at=NOW + number: tx.keep_notice(notice, at))
+    assert await store.read(lambda tx: tx.told_of("default", "resp_1")) == NOW + 1
+    assert await store.read(lambda tx: tx.told_of("other", "resp_1")) is None
+    assert await store.read(lambda tx: tx.told_of("default", "resp_2")) is None
 
 
 async def test_events_of_types_that_nobody_knows_are_counted_by_type(store: SqlStore) -> None:

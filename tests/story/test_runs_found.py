@@ -381,11 +381,17 @@ async def test_an_account_is_counted_on_for_a_quarter_of_an_hour(working: Place)
     await seen(working, ana, job.id, lambda view: view["provider_response_id"])
     store, now = working.service.store, working.service.ports.clock.now()
     (attempt,) = await store.read(lambda tx: tx.attempts(job.id))
-    assert not await store.read(lambda tx: hinted_for(tx, attempt, now))
-    await store.write(lambda tx: tx.keep_notice(Notice("other", "wh_0", "response.completed", "resp_0"), now))
-    assert not await store.read(lambda tx: hinted_for(tx, attempt, now))
-    await store.write(
-        lambda tx: tx.keep_notice(Notice("default", "wh_1", "response.completed", "resp_1"), now)
-    )
+
+    async def heard(account: str, number: int, state: str) -> bool:
+        """Whether the account is counted on once one more of its events was dealt with like this."""
+        notice = Notice(account, f"wh_{number}", "response.completed", f"resp_{number}")
+        row = {"provider_account": account, "webhook_id": notice.webhook_id}
+        await store.write(lambda tx: tx.keep_notice(notice, now))
+        await store.write(lambda tx: tx.settle_notice(row, state, "so", now))
+        return await store.read(lambda tx: hinted_for(tx, attempt, now))
+
+    assert not await heard("other", 0, "applied")
+    assert not await heard("default", 1, "foreign")
+    assert await heard("default", 2, "applied")
     for passed, counted in ((0, True), (15 * MINUTE, True), (15 * MINUTE + 1, False)):
         assert await store.read(lambda tx, at=now + passed: hinted_for(tx, attempt, at)) is counted

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from backlane.errors import AwaitingReview
 from backlane.service import show
 from backlane.simulator.server import Running
 from backlane.wiring import build
@@ -31,6 +34,22 @@ def run(status: str, *output: Any) -> dict[str, Any]:
     usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5, "dream_tokens": 4}
     body: dict[str, Any] = {"id": "resp_1", "object": "response", "status": status, "weather": {"rain": True}}
     return {**body, "output": list(output), "model": "gpt-6-luna", "usage": usage if output else None}
+
+
+async def rows(place: Place, view: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a job's artifacts, closed ones too."""
+    return await place.service.store.read(lambda tx: tx.artifacts(view["id"]))
+
+
+async def artifact(place: Place, row: dict[str, Any]) -> bytes:
+    """What it holds, for the service itself."""
+    return await show.artifact_content(place.service.ports, row["id"])
+
+
+async def unknown(place: Place, view: dict[str, Any]) -> list[Any]:
+    """What was kept of a job because nobody here knows it."""
+    [kept] = [row for row in await rows(place, view) if row["name"] == "unknown.json"]
+    return json.loads(await artifact(place, kept))["items"]
 
 
 async def test_unknown_statuses_items_parts_and_fields_are_kept_raw_and_cost_the_job_nothing(
@@ -61,7 +80,12 @@ async def test_unknown_statuses_items_parts_and_fields_are_kept_raw_and_cost_the
         body = (await show.read_content(service.ports, ana, kept["unknown.json"]["id"], None)).content
         assert json.loads(body) == {
             "untrusted": True,
-            "items": [NEW, MESSAGE, {"type": "response_fields", "weather": {"rain": True}}],
+            "items": [
+                NEW,
+                MESSAGE,
+                {"type": "response_fields", "weather": {"rain": True}, "output": [7]},
+                {"type": "response_status", "status": "daydreaming"},
+            ],
         }
         text = (await show.read_content(service.ports, ana, kept["result.md"]["id"], None)).content
         assert text == b"Otters rest."
@@ -98,3 +122,61 @@ async def test_a_new_event_of_a_known_family_is_kept_too(working: Place) -> None
     [item] = body["items"]
     assert (item["event"]["type"], item["event"]["glow"]) == ("response.output_text.sparkle", 3)
     verified(working)
+
+
+async def test_a_new_field_of_a_known_event_is_kept_once(working: Place) -> None:
+    script(working, RUN)
+    fields = {"delta": "", "confidence": {"level": 0.5}}
+    fault(working, "unknown_event", after=4, type="response.refusal.delta", fields=fields)
+    fault(working, "drop_stream", after=8, call="create")
+    life = await lived(working)
+    assert life["status"] == "completed" and life["joined"] == life["result"] == RUN["text"]
+    assert await unknown(working, life) == [
+        {
+            "type": "event_field",
+            "event": "response.refusal.delta",
+            "field": "confidence",
+            "value": {"level": 0.5},
+        }
+    ]
+    verified(working)
+
+
+async def test_each_unknown_status_word_of_a_run_is_kept_once_and_closed_until_release(
+    working: Place,
+) -> None:
+    fault(working, "unknown_status", status="thinkingzz", times=3)
+    fault(working, "unknown_status", status="dozing")
+    ana = await working.caller()
+    view = await finished(working, ana, await submitted(working, ana, "draft"))
+    assert view["status"] == "needs_review"
+    [kept] = [row for row in await rows(working, view) if row["name"] == "unknown.json"]
+    with pytest.raises(AwaitingReview):
+        await show.read_content(working.service.ports, ana, kept["id"], None)
+    assert await unknown(working, view) == [
+        {"type": "response_status", "status": "thinkingzz"},
+        {"type": "response_status", "status": "dozing"},
+    ]
+    verified(working)
+
+
+@pytest.mark.parametrize("output", ["Otters rest.", {"text": "Otters rest."}, ["Otters rest."]])
+@pytest.mark.parametrize(("type_name", "end"), [("plain", "failed"), ("second-look", "needs_review")])
+async def test_an_answer_whose_output_cannot_be_read_is_kept_raw_and_completes_nothing(
+    tmp_path: Path, simulator: Running, output: Any, type_name: str, end: str
+) -> None:
+    answers = [reply(200, run("queued")), reply(200, {**run("completed", 1), "output": output})]
+    async with raw_server(*answers) as server:
+        settings = settings_for(tmp_path, simulator, openai_base_url=server.url)
+        service = build(settings, types=small_app(), log=lambda line: None)
+        place = Place(service, simulator, settings)
+        ana = await place.caller()
+        await service.start_worker()
+        view = await finished(place, ana, await submitted(place, ana, type_name))
+        assert view["status"] == end
+        assert end != "failed" or view["failure"]["code"] == "invalid_output"
+        kept = await rows(place, view)
+        assert [row["name"] for row in kept if row["kind"] != "input"] == ["unknown.json"]
+        [fields] = await unknown(place, view)
+        assert (fields["type"], fields["output"]) == ("response_fields", output)
+        await service.drain(grace=5)

@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+# The types that say that a run has ended.
+ENDS = ("response.completed", "response.failed", "response.incomplete", "response.cancelled")
+# Every type that this version knows.
+TYPES = (*ENDS, "batch.completed", "batch.failed", "batch.expired", "batch.cancelled")
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One verified event of an account. `response_id` is None where it is about something else than a run.
 
-    `body` is what was sent, or its beginning, where nobody here knows the type.
+    `body` is what was sent, or its beginning, where nobody here knows the type, or a field.
     """
 
     account: str

@@ -13,6 +13,12 @@ class When(StrEnum):
     NEVER = "never"  # the request itself is wrong
 
 
+# The provider's words for a run that goes on. One in any other word goes on too, and the word is kept.
+GOING_ON = frozenset({"queued", "in_progress"})
+# The code of an answer of a form that nobody can read.
+INVALID_OUTPUT = "invalid_output"
+
+
 @dataclass(frozen=True, slots=True)
 class Citation:
     """Where a span of the answer's text comes from. Offsets are characters of that text."""

@@ -20,6 +20,8 @@ class Timings:
     cancel_wait: int = 60 * SECOND
     look_first: int = 1 * SECOND
     look_max: int = 60 * SECOND
+    # A run whose end was told and that reads as going on: the first look after that; later ones are farther apart.
+    look_told: int = SECOND // 2
     # Live text is gathered this long before it is stored.
     delta_wait: int = 100
     retry_first: int = 1 * SECOND
@@ -46,6 +48,7 @@ def look_delay(
     *,
     hinted: bool = False,
     window: int | None = None,
+    told: int | None = None,
 ) -> int:
     """How long to wait before the next look at a run of this age.
 
@@ -55,6 +58,7 @@ def look_delay(
     events that are lost. A provider's hint is a lower bound, capped against absurd values. No wait exceeds half of
     the time a zero-retention account keeps a result. `chance` in [0, 1) spreads looks by 10 %.
     `window` is how long the provider may take for a cheaper run: looks are far apart until that is near.
+    `told` is how long ago an event said that the run has ended: it reads as going on, so the look came too soon.
     """
     spread = 0.95 + 0.1 * chance
     if hinted:
@@ -65,9 +69,16 @@ def look_delay(
         delay = int(min(max(timings.look_first, age // 5), timings.look_max) * spread)
     else:
         delay = _learned_delay(age, timings, usual, spread)
+    if told is not None:
+        delay = min(delay, told_delay(told, timings))
     if hint is not None:
         delay = max(delay, min(hint, timings.retry_after_max))
     return min(delay, timings.retention // 2)
+
+
+def told_delay(told: int, timings: Timings) -> int:
+    """What an event tells may be readable a little later. Each wait is as long as all before it, lest it is a lie."""
+    return max(timings.look_told, told)
 
 
 def _backstop(age: int, timings: Timings, usual: Usual | None) -> int:
@@ -119,6 +130,7 @@ def retry_delay(tries: int, timings: Timings, hint: int | None, chance: float) -
     return delay
 
 
-def cancel_delay(asked_for: int, timings: Timings) -> int:
+def cancel_delay(asked_for: int, timings: Timings, told: int | None = None) -> int:
     """How long until the next look at a run whose cancel was sent `asked_for` milliseconds ago."""
-    return min(max(timings.look_first // 2, asked_for // 2), timings.look_max)
+    delay = min(max(timings.look_first // 2, asked_for // 2), timings.look_max)
+    return delay if told is None else min(delay, told_delay(told, timings))

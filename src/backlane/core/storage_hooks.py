@@ -40,12 +40,16 @@ class InboxTransaction(Protocol):
         """When the next row is due."""
         ...
 
-    def newest_notice(self, account: str) -> int | None:
-        """When the account's newest event came."""
+    def newest_notice(self, account: str, since: int) -> int | None:
+        """When the account's newest event about a run of ours came, if that was not before then."""
         ...
 
     def heard_of(self, account: str, response_id: str) -> int | None:
         """When the first event about this run came."""
+        ...
+
+    def told_of(self, account: str, response_id: str) -> int | None:
+        """When the newest event came that said that this run has ended."""
         ...
 
     def drop_notices(self, before: int, n: int) -> int:

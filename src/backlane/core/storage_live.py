@@ -14,7 +14,10 @@ class LiveTransaction(Protocol):
         ...
 
     def keep_unknown(self, attempt_id: str, events: Sequence[str]) -> None:
-        """Keep a run's events that nobody here knows, each as JSON, up to `UNKNOWN_AT_MOST` of a run."""
+        """Keep what a run's stream or status said that nobody here knows, as JSON, each once.
+
+        Up to `UNKNOWN_AT_MOST` of a run are kept: of events, of fields and of status words.
+        """
         ...
 
     def unknown_events(self, attempt_id: str) -> list[str]:

@@ -1,17 +1,21 @@
 """What a live stream of a provider's run says: a closed set of values, and the arithmetic of its cursor. Pure."""
 
+import json
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from backlane.core.outcome import Accepted, Failed, Finished
+from backlane.core.outcome import GOING_ON, Accepted, Failed, Finished
 
 # At most so much text is one `output.delta`, bytes of UTF-8.
 PIECE = 4_096
 # A stream that could not be taken up so often in a row, with nothing learned, is given up: looks go on.
 TRIES_IN_VAIN = 5
-# Of a run's events that nobody here knows so many are kept, the first ones.
+# Of a run's events that nobody here knows so many are kept, the first ones; as many new fields, and status words.
 UNKNOWN_AT_MOST = 100
+# What else is new and kept beside such events, by its `type`: a status word, a field of a known event.
+NEW_STATUS = "response_status"
+EVENT_FIELD = "event_field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Began:
 
     accepted: Accepted
     seq: int | None
-    unknown: str | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Moved:
 
     status: str
     seq: int | None
-    unknown: str | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Text:
 
     delta: str
     seq: int
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +56,18 @@ class Ended:
 
     outcome: Finished | Failed
     seq: int | None
-    unknown: str | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An event that means nothing to us. `unknown`, of any event, is all of it, as JSON, if its type is new to us."""
+    """An event that means nothing to us.
+
+    `unknown`, of any event, is what is new to us, each as JSON: all of it if its type is, else each new field.
+    """
 
     seq: int | None
-    unknown: str | None = None
+    unknown: tuple[str, ...] = ()
 
 
 class Break(StrEnum):
@@ -87,6 +95,7 @@ class Broken:
     kind: Break
     message: str = ""
     outage: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 StreamEvent = Began | Moved | Text | Ended | Noted | Broken
@@ -136,3 +145,17 @@ def pieces(text: str, at_most: int = PIECE) -> Iterator[str]:
             length = length * 3 // 4
         yield text[start : start + length]
         start += length
+
+
+def new_status(word: str) -> tuple[str, ...]:
+    """A run's status as it is kept, if nobody here knows the word."""
+    known = word in GOING_ON or word == "unknown"
+    return () if known else (json.dumps({"type": NEW_STATUS, "status": word}, ensure_ascii=False),)
+
+
+def same_news(body: str) -> tuple[str, ...]:
+    """What makes two pieces of news the same one, its kind first: of a new field only the first value is kept."""
+    one = json.loads(body)
+    if one.get("type") == EVENT_FIELD:
+        return EVENT_FIELD, str(one.get("event")), str(one.get("field"))
+    return one["type"] if one.get("type") == NEW_STATUS else "event", body

@@ -135,7 +135,7 @@ class OpenAIProvider:
                 await events.aclose()
         if isinstance(named, Broken):
             return Unknown(f"stream_{named.kind}", named.message)
-        return Streaming(named.accepted, named.seq, after(named.ended, events))
+        return Streaming(named.accepted, named.seq, after(named.first, events))
 
     async def resume_stream(
         self, account: str, response_id: str, after: int | None

@@ -5,14 +5,25 @@ Event types: openai 3.54, types/responses/response_stream_event.py.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from backlane.core.outcome import Accepted, Failed, Finished, Refused, Unknown
-from backlane.core.stream import Began, Break, Broken, Ended, Events, Moved, Noted, StreamEvent, Text
+from backlane.core.stream import (
+    UNKNOWN_AT_MOST,
+    Began,
+    Break,
+    Broken,
+    Ended,
+    Events,
+    Moved,
+    Noted,
+    StreamEvent,
+    Text,
+)
 from backlane.provider import reading, wire
+from backlane.provider.beyond import KEEPALIVE, NewFields, kept
 from backlane.provider.receiving import EventStream
 from backlane.provider.replies import Reply, error_of, parse
 from backlane.provider.sse import Frames
@@ -21,10 +32,7 @@ from backlane.provider.vocabulary import EVENTS
 # Longer than this many silences without an event, whatever else is sent to keep the connection open.
 _EVENTLESS = 10
 _DONE = b"[DONE]"
-# The service sends one more than the SDK knows, to keep the connection open.
-_KNOWN = EVENTS | {"keepalive"}
-# A larger event of an unknown type is kept by its type and size, characters of JSON.
-_UNKNOWN_AT_MOST = 16_000
+_KNOWN = EVENTS | {KEEPALIVE}
 
 
 class EventReader:
@@ -38,6 +46,7 @@ class EventReader:
         self._response_id = response_id
         self._attempt_id = attempt_id
         self._commentary: set[int] = set()
+        self._fields = NewFields()
 
     def read(self, frame: bytes) -> StreamEvent:
         """What one frame says."""
@@ -47,19 +56,19 @@ class EventReader:
             return Broken(Break.GARBLED, "an event is no JSON object with a type")
         event = cast(Mapping[str, Any], body)
         seq = _number(event.get("sequence_number"))
+        unknown = self._fields.of(kind, event) if kind in _KNOWN else (_kept(event),)
         if kind == "error":
             found = error_of(event.get("error") if isinstance(event.get("error"), Mapping) else event)
-            return Broken(Break.ERROR, f"{found.code or found.kind}: {found.message}"[:300])
-        unknown = None if kind in _KNOWN else _kept(event)
+            return Broken(Break.ERROR, f"{found.code or found.kind}: {found.message}"[:300], unknown=unknown)
         if isinstance(event.get("response"), Mapping):
             return self._lifecycle(event["response"], seq, unknown)
         if kind == "response.output_text.delta":
-            return self._text(event, seq)
+            return self._text(event, seq, unknown)
         if kind == "response.output_item.added":
             self._remember(event)
         return Noted(seq, unknown)
 
-    def _lifecycle(self, response: Any, seq: int | None, unknown: str | None) -> StreamEvent:
+    def _lifecycle(self, response: Any, seq: int | None, unknown: tuple[str, ...]) -> StreamEvent:
         """An event that carries the run. Its status decides, not the event's name."""
         named = wire.accepted(response, None, self._attempt_id)
         if isinstance(named, Unknown):
@@ -73,13 +82,13 @@ class EventReader:
             return Ended(outcome, seq, unknown)
         return Began(named, seq, unknown) if first else Moved(named.status, seq, unknown)
 
-    def _text(self, event: Mapping[str, Any], seq: int | None) -> StreamEvent:
+    def _text(self, event: Mapping[str, Any], seq: int | None, unknown: tuple[str, ...]) -> StreamEvent:
         delta = event.get("delta")
         if not isinstance(delta, str) or seq is None:
             return Broken(Break.GARBLED, "a piece of text is none, or has no number")
         if _number(event.get("output_index")) in self._commentary:
-            return Noted(seq)
-        return Text(reading.storable(delta), seq)
+            return Noted(seq, unknown)
+        return Text(reading.storable(delta), seq, unknown)
 
     def _remember(self, event: Mapping[str, Any]) -> None:
         item, index = event.get("item"), _number(event.get("output_index"))
@@ -89,10 +98,7 @@ class EventReader:
 
 
 def _kept(event: Mapping[str, Any]) -> str:
-    whole = json.dumps(reading.as_stored(event), ensure_ascii=False)
-    if len(whole) <= _UNKNOWN_AT_MOST:
-        return whole
-    return json.dumps({"type": reading.as_text(event["type"], 100), "left_out": f"{len(whole)} characters"})
+    return kept(event, {"type": reading.as_text(event["type"], 100)})
 
 
 def _number(value: Any) -> int | None:
@@ -139,22 +145,28 @@ async def read_events(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The run that a create's stream is about, the number of the event that named it, its end if it was that."""
+    """The run that a create's stream is about, and the number of the event that named it.
+
+    `first` is what is to be read before the rest: its end if that was it, else what was new so far.
+    """
 
     accepted: Accepted
     seq: int | None
-    ended: Ended | None = None
+    first: Ended | Noted | None = None
 
 
 async def named_run(events: Events) -> Named | Broken:
     """Read a create's stream until it names its run."""
+    new: tuple[str, ...] = ()
     async for event in events:
+        new = (*new, *event.unknown)[:UNKNOWN_AT_MOST]
         match event:
             case Began(accepted, seq):
-                return Named(accepted, seq)
+                return Named(accepted, seq, Noted(None, new) if new else None)
             case Ended(outcome, seq):
                 answer = outcome.answer
-                return Named(Accepted(answer.response_id, answer.status, ended=True), seq, event)
+                made = Accepted(answer.response_id, answer.status, ended=True)
+                return Named(made, seq, replace(event, unknown=new))
             case Broken():
                 return event
             case _:
@@ -167,6 +179,7 @@ async def after(first: StreamEvent | None, rest: Events) -> AsyncGenerator[Strea
     try:
         if first is not None:
             yield first
+        if isinstance(first, Ended):
             return
         async for event in rest:
             yield event

@@ -3,39 +3,112 @@
 A test compares every list with the official SDK (openai 3.54, types/responses).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# The types of a stream's events.
-EVENTS = _words("""
-    error response.completed response.created response.failed response.in_progress response.incomplete
-    response.queued
-    response.audio.delta response.audio.done response.audio.transcript.delta response.audio.transcript.done
-    response.code_interpreter_call.completed response.code_interpreter_call.in_progress
-    response.code_interpreter_call.interpreting
-    response.code_interpreter_call_code.delta response.code_interpreter_call_code.done
-    response.compaction.compacting
-    response.content_part.added response.content_part.done
-    response.custom_tool_call_input.delta response.custom_tool_call_input.done
-    response.file_search_call.completed response.file_search_call.in_progress response.file_search_call.searching
-    response.function_call_arguments.delta response.function_call_arguments.done
-    response.image_generation_call.completed response.image_generation_call.generating
-    response.image_generation_call.in_progress response.image_generation_call.partial_image
-    response.mcp_call.completed response.mcp_call.failed response.mcp_call.in_progress
-    response.mcp_call_arguments.delta response.mcp_call_arguments.done
-    response.mcp_list_tools.completed response.mcp_list_tools.failed response.mcp_list_tools.in_progress
-    response.output_item.added response.output_item.done
-    response.output_text.annotation.added response.output_text.delta response.output_text.done
-    response.reasoning_summary_part.added response.reasoning_summary_part.done
-    response.reasoning_summary_text.delta response.reasoning_summary_text.done
-    response.reasoning_text.delta response.reasoning_text.done
-    response.refusal.delta response.refusal.done
-    response.shell_call_command.added response.shell_call_command.delta response.shell_call_command.done
-    response.shell_call_output_content.delta response.shell_call_output_content.done
-    response.web_search_call.completed response.web_search_call.in_progress response.web_search_call.searching
-""")
+# The fields of a stream's events beside `type` and `sequence_number`, and the types that have them.
+_EVENTS = {
+    "": """
+        response.audio.done response.audio.transcript.done
+    """,
+    "delta": """
+        response.audio.delta response.audio.transcript.delta
+    """,
+    "response": """
+        response.completed response.created response.failed response.in_progress response.incomplete
+        response.queued
+    """,
+    "item output_index": """
+        response.output_item.added response.output_item.done
+    """,
+    "code message param": """
+        error
+    """,
+    "item_id output_index": """
+        response.code_interpreter_call.completed response.code_interpreter_call.in_progress
+        response.code_interpreter_call.interpreting response.compaction.compacting
+        response.file_search_call.completed response.file_search_call.in_progress
+        response.file_search_call.searching response.image_generation_call.completed
+        response.image_generation_call.generating response.image_generation_call.in_progress
+        response.mcp_call.completed response.mcp_call.failed response.mcp_call.in_progress
+        response.mcp_list_tools.completed response.mcp_list_tools.failed response.mcp_list_tools.in_progress
+        response.web_search_call.completed response.web_search_call.in_progress
+        response.web_search_call.searching
+    """,
+    "code item_id output_index": """
+        response.code_interpreter_call_code.done
+    """,
+    "delta item_id output_index": """
+        response.code_interpreter_call_code.delta response.custom_tool_call_input.delta
+        response.function_call_arguments.delta response.mcp_call_arguments.delta
+    """,
+    "input item_id output_index": """
+        response.custom_tool_call_input.done
+    """,
+    "arguments item_id output_index": """
+        response.function_call_arguments.done response.mcp_call_arguments.done
+    """,
+    "command command_index output_index": """
+        response.shell_call_command.added response.shell_call_command.done
+    """,
+    "content_index item_id output_index part": """
+        response.content_part.added response.content_part.done
+    """,
+    "content_index item_id output_index text": """
+        response.reasoning_text.done
+    """,
+    "item_id output_index part summary_index": """
+        response.reasoning_summary_part.added
+    """,
+    "item_id output_index summary_index text": """
+        response.reasoning_summary_text.done
+    """,
+    "command_index delta item_id output_index": """
+        response.shell_call_output_content.delta
+    """,
+    "content_index delta item_id output_index": """
+        response.reasoning_text.delta response.refusal.delta
+    """,
+    "delta item_id output_index summary_index": """
+        response.reasoning_summary_text.delta
+    """,
+    "command_index item_id output output_index": """
+        response.shell_call_output_content.done
+    """,
+    "content_index item_id output_index refusal": """
+        response.refusal.done
+    """,
+    "command_index delta obfuscation output_index": """
+        response.shell_call_command.delta
+    """,
+    "item_id output_index part status summary_index": """
+        response.reasoning_summary_part.done
+    """,
+    "content_index item_id logprobs output_index text": """
+        response.output_text.done
+    """,
+    "content_index delta item_id logprobs output_index": """
+        response.output_text.delta
+    """,
+    "annotation annotation_index content_index item_id output_index": """
+        response.output_text.annotation.added
+    """,
+    "background item_id output_format output_index partial_image_b64 partial_image_index quality size": """
+        response.image_generation_call.partial_image
+    """,
+}
+# The fields of each type of a stream's events.
+EVENT_FIELDS = {
+    kind: _words(f"type sequence_number {fields}")
+    for fields, kinds in _EVENTS.items()
+    for kind in kinds.split()
+}
+EVENTS = frozenset(EVENT_FIELDS)
 
 # The fields of output items that are no evidence, by their type.
 FIELDS = {
@@ -79,5 +152,36 @@ PARTS = {
             "file_path": _words("file_id index type"),
             "url_citation": _words("end_index start_index title type url"),
         },
+    },
+}
+
+# What lies inside fields of a run, as deep as it goes; an empty place is a value, whatever it holds.
+_TOKENS: Mapping[str, Any] = {"image_tokens": {}, "text_tokens": {}}
+RUN_PARTS: Mapping[str, Mapping[str, Any]] = {
+    "error": {
+        "code": {},
+        "message": {},
+        "misalignment": {
+            "detailed_explanation": {},
+            "error_type": {},
+            "review_target": {},
+            "steer": {"message": {}},
+        },
+        "param": {},
+        "type": {},
+    },
+    "incomplete_details": {"reason": {}},
+    "reasoning": {"context": {}, "effort": {}, "generate_summary": {}, "mode": {}, "summary": {}},
+    "tool_usage": {
+        "image_gen": {
+            "cached_tokens": {},
+            "cached_tokens_details": {"cached_image_tokens": {}, "cached_text_tokens": {}},
+            "input_tokens": {},
+            "input_tokens_details": _TOKENS,
+            "output_tokens": {},
+            "output_tokens_details": _TOKENS,
+            "total_tokens": {},
+        },
+        "web_search": {"num_requests": {}},
     },
 }

@@ -11,23 +11,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from backlane.core.notice import Notice
+from backlane.core.notice import TYPES, Notice
+from backlane.provider.beyond import beyond
 from backlane.provider.reading import is_run_id, storable
 
 # What we ask to be told of, and read.
-EVENT_TYPES = tuple(
-    f"{about}.{end}"
-    for about, ends in (
-        ("response", ("completed", "failed", "incomplete", "cancelled")),
-        ("batch", ("completed", "failed", "expired", "cancelled")),
-    )
-    for end in ends
-)
+EVENT_TYPES = TYPES
+# The fields of such an event, and of its `data`: openai 3.54, types/webhooks.
+FIELDS: Mapping[str, Any] = {"created_at": {}, "data": {"id": {}}, "id": {}, "object": {}, "type": {}}
 TOLERANCE = 300_000
 _LONGEST_ID = 200
 _LONGEST_TIMESTAMP = 20
 _MOST_SIGNATURES = 50
-# So much is kept of an event whose type nobody here knows, characters.
+# So much is kept of an event whose type, or a field of which, nobody here knows, characters.
 _UNKNOWN_AT_MOST = 16_000
 
 
@@ -74,8 +70,8 @@ def _is_fresh(timestamp: str, now: int) -> bool:
     return abs(age) * 1000 <= TOLERANCE
 
 
-def read_event(body: bytes) -> tuple[str, str | None] | None:
-    """A verified event's type and the run it is about; None for bytes that are no event.
+def read_event(body: bytes) -> tuple[str, str | None, bool] | None:
+    """A verified event's type, the run it is about, whether it says more than is known; None if it is no event.
 
     Types nobody has heard of are kept as they are. Only `response.…` events are about runs.
     """
@@ -89,7 +85,8 @@ def read_event(body: bytes) -> tuple[str, str | None] | None:
     kind = _word(event.get("type"))
     data: Any = event.get("data")
     named = cast(Mapping[str, Any], data).get("id") if isinstance(data, Mapping) else None
-    return kind, named if kind.startswith("response.") and is_run_id(named) else None
+    says_more = kind not in EVENT_TYPES or beyond(event, FIELDS) is not None
+    return kind, named if kind.startswith("response.") and is_run_id(named) else None, says_more
 
 
 def _word(value: Any) -> str:
@@ -130,5 +127,6 @@ class Door:
         if event is None:
             return []
         webhook_id = _kept_id(lowered["webhook-id"])
-        kept = None if event[0] in EVENT_TYPES else storable(body.decode()[:_UNKNOWN_AT_MOST])
-        return [Notice(account, webhook_id, *event, body=kept) for account in signers]
+        kind, named, says_more = event
+        kept = storable(body.decode()[:_UNKNOWN_AT_MOST]) if says_more else None
+        return [Notice(account, webhook_id, kind, named, body=kept) for account in signers]

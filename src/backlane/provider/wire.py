@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backlane.core.outcome import (
+    GOING_ON,
+    INVALID_OUTPUT,
     Accepted,
     Answer,
     Citation,
@@ -18,6 +20,7 @@ from backlane.core.outcome import (
     Stored,
     Unknown,
 )
+from backlane.provider.beyond import is_message, new_in_run, unreadable
 from backlane.provider.items import (
     approvals_of,
     calls_of,
@@ -36,7 +39,6 @@ _KEPT = 1_000_000
 _FIRST_ID = re.compile(r'\s*\{\s*"id"\s*:\s*"([!-~]{1,200}?)"')
 _FIRST_STATUS = re.compile(r'"status"\s*:\s*"([a-z_]{1,40})"')
 
-_GOING_ON = frozenset({"queued", "in_progress"})
 _ENDED = {"completed": "completed", "incomplete": "incomplete", "cancelled": "canceled", "failed": "failed"}
 
 
@@ -86,7 +88,7 @@ def observed_in_part(
     named, status = _FIRST_ID.match(head), _FIRST_STATUS.search(head.partition('"output"')[0])
     if named is None or named[1] != response_id:
         return Unknown("garbled_reply", "the provider's reply does not begin with this run's id", look_after)
-    if status is not None and status[1] in _GOING_ON:
+    if status is not None and status[1] in GOING_ON:
         return Pending(status[1], look_after)
     return Failed(
         Answer(
@@ -120,8 +122,12 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
     items = [as_mapping(item) for item in as_list(body.get("output"))]
     text, citations, refusal = _written(items)
     code, message = _reason(body, status, items)
+    odd = unreadable(body.get("output"))
     searches = as_count(as_mapping(as_mapping(body.get("tool_usage")).get("web_search")).get("num_requests"))
     calls, approvals = calls_of(items), approvals_of(items)
+    if status == "completed" and odd is not None and not (code or calls or approvals or is_message(items)):
+        # What should be the answer cannot be read: that is none, not an empty one.
+        code = INVALID_OUTPUT
     return Answer(
         response_id=response_id,
         status=status,
@@ -137,16 +143,20 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
         metadata=_metadata(body),
         calls=calls,
         approvals=approvals,
-        hosted=hosted_of([*items, *_new_fields(body)]),
+        hosted=hosted_of([*items, *_new_fields(body, odd)]),
         files=cited_files(items),
         items=items_of(items) if calls or approvals else (),
         unpriced=unpriced_of(items),
     )
 
 
-def _new_fields(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The fields of a reply that nobody here knows, as one item of their own."""
-    new = {name: value for name, value in body.items() if name not in FIELDS}
+def _new_fields(body: Mapping[str, Any], odd: Any) -> list[Mapping[str, Any]]:
+    """What a reply says that nobody here knows or can read, as one item of its own."""
+    new = new_in_run(body, FIELDS)
+    if odd is not None:
+        new["output"] = odd
+    if usage(body.get("usage")) is None and body.get("usage") is not None:
+        new["usage"] = body["usage"]
     return [{**new, "type": "response_fields"}] if new else []
 
 

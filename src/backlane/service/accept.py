@@ -12,7 +12,7 @@ from backlane.core.lifecycle import Command
 from backlane.core.outcome import Accepted
 from backlane.core.schedule import look_delay
 from backlane.core.storage import Transaction
-from backlane.core.stream import Streaming
+from backlane.core.stream import Streaming, new_status
 from backlane.service.conclude import conclude
 from backlane.service.incident import release_lane
 from backlane.service.ports import Ports
@@ -56,6 +56,8 @@ async def accepted(
         told = keep_accepted(tx, attempt.id, outcome.response_id, outcome.status, now, look_at=now + delay)
         if told and known:
             tx.move_attempt(attempt.id, [AttemptState.ACCEPTED], **known)
+        if not outcome.ended:
+            tx.keep_unknown(attempt.id, new_status(outcome.status))
         return told
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:

@@ -12,6 +12,7 @@ from typing import Any
 from backlane.core.event import Event
 from backlane.core.job import Attempt
 from backlane.core.outcome import Answer, CitedFile, FileBytes, FileLost, NotSent, Unknown
+from backlane.core.stream import EVENT_FIELD, NEW_STATUS
 from backlane.service.lease import renewed
 from backlane.service.outputs import Output, json_bytes, store_output
 from backlane.service.ports import Ports
@@ -49,9 +50,9 @@ async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answ
     kept = {
         name: [one for one in answer.hosted if one.get("type") in kinds] for name, kinds in _EVIDENCE.items()
     }
-    streamed = await ports.store.read(lambda tx: tx.unknown_events(attempt.id)) if held.job.live else []
+    said = await ports.store.read(lambda tx: tx.unknown_events(attempt.id))
     kept["unknown"] = [one for one in answer.hosted if one.get("type") not in EVIDENCE_TYPES]
-    kept["unknown"] += [{"event": json.loads(body)} for body in streamed]
+    kept["unknown"] += [_as_item(json.loads(body)) for body in said]
     for name, items in kept.items():
         if items:
             found.outputs.append(await _record(ports, name, {"untrusted": True, "items": items}))
@@ -59,6 +60,11 @@ async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answ
         async with renewed(ports, held):
             await _copy(ports, attempt, answer.files, found)
     return found
+
+
+def _as_item(one: Any) -> Any:
+    """An unknown event, or what else was new while the run went on."""
+    return one if one.get("type") in (NEW_STATUS, EVENT_FIELD) else {"event": one}
 
 
 async def _record(ports: Ports, name: str, body: Any) -> Output:

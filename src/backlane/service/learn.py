@@ -1,5 +1,7 @@
 """Learning from each good end how long runs of its kind take, for the first look and an honest estimate."""
 
+from collections.abc import Sequence
+
 from backlane.core.duration import Usual, usual, with_end
 from backlane.core.job import Attempt, AttemptState, Job
 from backlane.core.lane import kind_of
@@ -27,11 +29,18 @@ def learn(tx: Transaction, job: Job, attempt: Attempt, now: int) -> None:
 
 
 def hinted_for(tx: Transaction, attempt: Attempt | None, now: int) -> bool:
-    """Whether the provider's events reach us lately, so that this run's end will be told."""
+    """Whether the provider's events about our runs reach us lately, so that this run's end will be told."""
     if attempt is None or attempt.state not in (AttemptState.SENDING, AttemptState.ACCEPTED):
         return False
-    newest = tx.newest_notice(attempt.provider_account)
-    return newest is not None and abs(now - newest) <= HINTED_FOR
+    newest = tx.newest_notice(attempt.provider_account, now - HINTED_FOR)
+    return newest is not None and newest - now <= HINTED_FOR
+
+
+def told_ends(tx: Transaction, attempts: Sequence[Attempt]) -> dict[str, int]:
+    """When an event last said of a run that is out that it has ended, by attempt."""
+    out = [one for one in attempts if one.state is AttemptState.ACCEPTED]
+    told = {one.id: tx.told_of(one.provider_account, one.provider_response_id or "") for one in out}
+    return {name: at for name, at in told.items() if at is not None}
 
 
 def usual_for(tx: Transaction, job: Job, attempt: Attempt | None) -> Usual | None:

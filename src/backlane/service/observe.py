@@ -25,6 +25,7 @@ from backlane.core.outcome import (
 )
 from backlane.core.schedule import cancel_delay, look_delay
 from backlane.core.storage import Transaction
+from backlane.core.stream import new_status
 from backlane.service.alert import result_gone
 from backlane.service.conclude import conclude
 from backlane.service.cost import book_unpriced
@@ -114,13 +115,16 @@ def _is_stray(held: Held, attempt: Attempt) -> bool:
 
 
 def _delay(ports: Ports, held: Held, attempt: Attempt, hint: int | None, canceled: bool) -> int:
-    now = ports.clock.now()
+    now, told_at = ports.clock.now(), held.told.get(attempt.id)
+    told = None if told_at is None else max(now - told_at, 0)
     if canceled or held.job.phase is Phase.CANCELING or held.job.status in TERMINAL:
         since = now - (attempt.cancel_sent_at or now)
-        return max(cancel_delay(since, ports.timings), hint or 0)
+        return max(cancel_delay(since, ports.timings, told), hint or 0)
     age, window = now - (attempt.accepted_at or now), window_of(attempt.window)
     hinted, usual = held.hinted, held.usual
-    return look_delay(age, ports.timings, hint, ports.chance(), usual, hinted=hinted, window=window)
+    return look_delay(
+        age, ports.timings, hint, ports.chance(), usual, hinted=hinted, window=window, told=told
+    )
 
 
 def _due(job: Job, at: int) -> int:
@@ -145,6 +149,7 @@ async def _pending(
             looks=attempt.looks + 1,
             **changes,
         )
+        tx.keep_unknown(attempt.id, new_status(outcome.status))
         release_lane(tx, ports, (attempt.provider_account, attempt.lane), by=LOOK)
         told: list[Event] = []
         if _is_stray(held, attempt):

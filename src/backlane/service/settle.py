@@ -13,7 +13,7 @@ from backlane.core.event import Event
 from backlane.core.failure import QUOTA_CODES, RETRIED_RUNS
 from backlane.core.job import STREAM_LOST, Attempt, Job, Phase, Status
 from backlane.core.lifecycle import TERMINAL, Command
-from backlane.core.outcome import Answer
+from backlane.core.outcome import INVALID_OUTPUT, Answer
 from backlane.core.schedule import retry_delay
 from backlane.core.storage import Transaction
 from backlane.service.complete import complete_or_review
@@ -88,6 +88,8 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
         return None, True
     if held.situation.messages > 0 and answer.status == "completed" and not (answer.code or answer.waits):
         return await _overtaken(ports, held, attempt, answer), True
+    if answer.code == INVALID_OUTPUT:
+        return await _invalid(ports, held, attempt, answer), False
     if answer.status != "completed" or answer.code or (answer.refusal and not answer.text):
         return await _unhappy(ports, held, attempt, answer), False
     if answer.waits:

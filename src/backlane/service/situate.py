@@ -1,6 +1,7 @@
 """Gathering what a decision rests on, inside the transaction that will act on it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ from backlane.core.situation import Situation
 from backlane.core.storage import Transaction
 from backlane.core.stray import is_followed
 from backlane.service.incident import holds_of
-from backlane.service.learn import hinted_for, usual_for
+from backlane.service.learn import hinted_for, told_ends, usual_for
 from backlane.service.ports import Ports
 from backlane.service.spend import is_spent
 
@@ -28,7 +29,10 @@ _NO_PURCHASE = frozenset({AttemptState.SENDING, AttemptState.ACCEPTED, AttemptSt
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job a worker holds by `lease_no`, with what it knows of it."""
+    """A job a worker holds by `lease_no`, with what it knows of it.
+
+    `told` is when an event said of a run that it has ended, by attempt: stored, so that no crash loses it.
+    """
 
     job: Job
     lease_no: int
@@ -37,6 +41,7 @@ class Held:
     type: JobType | None
     usual: Usual | None = None
     hinted: bool = False
+    told: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def attempt(self) -> Attempt | None:
@@ -87,7 +92,8 @@ def situate(tx: Transaction, ports: Ports, job: Job) -> Held:
         if is_open:
             situation = replace(situation, **_of_type(job_type, situation))
     usual, hinted = usual_for(tx, job, newest), hinted_for(tx, newest, ports.clock.now())
-    return Held(job, job.lease_no, attempts, situation, job_type, usual, hinted)
+    told = told_ends(tx, attempts)
+    return Held(job, job.lease_no, attempts, situation, job_type, usual, hinted, told)
 
 
 def _overtaken(tx: Transaction, job: Job) -> bool:

@@ -27,6 +27,7 @@ from backlane.core.stream import (
     StreamEvent,
     TakenUp,
     Text,
+    new_status,
     place_of,
 )
 from backlane.service.conclude import conclude
@@ -164,9 +165,9 @@ class _Reader:
         self.cursor = self.cursor if seq is None else seq
 
     def _note(self, event: StreamEvent) -> None:
-        unknown = None if isinstance(event, Text | Broken) else event.unknown
-        if unknown and len(self._unknown) < UNKNOWN_AT_MOST:
-            self._unknown.append(unknown)
+        new = [*event.unknown, *(new_status(event.status) if isinstance(event, Moved) else ())]
+        fresh = [one for one in new if one not in self._unknown]
+        self._unknown += fresh[: UNKNOWN_AT_MOST - len(self._unknown)]
 
     def _is_due(self, event: StreamEvent | None) -> bool:
         now = self.ports.clock.now()

@@ -2,6 +2,7 @@
 
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
+from backlane.core.notice import ENDS, TYPES
 from backlane.store.tables import attempts
 from backlane.store.tables_wire import inbox
 
@@ -51,11 +52,21 @@ PARK_NOTICE = (
 FREE_NOTICES = update(inbox).where(inbox.c.due_at > bindparam("now")).values(due_at=bindparam("now"))
 # When the next one is due.
 NEXT_NOTICE = select(func.min(inbox.c.due_at)).where(inbox.c.due_at.is_not(None))
-# When an account's newest event came.
-NEWEST_NOTICE = select(func.max(inbox.c.received_at)).where(inbox.c.provider_account == bindparam("account"))
+# When an account's newest event about a run of ours came. Others say nothing of whether our ends will be told.
+NEWEST_NOTICE = select(func.max(inbox.c.received_at)).where(
+    inbox.c.provider_account == bindparam("account"),
+    inbox.c.received_at >= bindparam("since"),
+    inbox.c.state == "applied",
+)
 # When the first event about a run came.
 HEARD_OF = select(func.min(inbox.c.received_at)).where(
     inbox.c.provider_account == bindparam("account"), inbox.c.response_id == bindparam("response_id")
+)
+# When the newest event came that said that a run has ended.
+TOLD_OF = select(func.max(inbox.c.received_at)).where(
+    inbox.c.provider_account == bindparam("account"),
+    inbox.c.response_id == bindparam("response_id"),
+    inbox.c.type.in_(ENDS),
 )
 # Forget events that are long past; open ones stay.
 _OLD = (
@@ -78,7 +89,7 @@ ACCOUNTS_HEARD = (
 # The types of events that nobody here knows, the most frequent first.
 UNKNOWN_TYPES = (
     select(inbox.c.type, func.count().label("events"))
-    .where(inbox.c.body.is_not(None))
+    .where(inbox.c.body.is_not(None), inbox.c.type.not_in(TYPES))
     .group_by(inbox.c.type)
     .order_by(func.count().desc(), inbox.c.type)
     .limit(bindparam("n"))

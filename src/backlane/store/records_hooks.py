@@ -64,12 +64,17 @@ class InboxRecords(JobRecords):
     def next_notice(self) -> int | None:
         return self._connection.execute(queries.NEXT_NOTICE).scalar()
 
-    def newest_notice(self, account: str) -> int | None:
-        return self._connection.execute(queries.NEWEST_NOTICE, {"account": account}).scalar()
+    def newest_notice(self, account: str, since: int) -> int | None:
+        found = {"account": account, "since": since}
+        return self._connection.execute(queries.NEWEST_NOTICE, found).scalar()
 
     def heard_of(self, account: str, response_id: str) -> int | None:
         found = {"account": account, "response_id": response_id}
         return self._connection.execute(queries.HEARD_OF, found).scalar()
+
+    def told_of(self, account: str, response_id: str) -> int | None:
+        found = {"account": account, "response_id": response_id}
+        return self._connection.execute(queries.TOLD_OF, found).scalar()
 
     def drop_notices(self, before: int, n: int) -> int:
         return self._connection.execute(queries.DROP_NOTICES, {"before": before, "n": n}).rowcount

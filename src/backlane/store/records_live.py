@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from backlane.core.ports import Due
 from backlane.core.storage import Row
-from backlane.core.stream import UNKNOWN_AT_MOST
+from backlane.core.stream import UNKNOWN_AT_MOST, same_news
 from backlane.store import queries, queries_live
 
 if TYPE_CHECKING:
@@ -32,8 +32,13 @@ class LiveRecords:
     def keep_unknown(self, attempt_id: str, events: Sequence[str]) -> None:
         if not events:
             return
-        number = len(self.unknown_events(attempt_id))
-        for body in events[: UNKNOWN_AT_MOST - number]:
+        before = self.unknown_events(attempt_id)
+        known, number = {same_news(body) for body in before}, len(before)
+        for body in events:
+            news = same_news(body)
+            if news in known or sum(one[0] == news[0] for one in known) >= UNKNOWN_AT_MOST:
+                continue
+            known.add(news)
             number += 1
             row = {"attempt_id": attempt_id, "number": number, "body": body}
             self._connection.execute(queries_live.KEEP_UNKNOWN, row)
