@@ -3,23 +3,31 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backlane.core.job import AttemptReason, AttemptState
 from backlane.core.schedule import Timings
+from backlane.core.storage import Transaction
 from backlane.errors import NotReleased
-from backlane.service import show
+from backlane.service import control, show
 from backlane.service.access import Caller
 from backlane.service.decide import decide
+from backlane.service.forget import forget_runs
+from backlane.service.intent import intent
+from backlane.service.outputs import add_outputs, store_output
 from backlane.service.read import read_job
 from backlane.simulator.containers import Container, ContainerFile
 from tests.conftest import Place
 from tests.story.acting import review_of, waits
 from tests.story.acts import events_of, fault, finished, script, seen, submitted, verified
+from tests.story.hooking import hooked_place, listening, tell, telling_simulator
 from tests.story.test_decisions import answered
 from tests.story.test_hosted_tools import TEXT, kept, ran
 from tests.story.test_last_words import canceled, looked_late
+from tests.story.tool_types import Ledger, tool_app
 
 CITED = {"name": "cited.csv", "text": "a,b\n"}
 BESIDE = {"name": "beside.csv", "text": "c,d\n", "cited": False}
@@ -44,6 +52,11 @@ def told(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 def calls(place: Place, call: str) -> int:
     """How often the provider was asked this."""
     return sum(line["call"] == call for line in place.simulator.world.log)
+
+
+def kinds_of(view: dict[str, Any]) -> set[str]:
+    """The kinds of what the job left."""
+    return {row["kind"] for row in view["artifacts"]}
 
 
 async def losses(place: Place, caller: Caller, job_id: str) -> list[str]:
@@ -216,7 +229,51 @@ async def test_a_run_that_completes_after_its_cancel_leaves_its_files_closed_as_
         ("cited.csv", True, None),
         ("beside.csv", False, None),
     ]
+    shown = await read_job(helping.service.ports, ana, view["id"])
+    told_ana = json.dumps([shown, await events_of(helping, ana, view["id"])])
+    assert ("beside.csv" in told_ana) is not gated
     for row in view["artifacts"] if gated else ():
         with pytest.raises(NotReleased):
             await show.read_content(helping.service.ports, ana, row["id"], None)
     verified(helping)
+
+
+async def test_a_second_purchase_that_is_found_leaves_its_files_late(tmp_path: Path, ledger: Ledger) -> None:
+    at, nowhere = listening(), listening()
+    with telling_simulator(nowhere) as simulator:
+        async with hooked_place(tmp_path, simulator, at, types=tool_app(ledger), look_first=0.1) as place:
+            ana, olga = await place.caller(), await place.caller("olga", "operator")
+            writes(place, CITED, BESIDE, text="first words")
+            writes(place, {**CITED, "name": "second.csv"})
+            fault(place, "lose_create_reply")
+            job = await submitted(place, ana, "code-interpreter", text=TEXT)
+            await waits(place, ana, job, "submission_unknown")
+            await control.resolve(place.service.ports, olga, job.id, "run_again")
+            assert (await finished(place, ana, job))["status"] == "completed"
+            lost = next(line["response_id"] for line in simulator.world.log if line["call"] == "create")
+            await tell(place, lost)
+            view = await seen(place, ana, job.id, lambda view: "late" in kinds_of(view))
+            found = await kept(place, ana, view)
+            assert (found["late cited.csv"], found["late beside.csv"]) == (b"a,b\n", b"c,d\n")
+            assert "file second.csv" in found
+            verified(place)
+
+
+async def test_a_canceled_run_that_left_something_is_not_deleted_before_its_last_word(place: Place) -> None:
+    ports = replace(place.service.ports, delete_at_provider=True)
+    ana, now = await place.caller(), place.service.ports.clock.now()
+    job = await submitted(place, ana)
+    left = [await store_output(ports, "late", "cited.csv", "text/csv", b"a,b")]
+    planned = intent(ports, job, 1, AttemptReason.FIRST, now)
+    run = replace(planned, state=AttemptState.CANCELED, provider_response_id="resp_1", look_at=now + 1)
+
+    def write(tx: Transaction) -> None:
+        tx.insert_attempt(run)
+        add_outputs(tx, ports, job, left, attempt_id=run.id, now=now)
+
+    await ports.store.write(write)
+    await forget_runs(ports, job.id)
+    assert place.simulator.world.stats()["deletes"] == 0
+    await ports.store.write(lambda tx: tx.move_attempt(run.id, [AttemptState.CANCELED], look_at=None))
+    await forget_runs(ports, job.id)
+    assert calls(place, "delete") == 1
