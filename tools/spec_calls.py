@@ -53,7 +53,16 @@ def walk() -> tuple[list[Exchange], list[Any]]:
         with OpenAI(
             api_key="sk-test", base_url=simulator.base_url, max_retries=0, http_client=recorded
         ) as client:
-            for step in (_responses, _answers, _errors, _streams, _files, _conversations, _endpoints):
+            for step in (
+                _responses,
+                _answers,
+                _errors,
+                _streams,
+                _files,
+                _containers,
+                _conversations,
+                _endpoints,
+            ):
                 step(client, simulator)
     return exchanges, hooks
 
@@ -160,6 +169,19 @@ def _files(client: OpenAI, _: Running) -> None:
     _try(lambda: create(model="m", input=[{"role": "user", "content": [part]}]))
     _try(lambda: client.files.delete(name))
     _try(lambda: client.files.retrieve(name))
+
+
+def _containers(client: OpenAI, simulator: Running) -> None:
+    """What code left, page by page, and a container that is not there."""
+    files = [{"name": f"part-{number}.csv", "text": "1,2"} for number in range(3)]
+    simulator.script({"then": {"code_interpreter": {"files": files}}})
+    tool = {"type": "code_interpreter", "container": {"type": "auto"}}
+    ran = cast(Any, client.responses.create)(model="m", input=_TEXT, tools=[tool])
+    made = next(item.container_id for item in ran.output if item.type == "code_interpreter_call")
+    simulator.advance(60)
+    for file in client.containers.files.list(made, limit=2, order="asc"):
+        client.containers.files.content.retrieve(file.id, container_id=made)
+    _try(lambda: client.containers.files.list("cntr_none"))
 
 
 def _conversations(client: OpenAI, _: Running) -> None:
