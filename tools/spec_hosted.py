@@ -59,7 +59,7 @@ def containers(client: OpenAI, simulator: Running) -> None:
     made = create(model="m", input=_TEXT, tools=[tool])
     name = next(item.container_id for item in made.output if item.type == "code_interpreter_call")
     client.containers.retrieve(name)
-    for file in client.containers.files.list(name).data:
+    for file in client.containers.files.list(name, limit=1, order="asc"):
         client.containers.files.retrieve(file.id, container_id=name)
         client.containers.files.content.retrieve(file.id, container_id=name)
     simulator.advance(3600)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import uvicorn
 
+from backlane import App
 from backlane.simulator.server import Running, running_simulator
 from backlane.store.tables_wire import inbox
 from backlane.wiring import Service, build, web
@@ -59,12 +60,12 @@ def telling_simulator(at: socket.socket, **more: Any):
 
 @contextlib.asynccontextmanager
 async def hooked_place(
-    folder: Path, simulator: Running, at: socket.socket, **more: Any
+    folder: Path, simulator: Running, at: socket.socket, *, types: App | None = None, **more: Any
 ) -> AsyncIterator[Place]:
     """A working service whose door is open."""
     given = {"openai_webhook_secret": SECRET, "look_first": SELDOM, "look_max": SELDOM, **more}
     chosen = settings_for(folder, simulator, **given)
-    service = build(chosen, types=small_app(), log=lambda line: None)
+    service = build(chosen, types=types or small_app(), log=lambda line: None)
     try:
         await service.start_worker()
         async with serving(service, at):

@@ -36,9 +36,9 @@ def soon(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
     object.__setattr__(place.service.ports, "timings", timings)
 
 
-async def canceled(place: Place, caller: Any, type_name: str = "digest") -> dict[str, Any]:
+async def canceled(place: Place, caller: Any, type_name: str = "digest", **more: Any) -> dict[str, Any]:
     """A job that was canceled while its run was under way."""
-    job = await submitted(place, caller, type_name)
+    job = await submitted(place, caller, type_name, **more)
     await seen(place, caller, job.id, lambda view: view["status"] == "running")
     await control.cancel(place.service.ports, caller, job.id, None)
     return await finished(place, caller, job)

@@ -145,6 +145,7 @@ HOSTED: dict[str, dict[str, Any]] = {
     "web-search": {"type": "web_search"},
     "file-search": {"type": "file_search", "vector_store_ids": ["vs_otters"]},
     "code-interpreter": {"type": "code_interpreter", "container": {"type": "auto"}},
+    "code-shared": {"type": "code_interpreter", "container": "cntr_shared"},
     "mcp-free": {
         "type": "mcp",
         "server_label": "crm",

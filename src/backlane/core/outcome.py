@@ -59,6 +59,27 @@ class CitedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """Where a run's code ran, at the provider.
+
+    `since` is when the run was made, `shared` whether the request named the container: others may use it too.
+    """
+
+    id: str
+    since: int | None = None  # seconds since 1970, by the provider's clock
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFile:
+    """A file that a container lists; `given` is one that the request put there. `created_at` as `since` above."""
+
+    file: CitedFile
+    given: bool
+    created_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """Bytes that lie in the artifact store already; `sha256` in hex, `size` in bytes."""
 
@@ -72,7 +93,8 @@ class Answer:
 
     `status` is ours: completed, failed, incomplete or canceled. `usage` is None where the provider
     reported none; that is unpriced, never zero. `calls` and `approvals` wait for an answer of ours, `hosted`
-    holds what the provider's own tools did, in its words, `files` what must be copied before it is lost.
+    holds what the provider's own tools did, in its words, `files` what must be copied before it is lost, as must
+    what the code left in `containers`.
     `items` are the run's own words for the next turn, should the provider forget them. `unpriced` names what
     the provider charges for beside tokens and web searches, of which nobody knows the price. `raw` is what was
     read of a reply that is larger than is read.
@@ -94,6 +116,7 @@ class Answer:
     approvals: tuple[Approval, ...] = ()
     hosted: tuple[dict[str, Any], ...] = ()
     files: tuple[CitedFile, ...] = ()
+    containers: tuple[Container, ...] = ()
     items: tuple[dict[str, Any], ...] = ()
     unpriced: tuple[str, ...] = ()
     raw: Stored | None = None
@@ -114,6 +137,21 @@ class FileBytes:
 @dataclass(frozen=True, slots=True)
 class FileLost:
     """A file that cannot be had (any more): `container_gone`, `file_too_large` or `not_copied`."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileList:
+    """What a container holds; `whole` unless it lists more than is read."""
+
+    files: tuple[ContainerFile, ...]
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoList:
+    """A container whose files nobody is told of (any more): `container_gone` or `not_listed`."""
 
     code: str
 
@@ -187,4 +225,5 @@ class Gone:
 CreateOutcome = Accepted | Refused | NotSent | Unknown
 LookOutcome = Pending | Finished | Failed | Refused | NotSent | Unknown | Gone
 FileOutcome = FileBytes | FileLost | NotSent | Unknown
+FileListOutcome = FileList | NoList | NotSent | Unknown
 EndedOutcome = Finished | Failed | Gone

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from backlane.core.action import ActingType
 from backlane.core.media import FileInput
-from backlane.core.outcome import CitedFile, CreateOutcome, FileOutcome, LookOutcome
+from backlane.core.outcome import CitedFile, CreateOutcome, FileListOutcome, FileOutcome, LookOutcome
 from backlane.core.policy import RuledType
 from backlane.core.provider_file import FileProvider
 from backlane.core.stream import Streaming, TakenUp
@@ -73,6 +73,10 @@ class Provider(FileProvider, Protocol):
 
     async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
         """The bytes of a file in one of the provider's containers, as long as it is there."""
+        ...
+
+    async def container_files(self, account: str, container_id: str) -> FileListOutcome:
+        """What one of the provider's containers holds, as long as it is there."""
         ...
 
     def create_wait(self, account: str, model: str | None) -> int:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backlane.core.outcome import Approval, CitedFile, ToolCall
-from backlane.provider.reading import as_list, as_mapping, as_stored, as_text, is_run_id
+from backlane.core.outcome import Approval, CitedFile, Container, ToolCall
+from backlane.provider.reading import as_list, as_mapping, as_second, as_stored, as_text, is_run_id
 from backlane.provider.vocabulary import FIELDS, PARTS
 
 Items = Sequence[Mapping[str, Any]]
@@ -29,7 +29,6 @@ _UNPRICED = {
 _SEALED = "encrypted_content"
 _HOSTED_AT_MOST = 4_000_000
 _REPEATED_AT_MOST = 1_000_000
-_FILES_AT_MOST = 50
 
 
 def _kind(item: Mapping[str, Any]) -> str:
@@ -133,7 +132,7 @@ def cited_files(items: Items) -> tuple[CitedFile, ...]:
         for part in as_list(item.get("content")) if _kind(item) == "message" else ():
             for note in as_list(as_mapping(part).get("annotations")):
                 cited = _cited(as_mapping(note))
-                if cited is not None and len(found) < _FILES_AT_MOST:
+                if cited is not None:
                     found.setdefault((cited.container_id, cited.file_id), cited)
     return tuple(found.values())
 
@@ -143,6 +142,19 @@ def _cited(note: Mapping[str, Any]) -> CitedFile | None:
     if note.get("type") != "container_file_citation" or not (is_run_id(container) and is_run_id(file)):
         return None
     return CitedFile(container, file, as_text(note.get("filename"), 200) or file)
+
+
+def containers_of(items: Items, body: Mapping[str, Any]) -> tuple[Container, ...]:
+    """The containers that a run's code ran in, each once."""
+    tools = (as_mapping(one) for one in as_list(body.get("tools")))
+    named = {as_text(one.get("container")) for one in tools}
+    since = as_second(body.get("created_at"))
+    found: dict[str, Container] = {}
+    for item in items:
+        made = item.get("container_id")
+        if _kind(item) == "code_interpreter_call" and is_run_id(made):
+            found.setdefault(made, Container(made, since, made in named))
+    return tuple(found.values())
 
 
 def items_of(items: Items) -> tuple[dict[str, Any], ...]:

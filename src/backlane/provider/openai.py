@@ -14,8 +14,7 @@ from backlane.core.outcome import (
     CitedFile,
     CreateOutcome,
     Failed,
-    FileBytes,
-    FileLost,
+    FileListOutcome,
     FileOutcome,
     Finished,
     Gone,
@@ -30,6 +29,7 @@ from backlane.core.provider_file import DeleteOutcome, FileUpload, FindOutcome, 
 from backlane.core.stream import Break, Broken, Ended, Opened, StreamEvent, Streaming
 from backlane.provider import wire
 from backlane.provider.calling import Account, Calls
+from backlane.provider.containers import Containers
 from backlane.provider.files import ProviderFiles
 from backlane.provider.pace import Pace, poll_after, retry_after
 from backlane.provider.receiving import EventStream, Spill
@@ -81,6 +81,7 @@ class OpenAIProvider:
         self._frame_at_most = min(reply_at_most, _FRAME_AT_MOST)
         self._text_at_most = reply_at_most
         self._files = ProviderFiles(self._calls, now)
+        self._containers = Containers(self._calls, now)
         self._now = now
         self._pace = pace
         self._webhook_secrets = {name: account.webhook_secrets for name, account in accounts.items()}
@@ -212,24 +213,11 @@ class OpenAIProvider:
 
     async def container_file(self, account: str, file: CitedFile) -> FileOutcome:
         """The bytes of a file in a container; a container that nobody used for a while is gone for good."""
-        where = (
-            f"/containers/{quote(file.container_id, safe='')}/files/{quote(file.file_id, safe='')}/content"
-        )
-        reply = await self._calls.call(account, "GET", where)
-        if isinstance(reply, Refused):
-            return FileLost("not_copied")
-        if not isinstance(reply, Reply):
-            return reply
-        if reply.truncated:
-            return FileLost("file_too_large")
-        if reply.ok:
-            return FileBytes(reply.body)
-        refusal = look_refusal(reply, self._now())
-        if isinstance(refusal, Unknown) and reply.status >= 500:
-            return refusal
-        if isinstance(refusal, Refused) and refusal.when is When.LATER:
-            return Unknown(refusal.code, refusal.message, refusal.retry_after)
-        return FileLost("container_gone" if isinstance(refusal, Gone) else "not_copied")
+        return await self._containers.file(account, file)
+
+    async def container_files(self, account: str, container_id: str) -> FileListOutcome:
+        """What a container holds."""
+        return await self._containers.files(account, container_id)
 
     def create_wait(self, account: str, model: str | None) -> int:
         """Milliseconds until a create may go out."""

@@ -44,6 +44,12 @@ def as_count(value: Any) -> int | None:
     return value if whole and 0 <= value <= _TOKENS_AT_MOST else None
 
 
+def as_second(value: Any) -> int | None:
+    """The whole second since 1970, or None."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _TOKENS_AT_MOST
+    return int(value) if known else None
+
+
 def as_stored(value: Any, depth: int = 0) -> Any:
     """A JSON value that every database takes; what lies too deep is left out.
 

@@ -25,6 +25,7 @@ from backlane.provider.items import (
     approvals_of,
     calls_of,
     cited_files,
+    containers_of,
     hosted_of,
     items_of,
     searches_of,
@@ -145,6 +146,7 @@ def _answer(body: Mapping[str, Any], response_id: str, status: str) -> Answer:
         approvals=approvals,
         hosted=hosted_of([*items, *_new_fields(body, odd)]),
         files=cited_files(items),
+        containers=containers_of(items, body),
         items=items_of(items) if calls or approvals else (),
         unpriced=unpriced_of(items),
     )

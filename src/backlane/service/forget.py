@@ -27,8 +27,9 @@ def _unwanted(tx: Transaction, job_id: str, attempt: Attempt | None) -> list[Att
     newest = newest_of(attempts)
     answered = newest is not None and newest.state is AttemptState.COMPLETED and not tx.tool_states(newest.id)
     goes_on = job.status not in TERMINAL and not answered
-    # What came from a canceled run all the same is stored too.
-    late = {row["attempt_id"] for row in tx.artifacts(job_id) if row["kind"] == "late"}
+    # What came from a canceled run all the same is stored too; one that is looked at again has more to say.
+    looked_at = {one.id for one in attempts if one.look_at is not None}
+    late = {row["attempt_id"] for row in tx.artifacts(job_id) if row["kind"] == "late"} - looked_at
     return [
         one
         for one in attempts

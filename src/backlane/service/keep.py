@@ -7,7 +7,7 @@ from typing import Any
 
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptState
-from backlane.core.outcome import Answer, Approval, Citation, CitedFile, Stored, ToolCall
+from backlane.core.outcome import Answer, Approval, Citation, CitedFile, Container, Stored, ToolCall
 from backlane.core.storage import Transaction
 from backlane.service.cost import book_cost
 from backlane.service.incident import LOOK, release_lane
@@ -79,6 +79,7 @@ def answer_of(body: str) -> Answer:
         "calls": ToolCall,
         "approvals": Approval,
         "files": CitedFile,
+        "containers": Container,
     }
     for name, kind in parts.items():
         values[name] = tuple(kind(**one) for one in values.get(name, ()))

@@ -1,20 +1,21 @@
-"""What the provider's own tools leave behind: their calls as evidence, and the files that the answer cites, copied.
-
-A file that cannot be had any more is noted and costs the job nothing else.
-"""
+"""What the provider's own tools leave behind: their calls as evidence, and the files of their containers, copied."""
 
 import json
-import mimetypes
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backlane.core.event import Event
 from backlane.core.job import Attempt
-from backlane.core.outcome import Answer, CitedFile, FileBytes, FileLost, NotSent, Unknown
+from backlane.core.lifecycle import TERMINAL
+from backlane.core.outcome import Answer
+from backlane.core.storage import Row, Transaction
 from backlane.core.stream import EVENT_FIELD, NEW_STATUS
+from backlane.errors import StoreError
+from backlane.service.copy_files import Copying, Pair
 from backlane.service.lease import renewed
-from backlane.service.outputs import Output, json_bytes, store_output
+from backlane.service.outputs import Output, json_bytes, store_output, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 
@@ -29,11 +30,7 @@ _EVIDENCE: dict[str, tuple[str, ...]] = {
     "left-out": ("left_out",),
 }
 EVIDENCE_TYPES = frozenset(kind for kinds in _EVIDENCE.values() for kind in kinds)
-# A file whose copy fails is asked for so often, and after such pauses (milliseconds); longer ones where the
-# provider asks for them, but not for ever: its container will not last.
-_TRIES, _PAUSE, _PAUSE_AT_MOST = 3, 500, 30_000
-# All pauses of one answer together, milliseconds: a worker waits, and others' work with it.
-_PATIENCE = 60_000
+_FILES = "container-files.json"
 
 
 @dataclass(slots=True)
@@ -55,10 +52,10 @@ async def keep_evidence(ports: Ports, held: Held, attempt: Attempt, answer: Answ
     kept["unknown"] += [_as_item(json.loads(body)) for body in said]
     for name, items in kept.items():
         if items:
-            found.outputs.append(await _record(ports, name, {"untrusted": True, "items": items}))
-    if answer.files:
+            found.outputs.append(await _record(ports, f"{name}.json", {"untrusted": True, "items": items}))
+    if answer.files or answer.containers:
         async with renewed(ports, held):
-            await _copy(ports, attempt, answer.files, found)
+            await _copy(ports, held, attempt, answer, found)
     return found
 
 
@@ -67,64 +64,57 @@ def _as_item(one: Any) -> Any:
     return one if one.get("type") in (NEW_STATUS, EVENT_FIELD) else {"event": one}
 
 
+async def keep_unwanted(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Evidence:
+    """What the run of a job left that has ended, or that ends now, canceled or expired."""
+    kind = "late" if answer.status == "completed" else "partial"
+    if kind == "late" or held.job.status in TERMINAL:
+        return await keep_late(ports, held, attempt, answer, kind)
+    found = await keep_evidence(ports, held, attempt, answer)
+    return Evidence([*await unhappy_outputs(ports, answer, kind), *found.outputs], found.told)
+
+
+async def keep_late(
+    ports: Ports, held: Held, attempt: Attempt, answer: Answer, kind: str = "late"
+) -> Evidence:
+    """What a run left that came too late to be looked at, its text as `kind`.
+
+    Its evidence has no kind of its own: no review is about it, so it stays closed as a late text does.
+    """
+    found = await keep_evidence(ports, held, attempt, answer)
+    beside = [
+        replace(one, kind="late", name=f"late-{one.name}" if one.kind == "tool_output" else one.name)
+        for one in found.outputs
+    ]
+    return Evidence([*await unhappy_outputs(ports, answer, kind), *beside], found.told)
+
+
 async def _record(ports: Ports, name: str, body: Any) -> Output:
-    return await store_output(ports, "tool_output", f"{name}.json", "application/json", json_bytes(body))
+    return await store_output(ports, "tool_output", name, "application/json", json_bytes(body))
 
 
-async def _copy(ports: Ports, attempt: Attempt, files: Sequence[CitedFile], found: Evidence) -> None:
-    rows: list[dict[str, Any]] = []
-    patience = _Patience(ports, _PATIENCE)
-    for file in files:
-        name = _label(file.name)
-        row: dict[str, Any] = {"name": name, "container_id": file.container_id, "file_id": file.file_id}
-        got = await _bytes(ports, attempt, file, patience)
-        if isinstance(got, bytes):
-            media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-            output = await store_output(ports, "file", name, media_type, got)
-            found.outputs.append(output)
-            rows.append({**row, "bytes": output.size, "sha256": output.sha256, "code": None})
-            continue
-        rows.append({**row, "bytes": None, "sha256": None, "code": got})
-        data = {"attempt": attempt.id, "kind": "container_file", "code": got}
-        found.told.append(Event("tool.answered", ports.clock.now(), "provider", data))
-        ports.log(f"attempt {attempt.id}: a container file could not be copied: {got}")
-    found.outputs.append(await _record(ports, "container-files", {"files": rows}))
+async def _copy(ports: Ports, held: Held, attempt: Attempt, answer: Answer, found: Evidence) -> None:
+    copying = Copying(ports, attempt, await _seen(ports, held.job.id) if answer.containers else set())
+    await copying.all_of(answer)
+    found.outputs += copying.outputs
+    found.told += copying.told
+    if copying.rows:
+        found.outputs.append(await _record(ports, _FILES, {"files": copying.rows}))
 
 
-@dataclass(slots=True)
-class _Patience:
-    """How long is waited still before other tries, milliseconds."""
+async def _seen(ports: Ports, job_id: str) -> set[Pair]:
+    """The files that earlier runs of a job have rows for."""
 
-    ports: Ports
-    left: int
+    def rows(tx: Transaction) -> Sequence[Row | None]:
+        known = [one for one in tx.artifacts(job_id) if (one["kind"], one["name"]) == ("tool_output", _FILES)]
+        return [tx.artifact(one["id"]) for one in known]
 
-    async def wait(self, pause: int) -> bool:
-        """Wait; whether there was the time for it."""
-        pause, self.left = min(pause, self.left), max(self.left - pause, 0)
-        await self.ports.clock.sleep(pause)
-        return pause > 0
-
-
-async def _bytes(ports: Ports, attempt: Attempt, file: CitedFile, patience: _Patience) -> bytes | str:
-    """A file's bytes, or the code that says why they cannot be had."""
-    for number in range(_TRIES):
-        got = await ports.provider.container_file(attempt.provider_account, file)
-        match got:
-            case FileBytes(content):
-                return content
-            case FileLost(code):
-                return code
-            case NotSent():
-                pause = 0
-            case Unknown():
-                pause = min(got.retry_after or 0, _PAUSE_AT_MOST)
-        if number + 1 == _TRIES or not await patience.wait(max(pause, _PAUSE * 2**number)):
-            break
-    return "not_copied"
-
-
-def _label(name: str) -> str:
-    """A file's name without folders and without what no terminal should be shown."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    shown = "".join(char if char.isprintable() else "_" for char in last).strip(". ")
-    return shown[:200] or "file"
+    seen = set[Pair]()
+    for row in await ports.store.read(rows):
+        # One that was lost tells nothing; when a file was made still does.
+        with suppress(StoreError):
+            if row is not None:
+                body = (
+                    row["inline"] if row["inline"] is not None else await ports.artifacts.get(row["sha256"])
+                )
+                seen |= {(one["container_id"], one["file_id"]) for one in json.loads(body)["files"]}
+    return seen

@@ -13,7 +13,8 @@ from backlane.core.outcome import Answer, Failed, Finished, Gone, LookOutcome, P
 from backlane.core.storage import Transaction
 from backlane.service.conclude import Turn, conclude
 from backlane.service.cost import book_cost, book_unpriced
-from backlane.service.outputs import add_outputs, unhappy_outputs
+from backlane.service.keep_evidence import Evidence, keep_late
+from backlane.service.outputs import add_outputs
 from backlane.service.ports import Ports
 from backlane.service.situate import Held
 
@@ -43,8 +44,9 @@ async def settle_late(ports: Ports, held: Held, attempt: Attempt, outcome: LookO
 
 
 async def _last_word(ports: Ports, held: Held, attempt: Attempt, answer: Answer | None) -> Held | None:
-    completed = answer is not None and answer.status == "completed"
-    outputs = await unhappy_outputs(ports, answer, "late") if completed and answer else ()
+    found = Evidence()
+    if answer is not None and answer.status != "canceled":
+        found = await keep_late(ports, held, attempt, answer)
     now = ports.clock.now()
 
     def fact(tx: Transaction) -> Sequence[Event]:
@@ -63,8 +65,8 @@ async def _last_word(ports: Ports, held: Held, attempt: Attempt, answer: Answer 
         return told
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        told = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
-        return replace(job, due_at=now), told
+        told = add_outputs(tx, ports, job, found.outputs, attempt_id=attempt.id, now=now)
+        return replace(job, due_at=now), [*found.told, *told]
 
     return await conclude(ports, held, turn, fact=fact)
 

@@ -33,6 +33,7 @@ from backlane.service.fail import fail
 from backlane.service.forget import forget_runs
 from backlane.service.incident import LOOK, hold_lane, release_lane, spread
 from backlane.service.keep import keep_end
+from backlane.service.keep_evidence import keep_late
 from backlane.service.late import settle_late
 from backlane.service.live_text import with_streamed
 from backlane.service.outputs import Output, add_outputs, unhappy_outputs
@@ -250,12 +251,12 @@ async def _finish_stray(
 ) -> Held | None:
     """A second purchase that was found: booked, kept as late, and the job goes its own way."""
     answer = outcome.answer
-    outputs = await unhappy_outputs(ports, answer, "late")
+    found = await keep_late(ports, held, attempt, answer)
     now = ports.clock.now()
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        told = add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
+        told = add_outputs(tx, ports, job, found.outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
-        return replace(job, due_at=now), told
+        return replace(job, due_at=now), [*found.told, *told]
 
     return await conclude(ports, held, turn, fact=lambda tx: keep_end(tx, ports, held, attempt, answer))

@@ -22,11 +22,11 @@ from backlane.service.fail import fail, failed
 from backlane.service.incident import hold_lane
 from backlane.service.judge import is_examined
 from backlane.service.keep import answer_of, keep_end
-from backlane.service.keep_evidence import keep_evidence
+from backlane.service.keep_evidence import Evidence, keep_evidence, keep_unwanted
 from backlane.service.late import looked_at_late
 from backlane.service.live_text import final, made_good, with_streamed
 from backlane.service.note_calls import note_calls
-from backlane.service.outputs import Output, add_outputs, citation_outputs, result_outputs, unhappy_outputs
+from backlane.service.outputs import add_outputs, citation_outputs, result_outputs, unhappy_outputs
 from backlane.service.ports import Ports
 from backlane.service.release import open_gate_review
 from backlane.service.situate import Held
@@ -82,8 +82,8 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
     job = held.job
     answer = await with_streamed(ports, job, answer)
     if job.status in TERMINAL or job.phase is Phase.CANCELING:
-        kind = "late" if answer.status == "completed" else "partial"
-        return _after(ports, attempt, await unhappy_outputs(ports, answer, kind), _end), False
+        found = await keep_unwanted(ports, held, attempt, answer)
+        return _after(ports, attempt, found, _end), False
     if answer.status == "completed" and held.type is None:
         return None, True
     if held.situation.messages > 0 and answer.status == "completed" and not (answer.code or answer.waits):
@@ -105,10 +105,9 @@ async def _turn(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> t
     goes_on = is_examined(held.type) or held.type.proposes
 
     def then(tx: Transaction, one: Job, now: int) -> tuple[Job, Sequence[Event]]:
-        after, told = _finished(tx, ports, held, one, now)
-        return after, [*found.told, *told]
+        return _finished(tx, ports, held, one, now)
 
-    return _after(ports, attempt, outputs, then, answer.text), goes_on
+    return _after(ports, attempt, Evidence(outputs, found.told), then, answer.text), goes_on
 
 
 async def _overtaken(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
@@ -158,20 +157,18 @@ async def _called(ports: Ports, held: Held, attempt: Attempt, answer: Answer) ->
 Then = Callable[[Transaction, Job, int], tuple[Job, Sequence[Event]]]
 
 
-def _after(
-    ports: Ports, attempt: Attempt, outputs: Sequence[Output], then: Then, text: str | None = None
-) -> Turn:
-    """Write the outputs, then go on. Followers of a live job are given `text` whole before that."""
+def _after(ports: Ports, attempt: Attempt, kept: Evidence, then: Then, text: str | None = None) -> Turn:
+    """Write what is kept, then go on. Followers of a live job are given `text` whole before that."""
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
         now = ports.clock.now()
         told = [] if text is None else made_good(tx, job, attempt, text, now)
-        told += add_outputs(tx, ports, job, outputs, attempt_id=attempt.id, now=now)
+        told += add_outputs(tx, ports, job, kept.outputs, attempt_id=attempt.id, now=now)
         tx.drop_answer(attempt.id)
-        if any(output.kind == "result" for output in outputs):
+        if any(output.kind == "result" for output in kept.outputs):
             told.append(final(job, attempt, text or "", now))
         after, more = then(tx, with_response(job, attempt), now)
-        return after, [*told, *more]
+        return after, [*told, *kept.told, *more]
 
     return turn
 
@@ -235,16 +232,16 @@ async def _invalid(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         job, told = as_running(job, now, attempt)
         if to_review:
             after, more = open_gate_review(tx, ports, held, job, now)
-            return after, [*found.told, *told, *more]
+            return after, [*told, *more]
         after, event = fail(job, now, "invalid_output", partial=bool(partial))
-        return after, [*found.told, *told, event]
+        return after, [*told, event]
 
-    return _after(ports, attempt, outputs, then, answer.text)
+    return _after(ports, attempt, Evidence(outputs, found.told), then, answer.text)
 
 
 async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -> Turn:
     """Failed, incomplete, refused or stopped: retried by schedule where a retry can mend it."""
-    found = await keep_evidence(ports, held, attempt, replace(answer, files=()))
+    found = await keep_evidence(ports, held, attempt, answer)
     outputs = await unhappy_outputs(ports, answer)
     known = (
         await ports.store.read(lambda tx: tx.artifacts(held.job.id)) if attempt.code == STREAM_LOST else []
@@ -268,7 +265,8 @@ async def _unhappy(ports: Ports, held: Held, attempt: Attempt, answer: Answer) -
         after, event = fail(job, now, code, detail=_detail(answer), partial=bool(outputs))
         return after, [*told, event]
 
-    return _after(ports, attempt, [*fresh, *found.outputs], then, answer.text or None)
+    kept = Evidence([*fresh, *found.outputs], found.told)
+    return _after(ports, attempt, kept, then, answer.text or None)
 
 
 def _failure_code(answer: Answer) -> str:

@@ -123,8 +123,8 @@ def artifact_view(caller: Caller, job: Job | None, row: Row) -> dict[str, Any]:
     `job` is None for a file that was sent in and read by itself: no gate stands before it.
     """
     hidden = job is not None and hidden_artifact(caller, job, row)
-    # A model names the files it writes, and the tools it calls.
-    nameless = hidden and row["kind"] in ("file", "tool_output")
+    # A model names the files it writes, late ones too, and the tools it calls.
+    nameless = hidden and row["kind"] in ("file", "tool_output", "late")
     return {
         "id": row["id"],
         "object": "artifact",

@@ -1,6 +1,6 @@
 """The containers that code ran in: their files, until nobody used them for a while. An expired one never comes back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backlane.simulator.protocol import Refusal
@@ -14,6 +14,9 @@ class ContainerFile:
     path: str
     data: bytes
     source: str
+    created_at: float = 0.0
+    # Whether the answer names it.
+    cited: bool = True
 
     @property
     def filename(self) -> str:
@@ -45,6 +48,7 @@ class Containers:
     def start(self, container: Container, starts_at: float, ends_at: float) -> None:
         """Hold a container that a run uses until it ends; files in one that exists already stay."""
         held = self._containers.get(container.id)
+        container.files = [replace(file, created_at=starts_at) for file in container.files]
         if held is not None:
             held.files += container.files
             held.used_at = max(held.used_at, ends_at)
@@ -84,7 +88,7 @@ def shown_file(container: Container, file: ContainerFile) -> dict[str, Any]:
     return {
         "id": file.id,
         "object": "container.file",
-        "created_at": int(container.created_at),
+        "created_at": int(file.created_at),
         "bytes": len(file.data),
         "container_id": container.id,
         "path": file.path,

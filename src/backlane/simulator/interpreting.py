@@ -15,7 +15,7 @@ from backlane.simulator.values import as_list, as_object
 
 
 def interpret(desk: Desk) -> Work:
-    """One call, its logs, and the files it wrote, each cited in the answer."""
+    """One call, its logs, and the files it wrote, each cited in the answer unless told otherwise."""
     said = as_object(desk.scripted("code_interpreter"))
     numbers = [f"{number:g}" for number in desk.source.numbers[:50]]
     listed = ", ".join(numbers)
@@ -34,7 +34,7 @@ def interpret(desk: Desk) -> Work:
     work.hidden[item_id] = {"outputs": [{"type": "logs", "logs": logs}]}
     work.containers.append(container)
     for file in container.files:
-        if file.source == "assistant":
+        if file.source == "assistant" and file.cited:
             note = {"type": "container_file_citation", "container_id": container.id, "file_id": file.id}
             work.findings.append(Finding(file.filename, {**note, "filename": file.filename}))
     return work
@@ -80,4 +80,5 @@ def _written(given: Mapping[str, Any], desk: Desk, index: int) -> ContainerFile:
     name = str(given.get("name", f"file{index}.txt"))
     packed = given.get("base64")
     data = base64.b64decode(packed) if isinstance(packed, str) else str(given.get("text", "")).encode()
-    return ContainerFile(mark_of("cfile", f"{desk.tail}:{index}"), f"/mnt/data/{name}", data, "assistant")
+    made, cited = mark_of("cfile", f"{desk.tail}:{index}"), given.get("cited") is not False
+    return ContainerFile(made, f"/mnt/data/{name}", data, "assistant", cited=cited)

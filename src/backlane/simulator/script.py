@@ -18,7 +18,7 @@ THEN: dict[str, str] = {
     "tool_calls": "[{name, arguments}] function calls instead of an answer; arguments may be any text",
     "web_search": "[{url, title, text, query}] the pages found, or false: no search",
     "file_search": "[{file_id, filename, text, score}] what is found, or false: no search",
-    "code_interpreter": "{code, logs, container_id, files: [{name, text or base64}]}, or false: no code",
+    "code_interpreter": "{code, logs, container_id, files: [{name, text or base64, cited}]}, or false: no code",
     "mcp": "[{server_label, name, arguments, output, error, approval}] calls, or false: none",
     "mcp_error": "the error object of every MCP call",
     "mcp_list_error": "why the tools of MCP servers cannot be listed",
