@@ -95,7 +95,7 @@ def may_find(who: str, kind: str, state: str) -> frozenset[Thing]:
     if who in STRANGERS:
         return frozenset()
     if who == "sue":
-        return (there - OUTPUT - {Thing.INPUT, Thing.TOLD}) | (there & {Thing.PROVIDER})
+        return there - OUTPUT - {Thing.INPUT, Thing.TOLD}
     if who in REQUESTER:
         own = there - {Thing.ASIDE} - _never(kind, state)
         if state == "half":
