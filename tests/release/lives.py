@@ -93,6 +93,9 @@ def _script(place: Place, kind: str, state: str, tag: str) -> None:
         # The server's own word for its tool is foreign text too.
         foreign = {"server_label": "crm", "name": Thing.ACTION * 9, "arguments": {"order": Thing.ACTION * 9}}
         script(place, {"mcp": [foreign]}, input_contains=tag)
+        if state == "approved":
+            said = {"mcp": [{"output": marked(Thing.RECEIPT)}], "text": marked(Thing.TEXT, "The answer", 333)}
+            script(place, said)
         return
     if kind == "missed":
         script(place, {"text": marked(Thing.PARTIAL, "No JSON", 500)}, input_contains=tag)
@@ -103,6 +106,9 @@ def _script(place: Place, kind: str, state: str, tag: str) -> None:
     if state in _ENDS:
         script(place, _ENDS[state], input_contains=tag)
         return
+    if state == "sent back":
+        # The second run takes long: what is found meanwhile is what the first one left.
+        script(place, _ENDS["running"], input_contains=Thing.ASIDE)
     if kind in ACTS:
         # The order names the tag, so that the receipt's turn is known by it.
         pay = _call(2, "pay", f'{{"order": "{tag}{Thing.ACTION * 9}"}}')
@@ -248,6 +254,20 @@ async def _changed(place: Place, people: People, job: Job) -> None:
     await _approve(place, people, await _asked(place, people, job, first["id"]))
 
 
+async def _sent_back(place: Place, people: People, job: Job) -> None:
+    """Its draft, or what it wanted to do, is sent back; the second run goes on."""
+    first = await _asked(place, people, job)
+    note = marked(Thing.ASIDE, "shorter")
+    await _approve(place, people, first, decision="request_changes", notes=note)
+    view = await seen(
+        place,
+        await people("olga", "operator"),
+        job.id,
+        lambda view: (view["status"], view["phase"]) == ("running", "model"),
+    )
+    assert (view["review"]["state"], view["attempts"][-1]["reason"]) == ("changes_requested",) * 2
+
+
 async def _late(place: Place, people: People, job: Job) -> None:
     """It is released; then the text of a run is found that nobody knew of."""
     await _approve(place, people, await _asked(place, people, job))
@@ -289,6 +309,7 @@ _LEADS: dict[str, Callable[[Place, People, Job], Awaitable[None]]] = {
     "canceled": _cancel,
     "half": _half,
     "changed": _changed,
+    "sent back": _sent_back,
     "late": _late,
     "unread": _unread,
     "undone": _undone,

@@ -25,10 +25,10 @@ REVIEWED = ("pending", "approved", "edited", "rejected", "told why", "silence", 
 STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "read": ("not_required", *_STOPPED),
-        "sensitive": (*REVIEWED, *_STOPPED),
-        "draft": (*REVIEWED, *_STOPPED, "changed", "late"),
-        "low": (*REVIEWED, *_STOPPED),
-        "effect": (*REVIEWED, *_STOPPED),
+        "sensitive": (*REVIEWED, *_STOPPED, "sent back"),
+        "draft": (*REVIEWED, *_STOPPED, "sent back", "changed", "late"),
+        "low": (*REVIEWED, *_STOPPED, "sent back"),
+        "effect": (*REVIEWED, *_STOPPED, "sent back"),
         "missed": ("pending", "edited", "rejected"),
         "drawn": ("pending", "approved"),
         "spared": ("not_required",),
@@ -36,7 +36,7 @@ STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pair": ("half",),
         "slow": ("undone",),
         "beside": ("unread",),
-        "remote": ("pending",),
+        "remote": ("pending", "approved"),
     }
 )
 
@@ -45,7 +45,8 @@ def made(kind: str, state: str) -> frozenset[Thing]:
     """Everything that exists of a job."""
     found = {Thing.INPUT, Thing.ASIDE, *_BEGUN}
     if kind == "remote":
-        return frozenset({Thing.INPUT, Thing.ASIDE, Thing.ACTION})
+        there = frozenset({Thing.INPUT, Thing.ASIDE, Thing.ACTION})
+        return there | {Thing.RECEIPT, Thing.TEXT} if state == "approved" else there
     if kind == "beside":
         return frozenset(found | {Thing.ACTION, Thing.RECEIPT, Thing.PARTIAL})
     if state in ("edited", "told why", "half"):
@@ -95,7 +96,7 @@ def may_find(who: str, kind: str, state: str) -> frozenset[Thing]:
     if who in STRANGERS:
         return frozenset()
     if who == "sue":
-        return (there - OUTPUT - {Thing.INPUT, Thing.TOLD}) | (there & {Thing.PROVIDER})
+        return there - OUTPUT - {Thing.INPUT, Thing.TOLD}
     if who in REQUESTER:
         own = there - {Thing.ASIDE} - _never(kind, state)
         if state == "half":

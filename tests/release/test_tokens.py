@@ -41,7 +41,9 @@ async def minted(place: Place, job: str, service: str, **changes: Any) -> str:
     return write_token(secret, Grant(**{"expires_at": now + 60_000, **values}))
 
 
-@pytest.mark.parametrize("state", ["pending", "approved", "edited", "rejected", "canceled", "failed"])
+@pytest.mark.parametrize(
+    "state", ["pending", "sent back", "approved", "edited", "rejected", "canceled", "failed"]
+)
 async def test_a_token_opens_its_users_jobs_as_far_as_they_are_released(
     logged: tuple[Place, list[str]], tmp_path: Path, simulator: Running, state: str
 ) -> None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from backlane.api.answer import job_answer
 from backlane.api.context import Context, Permit, context
 from backlane.api.follow import stream_events, wait_for_news
 from backlane.api.reading import (
@@ -24,7 +25,7 @@ from backlane.core.lifecycle import STATUSES, TERMINAL
 from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
 from backlane.service import read, show
-from backlane.service.access import Caller, closed_for, hidden_from
+from backlane.service.access import Caller, closed_for, gated, hidden_from, lacks_reason
 from backlane.service.link import takes_files
 from backlane.service.submit import FIRST_EVENTS, Submission, body_hash, submit
 
@@ -32,6 +33,8 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
 _Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 _Pair = Annotated[str, StringConstraints(max_length=512)]
 _PairName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+# So many events of a stream are looked at before it begins.
+_PAGE = 200
 _SETTLED = TERMINAL | {Status.NEEDS_REVIEW}
 
 
@@ -129,7 +132,7 @@ async def post_job(request: Request, caller: Annotated[Caller, Depends(Permit("j
     headers = {"Location": f"/v1/jobs/{job.id}", "ETag": etag(view)}
     if wait > 0:
         headers["Preference-Applied"] = f"wait={int(wait)}"
-    return JSONResponse(view, 200 if done else 202, headers)
+    return await job_answer(request, caller, view, 200 if done else 202, headers)
 
 
 @router.get("/jobs")
@@ -169,8 +172,7 @@ async def get_job(
     tag = etag(view)
     if request.headers.get("if-none-match") in (tag, "*"):
         return Response(status_code=304, headers={"ETag": tag})
-    await show.note_jobs_read(context(request).ports, caller, [view])
-    return JSONResponse(view, headers={"ETag": tag})
+    return await job_answer(request, caller, view, headers={"ETag": tag})
 
 
 @router.get("/jobs/{job_id}/inputs")
@@ -197,8 +199,11 @@ async def get_events(
     last = request.headers.get("last-event-id", "")
     after = int(last) if last.isdigit() and len(last) < 10 else asked.after
     header = request.headers.get("authorization", "")
-    page, _ = await show.read_events(around.ports, caller, job_id, after, 200)
-    follows = job.gate != "none" and job.finished_at is None and not hidden_from(caller, job)
+    page, _ = await show.read_events(around.ports, caller, job_id, after, _PAGE)
+    # Of a longer stream than this page nobody knows yet what it will tell.
+    goes_on = job.finished_at is None or len(page) == _PAGE
+    noted = gated(job) or lacks_reason(caller, job.submitted_by)
+    follows = goes_on and noted and not hidden_from(caller, job)
     await show.note_events_read(around.ports, caller, job_id, page, follows=follows)
     is_open = job.gate == "none" and not closed_for(caller, job)
     events = stream_events(

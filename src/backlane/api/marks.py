@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, StringConstraints
 
+from backlane.api.answer import answer_with
 from backlane.api.context import Permit, context
 from backlane.api.reading import Body, milliseconds, read_json, takes, validated
 from backlane.core.case import REASON_AT_MOST
@@ -14,7 +15,7 @@ from backlane.core.lifecycle import STATUSES
 from backlane.core.review import NOTES_AT_MOST
 from backlane.core.storage import Search
 from backlane.errors import InvalidRequest
-from backlane.service import annotate, bulk, mark, read
+from backlane.service import annotate, bulk, mark
 from backlane.service.access import Caller
 from backlane.service.escalate import escalate
 from backlane.service.mark_sensitive import mark_sensitive
@@ -80,7 +81,7 @@ async def _mark(request: Request, job_id: str, caller: Caller, verb: _Marked) ->
     around = context(request)
     body = validated(MarkBody, await read_json(request, around.body_at_most, optional=True))
     await verb(around.ports, caller, job_id, body.reason)
-    return JSONResponse(await read.read_job(around.ports, caller, job_id))
+    return await answer_with(request, caller, job_id)
 
 
 @router.post("/jobs/{job_id}/escalate", openapi_extra=takes(EscalateBody))
@@ -91,7 +92,7 @@ async def post_escalate(
     around = context(request)
     body = validated(EscalateBody, await read_json(request, around.body_at_most))
     await escalate(around.ports, caller, job_id, body.reason, body.to)
-    return JSONResponse(await read.read_job(around.ports, caller, job_id))
+    return await answer_with(request, caller, job_id)
 
 
 @router.post("/jobs/{job_id}/archive", openapi_extra=takes(MarkBody))

@@ -3,14 +3,15 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from backlane.api.answer import answer_with
 from backlane.api.context import Permit, context
 from backlane.api.reading import Body, idempotency_key, milliseconds, read_json, takes, validated
 from backlane.core.lifecycle import TERMINAL
 from backlane.core.verb import MESSAGE_AT_MOST
-from backlane.service import control, read
+from backlane.service import control
 from backlane.service.access import Caller
 from backlane.service.message import message
 from backlane.service.submit import body_hash
@@ -55,8 +56,7 @@ async def post_cancel(
     around = context(request)
     body = validated(CancelBody, await read_json(request, around.body_at_most, optional=True))
     job = await control.cancel(around.ports, caller, job_id, body.reason)
-    view = await read.read_job(around.ports, caller, job_id)
-    return JSONResponse(view, 200 if job.status in TERMINAL else 202)
+    return await answer_with(request, caller, job_id, 200 if job.status in TERMINAL else 202)
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, openapi_extra=takes(RetryBody))
@@ -76,8 +76,8 @@ async def post_retry(
         useful_until=milliseconds(body.useful_until),
         start=body.start,
     )
-    view = await read.read_job(around.ports, caller, job.id)
-    return JSONResponse(view, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})
+    headers = {"Location": f"/v1/jobs/{job.id}"}
+    return await answer_with(request, caller, job.id, 202 if new else 200, headers)
 
 
 @router.post("/jobs/{job_id}/resolve", openapi_extra=takes(ResolveBody))
@@ -95,7 +95,7 @@ async def post_resolve(
         provider_response_id=body.provider_response_id,
         notes=body.notes,
     )
-    return JSONResponse(await read.read_job(around.ports, caller, job_id))
+    return await answer_with(request, caller, job_id)
 
 
 @router.post("/jobs/{job_id}/messages", status_code=202, openapi_extra=takes(MessageBody))
@@ -107,5 +107,5 @@ async def post_message(
     body = validated(MessageBody, await read_json(request, around.body_at_most))
     key, said = idempotency_key(request), body_hash({"message_to": job_id, "text": body.text})
     job, new = await message(around.ports, caller, job_id, body.text, key=key, body_hash=said)
-    view = await read.read_job(around.ports, caller, job.id)
-    return JSONResponse(view, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})
+    headers = {"Location": f"/v1/jobs/{job.id}"}
+    return await answer_with(request, caller, job.id, 202 if new else 200, headers)

@@ -175,6 +175,11 @@ def _open(job: Job) -> bool:
     return job.gate is Gate.NONE and not draw_unsaid(job)
 
 
+def gated(job: Job) -> bool:
+    """Whether there is, or was, a gate before this job: whoever else reads what it wrote is in the audit log."""
+    return not _open(job)
+
+
 def draw_unsaid(job: Job) -> bool:
     """Whether a draw spared this job, and its submitter is not told yet: until its result it looks like a drawn one.
 

@@ -72,9 +72,12 @@ def headline(job: Job, attempt: Attempt | None, *, late: bool = False) -> str:
     return _HEADLINES[(job.status, job.phase)]
 
 
-def without_quotes(job: Job) -> Job:
-    """The job whose failure says no more than its code does: the provider's words may quote what its run wrote."""
-    if job.failure is None or job.provider_response_id is None:
+def without_quotes(job: Job, *, inputs: bool = False) -> Job:
+    """The job whose failure says no more than its code does: the provider's words may quote what its run wrote.
+
+    Those about a request that never ran may quote what was sent in: they stay, unless `inputs` are closed too.
+    """
+    if job.failure is None or (job.provider_response_id is None and not inputs):
         return job
     return replace(job, failure={**job.failure, "message": meaning(job.failure["code"]).sentence})
 

@@ -14,6 +14,7 @@ from backlane.errors import NotFound, StoreError
 from backlane.service.access import (
     Caller,
     closed_event,
+    gated,
     lacks_reason,
     note_read,
     open_content,
@@ -22,6 +23,7 @@ from backlane.service.access import (
 )
 from backlane.service.describe import moment
 from backlane.service.ports import Ports
+from backlane.service.quote import may_quote, tells_quotes
 from backlane.service.upload import own_upload, upload_artifact
 from backlane.service.view import artifact_view
 
@@ -96,7 +98,7 @@ async def note_events_read(
 
     def body(tx: Transaction) -> None:
         job = visible(tx, caller, tx.job(job_id))
-        if job.gate is not Gate.NONE or lacks_reason(caller, job.submitted_by):
+        if gated(job) or lacks_reason(caller, job.submitted_by):
             note_read(tx, ports, caller, "events.read", job_id, caller.reason)
 
     await ports.store.write(body)
@@ -110,19 +112,27 @@ def _tells(event: Mapping[str, Any]) -> bool:
 async def note_jobs_read(
     ports: Ports, caller: Caller, views: Sequence[Mapping[str, Any]], *, listed: bool = False
 ) -> None:
-    """One audit line, if these jobs of others showed what their actions would do, or did."""
+    """One audit line, if these jobs of others showed what their actions would do, or did, or quoted their runs."""
+    others = [view for view in views if caller.grant is None and view["submitted_by"] != caller.name]
+    quoting = await _quoting(ports, caller, [str(view["id"]) for view in others if may_quote(view)])
     told = [
         str(view["id"])
-        for view in views
-        if caller.grant is None
-        and view["submitted_by"] != caller.name
-        and any(one["arguments"] is not None for one in view["actions"])
+        for view in others
+        if view["id"] in quoting or any(one["arguments"] is not None for one in view["actions"])
     ]
     if told:
         action, subject = ("jobs.read", caller.workspace) if listed else ("job.read", told[0])
         await ports.store.write(
             lambda tx: note_read(tx, ports, caller, action, subject, caller.reason, jobs=told)
         )
+
+
+async def _quoting(ports: Ports, caller: Caller, job_ids: Sequence[str]) -> set[str]:
+    """Those of these failed jobs whose words, as this caller is told them, are closed to others."""
+    if not job_ids:
+        return set()
+    jobs = await ports.store.read(lambda tx: [tx.job(one) for one in job_ids])
+    return {job.id for job in jobs if job is not None and tells_quotes(caller, job)}
 
 
 async def read_inputs(ports: Ports, caller: Caller, job_id: str, reason: str | None) -> Any:

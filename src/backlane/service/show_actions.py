@@ -71,7 +71,12 @@ def _allowed(caller: Caller, job: Job, action: Action, review: Mapping[str, Any]
 
 
 def may_undo(caller: Caller, job: Job, review: Mapping[str, Any] | None) -> bool:
-    """Whoever asked for the job, whoever may decide on it, and operators: taking back is always the safer side."""
+    """Whoever asked for the job, whoever may decide on it, and operators: taking back is always the safer side.
+
+    It decides how a job ends, and an end user's token decides nothing.
+    """
+    if caller.grant is not None:
+        return False
     if owns(caller, job) or caller.role in ("operator", "admin"):
         return True
     return review is not None and decides(caller, job, {**review, "state": "pending"})

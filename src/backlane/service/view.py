@@ -13,11 +13,12 @@ from backlane.core.lane import kind_of
 from backlane.core.ports import JobType
 from backlane.core.review import RESOLVED_ONLY
 from backlane.core.storage import Row, Transaction
-from backlane.service.access import Caller, closed_for, draw_unsaid, hidden_artifact, hidden_from, outside
-from backlane.service.describe import headline, moment, outcome, waiting_on, window_target, without_quotes
+from backlane.service.access import Caller, draw_unsaid, hidden_artifact, hidden_from, outside
+from backlane.service.describe import headline, moment, outcome, waiting_on, window_target
 from backlane.service.incident import holds_of
 from backlane.service.permit import allowed_by
 from backlane.service.ports import Ports
+from backlane.service.quote import unquoted
 from backlane.service.show_actions import action_view
 from backlane.service.situate import in_doubt
 
@@ -203,7 +204,7 @@ def _identity(job: Job) -> dict[str, Any]:
 def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str, Any]:
     """The Job of the public contract, as this caller may see it."""
     now = ports.clock.now()
-    closed, job = hidden_from(caller, job), without_quotes(job) if closed_for(caller, job) else job
+    closed, job = hidden_from(caller, job), unquoted(caller, job)
     job_type = ports.types.get(job.type)
     review = next(iter(reversed(around.reviews[job.id])), None)
     actions = around.actions[job.id]
