@@ -21,6 +21,7 @@ from backlane.store.tables import (
     reviews,
 )
 from backlane.store.tables_actions import actions, dispatches
+from backlane.store.tables_budgets import budgets, reservations
 from backlane.store.tables_case import cases, notes
 from backlane.store.tables_policy import policy_draws, policy_verdicts, policy_versions
 from backlane.store.tables_review import decisions, escalations
@@ -82,6 +83,8 @@ def collect(
             "draws": rows(policy_draws),
             "verdicts": rows(policy_verdicts),
             "policy_versions": rows(policy_versions),
+            "budgets": rows(budgets),
+            "reservations": rows(reservations),
             "restored_at": connection.execute(restores).scalar(),
         }
 
