@@ -1,6 +1,7 @@
 """Hard budgets: what could pass one is not sent, waits for money, and goes on by itself once there is some."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,16 +10,21 @@ from typing import Any
 import pytest
 
 from backlane.core.budget import period_end
-from backlane.core.job import Job
+from backlane.core.job import AttemptReason, AttemptState, Job
+from backlane.core.storage import Transaction
 from backlane.service.budgets import list_budgets, set_budget
+from backlane.service.intent import intent
 from backlane.service.read import read_job
+from backlane.service.reserve import reserve, room_for
 from backlane.simulator.server import Running
 from backlane.store.tables import cost_lines
 from backlane.store.tables_budgets import budgets as budgets_table
 from backlane.store.tables_budgets import reservations
 from backlane.wiring import build
 from tests.conftest import Place, settings_for
+from tests.migrated import postgres_url
 from tests.story.acts import creates, events_of, fault, finished, script, seen, submitted, verified
+from tests.story.test_stopped_at_once import Uncommitted, waiting
 from tests.story.tool_types import Ledger
 from tests.values import small_app
 
@@ -104,8 +110,8 @@ async def test_it_goes_on_by_itself_in_the_next_period(working: Place) -> None:
     script(working, {"running_seconds": 500}, times=None)
     first = await submitted(working, ana, max_cost="1")
     await seen(working, ana, first.id, lambda view: view["status"] == "running")
-    waiting = await submitted(working, ana, max_cost="1")
-    view = await seen(working, ana, waiting.id, waits)
+    later = await submitted(working, ana, max_cost="1")
+    view = await seen(working, ana, later.id, waits)
     now = working.service.ports.clock.now()
     midnight = datetime.fromtimestamp((period_end("day", now) or 0) / 1000, UTC)
     assert f"begins anew at {midnight:%Y-%m-%dT00:00:00}" in view["waiting_on"]
@@ -114,14 +120,14 @@ async def test_it_goes_on_by_itself_in_the_next_period(working: Place) -> None:
     spent = Decimal((await budget(working))["spent"])
     assert spent > 0
     # What is left is less than a run may cost: only the next day lets it go.
-    await look_again(working, waiting)
-    assert waits(await read_job(working.service.ports, ana, waiting.id))
+    await look_again(working, later)
+    assert waits(await read_job(working.service.ports, ana, later.id))
     move_times(working, DAY)
     assert Decimal((await budget(working))["spent"]) == 0
-    await look_again(working, waiting)
-    await seen(working, ana, waiting.id, lambda view: view["status"] == "running")
+    await look_again(working, later)
+    await seen(working, ana, later.id, lambda view: view["status"] == "running")
     working.simulator.advance(600)
-    assert (await finished(working, ana, waiting))["status"] == "completed"
+    assert (await finished(working, ana, later))["status"] == "completed"
     assert 0 < Decimal((await budget(working))["spent"]) <= spent * 2
     verified(working)
 
@@ -159,9 +165,8 @@ async def test_two_services_never_pass_the_cap_together(
     now = await budget(place)
     assert (now["reserved"], now["left"], now["waiting"]) == ("5", "0.00", 15)
     verified(place)
-    # Each that ends frees what it did not spend, and that wakes some that wait; the last need the cap raised.
+    # Each that ends frees what it did not spend, and that wakes some that wait: nobody has to raise the cap.
     simulator.advance(600)
-    await capped(place, "7.00", period="total")
     ended = [await finished(place, ana, job) for job in jobs]
     assert {view["status"] for view in ended} == {"completed"} and creates(place) == 20
     assert (await budget(place))["reserved"] == "0"
@@ -181,8 +186,8 @@ async def test_a_refused_create_frees_and_a_lost_reply_keeps(working: Place) -> 
     lost = await finished(working, ana, await submitted(working, ana, max_cost="1"))
     assert (lost["phase"], lost["cost"]["reserved"]) == ("submission_unknown", "1")
     # Nobody knows whether it was bought: its money stays put aside.
-    waiting = await submitted(working, ana, max_cost="1")
-    await seen(working, ana, waiting.id, waits)
+    later = await submitted(working, ana, max_cost="1")
+    await seen(working, ana, later.id, waits)
     assert (await budget(working))["reserved"] == "1"
     verified(working)
 
@@ -196,13 +201,13 @@ async def test_a_run_whose_cost_nobody_knows_counts_until_the_period_ends(workin
     assert (done["status"], done["cost"]["settled"], done["cost"]["reserved"]) == ("completed", None, "0")
     now = await budget(working)
     assert (now["spent"], now["reserved"], now["left"]) == ("0", "0.75", "0.25")
-    waiting = await submitted(working, ana)
-    await seen(working, ana, waiting.id, waits)
+    later = await submitted(working, ana)
+    await seen(working, ana, later.id, waits)
     verified(working)
     move_times(working, DAY)
     assert (await budget(working))["reserved"] == "0"
-    await look_again(working, waiting)
-    assert (await finished(working, ana, waiting))["status"] == "completed"
+    await look_again(working, later)
+    assert (await finished(working, ana, later))["status"] == "completed"
 
 
 async def test_a_run_that_is_out_over_midnight_counts_in_both_periods(working: Place) -> None:
@@ -269,3 +274,31 @@ async def test_a_next_turn_waits_for_money_too(helping: Place, ledger: Ledger) -
     assert (await finished(helping, ana, job))["status"] == "completed"
     assert creates(helping) == 2
     verified(helping)
+
+
+async def test_a_send_waits_for_a_reservation_that_is_being_committed(
+    postgres_server: Any, tmp_path: Path, simulator: Running
+) -> None:
+    """Another process has taken the last dollar, and not committed it yet."""
+    url = postgres_url(postgres_server)
+    settings = settings_for(tmp_path, simulator, database_url=url, secret="s" * 40)
+    place = Place(build(settings, types=small_app(), log=lambda line: None), simulator, settings)
+    ports, ana = place.service.ports, await place.caller()
+    await capped(place, "1.00")
+    tomorrow = ports.clock.now() + DAY
+    rival = await submitted(place, ana, max_cost="1", not_before=tomorrow, useful_until=tomorrow + DAY)
+
+    def take(_: Place, tx: Transaction) -> None:
+        now = ports.clock.now()
+        attempt = intent(ports, rival, 1, AttemptReason.FIRST, now)
+        tx.insert_attempt(replace(attempt, state=AttemptState.ACCEPTED))
+        reserve(tx, rival, attempt, room_for(tx, rival, now, lock=True), now)
+
+    other = Uncommitted(place, take)
+    await place.service.start_worker()
+    job = await submitted(place, ana, max_cost="1")
+    await seen(place, ana, job.id, lambda view: waiting(place) > 0 or creates(place) > 0)
+    other.commit()
+    await seen(place, ana, job.id, lambda view: waits(view) or creates(place) > 0)
+    assert creates(place) == 0
+    await place.service.drain(grace=5)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from backlane.core.budget import SETTLES
+from backlane.store.tables_budgets import budgets as budgets_table
 from tests.conftest import Place
 from tests.story.acts import finished, submitted, verified
 from tests.story.asking import asking
@@ -91,6 +93,11 @@ async def test_a_budget_that_is_set_late_counts_what_was_spent_before(working: P
     done = await finished(working, ana, await submitted(working, ana))
     async with asking(working, "root", "admin") as root:
         [shown] = (await root.put("/budgets", json=CAP)).json()["data"]
+        assert shown["spent"] == done["cost"]["settled"]
+        # Once it is no longer new, what it counted then is what it goes on from.
+        earlier = budgets_table.update().values(since=budgets_table.c.since - SETTLES)
+        working.service.store.database.write_now(lambda connection: connection.execute(earlier))
+        [shown] = (await root.get("/budgets")).json()["data"]
         assert shown["spent"] == done["cost"]["settled"]
         of_type = {**CAP, "scope": "type", "name": "checked"}
         shown = (await root.put("/budgets", json=of_type)).json()["data"][0]
