@@ -18,6 +18,7 @@ from backlane.service.read import read_job
 from backlane.service.reserve import reserve, room_for
 from backlane.simulator.server import Running
 from backlane.store.tables import cost_lines
+from backlane.store.tables import jobs as jobs_table
 from backlane.store.tables_budgets import budgets as budgets_table
 from backlane.store.tables_budgets import reservations
 from backlane.wiring import build
@@ -220,7 +221,13 @@ async def test_a_run_that_is_out_over_midnight_counts_in_both_periods(working: P
     move_times(working, DAY)
     second = await submitted(working, ana, max_cost="1")
     await seen(working, ana, second.id, waits)
+    move_times(working, DAY)
     assert (await budget(working))["reserved"] == "1"
+    # Once its job has ended, it counts for as long as somebody still asks what it cost: a day.
+    over = {"status": "canceled", "phase": None, "finished_at": 1}
+    ended = jobs_table.update().where(jobs_table.c.id == first.id).values(**over)
+    working.service.store.database.write_now(lambda connection: connection.execute(ended))
+    assert (await budget(working))["reserved"] == "0"
 
 
 async def test_a_type_and_an_account_have_budgets_of_their_own(working: Place) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from backlane.core.schedule import DAY, MINUTE
+from backlane.core.schedule import DAY, MINUTE, Timings
 
 # The code of a job that waits because a budget has no room for its run.
 REACHED = "budget_reached"
@@ -14,6 +14,8 @@ REACHED = "budget_reached"
 ASSUMED = "1.00"
 # A transaction that did not see a new budget has ended by then: until then what is spent is counted anew.
 SETTLES = MINUTE
+# The run of an ended job is followed for its cost so long; what it reserved before counts no longer than that.
+FOLLOWED = Timings().follow_at_most
 
 
 class Scope(StrEnum):

@@ -34,6 +34,7 @@ CHANGE_BUDGET = update(budgets).where(*_THIS)
 RESERVED = (
     select(reservations.c.amount)
     .join(attempts, attempts.c.id == reservations.c.attempt_id)
+    .join(jobs, jobs.c.id == reservations.c.job_id)
     .where(
         *[reservations.c[column] == bindparam(f"at_{column}") for column in _PLACE],
         reservations.c.freed_at.is_(None),
@@ -43,6 +44,8 @@ RESERVED = (
             and_(
                 reservations.c.unpriced_at.is_(None),
                 attempts.c.state.in_(("sending", "accepted", "canceled")),
+                # Of a job that has ended, as long as somebody still asks what its run cost.
+                or_(jobs.c.finished_at.is_(None), reservations.c.at >= bindparam("followed")),
             ),
         ),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from backlane.core.budget import FOLLOWED
 from backlane.core.storage import Row
 from backlane.store import queries_budgets as queries
 from backlane.store.records import JobRecords, setting
@@ -44,7 +45,7 @@ class BudgetRecords(JobRecords):
         self._connection.execute(*setting(queries.CHANGE_BUDGET, changes, _at(budget)))
 
     def reserved(self, budget: Mapping[str, Any], start: int) -> Decimal:
-        return _sum(self._all(queries.RESERVED, **_at(budget), start=start))
+        return _sum(self._all(queries.RESERVED, **_at(budget), start=start, followed=start - FOLLOWED))
 
     def booked(self, budget: Mapping[str, Any], start: int) -> Decimal:
         named = {} if budget["scope"] == "workspace" else {"at_name": budget["name"]}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from backlane.core.budget import Scope, label, period_start
+from backlane.core.budget import FOLLOWED, Scope, label, period_start
 from backlane.core.schedule import SECOND
 from backlane.verify.evidence import Evidence, Row, data_of
 
@@ -41,6 +41,7 @@ class _Budget:
             for job in evidence.jobs
             if job["workspace"] == row["workspace"] and (owner is None or owner[job["id"]] == row["name"])
         }
+        self.ended = {job["id"]: job["finished_at"] for job in evidence.jobs}
         self.attempts = {one["id"]: one for one in evidence.attempts if one["job_id"] in self.jobs}
         self.lines = {one["attempt_id"]: one for one in evidence.cost_lines if one["job_id"] in self.jobs}
         mine = [one for one in evidence.reservations if _same(one, row)]
@@ -114,7 +115,9 @@ def _open_at(budget: _Budget, one: Row, start: int) -> Iterator[Row]:
         attempt = budget.attempts.get(other["attempt_id"])
         in_doubt = attempt is None or attempt["unknown_at"] is not None
         marked = unpriced is not None and (unpriced >= start and unpriced < one["at"] - _BESIDE)
-        out = not in_doubt and (unpriced is None or unpriced > one["at"] + _BESIDE)
+        ended = budget.ended.get(other["job_id"])
+        followed = ended is None or ended > one["at"] + _BESIDE or other["at"] >= start - FOLLOWED
+        out = followed and not in_doubt and (unpriced is None or unpriced > one["at"] + _BESIDE)
         if other["at"] >= start or marked or out:
             yield other
 
