@@ -1,15 +1,23 @@
 """Who sees and sets budgets: roles, the audit line, bad input, and the same on the command line."""
 
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backlane.core.budget import SETTLES
+from backlane.simulator.server import Running
+from backlane.store.tables import cost_lines
 from backlane.store.tables_budgets import budgets as budgets_table
-from tests.conftest import Place
+from backlane.wiring import build
+from tests.conftest import Place, settings_for
+from tests.migrated import postgres_url
 from tests.story.acts import finished, submitted, verified
 from tests.story.asking import asking
 from tests.story.commands import command, served
+from tests.story.test_stopped_at_once import Uncommitted
+from tests.values import small_app
 
 CAP = {"scope": "workspace", "period": "month", "limit": "100"}
 
@@ -103,6 +111,33 @@ async def test_a_budget_that_is_set_late_counts_what_was_spent_before(working: P
         shown = (await root.put("/budgets", json=of_type)).json()["data"][0]
         assert (shown["name"], shown["spent"]) == ("checked", "0")
     verified(working)
+
+
+async def test_what_is_being_booked_as_a_budget_begins_is_not_lost(
+    postgres_server: Any, tmp_path: Path, simulator: Running
+) -> None:
+    """Another process books a cost in a transaction that began before there was a budget, and ends after."""
+    settings = settings_for(tmp_path, simulator, database_url=postgres_url(postgres_server), secret="s" * 40)
+    place = Place(build(settings, types=small_app(), log=lambda line: None), simulator, settings)
+    await place.service.start_worker()
+    ana, database = await place.caller(), place.service.store.database
+    done = await finished(place, ana, await submitted(place, ana))
+    [line] = await place.service.store.read(lambda tx: tx.cost_lines(done["id"]))
+    database.write_now(lambda connection: connection.execute(cost_lines.delete()))
+    other = Uncommitted(place, lambda _, tx: tx.keep_cost(line))
+    async with asking(place, "root", "admin") as root:
+        [shown] = (await root.put("/budgets", json=CAP)).json()["data"]
+        assert shown["spent"] == "0"
+        other.commit()
+        [shown] = (await root.get("/budgets")).json()["data"]
+        assert shown["spent"] == done["cost"]["settled"]
+        # The next cost that is booked is added to all of it.
+        more = await finished(place, ana, await submitted(place, ana))
+        earlier = budgets_table.update().values(since=budgets_table.c.since - SETTLES)
+        database.write_now(lambda connection: connection.execute(earlier))
+        [shown] = (await root.get("/budgets")).json()["data"]
+    assert Decimal(shown["spent"]) == Decimal(done["cost"]["settled"]) + Decimal(more["cost"]["settled"])
+    await place.service.drain(grace=5)
 
 
 async def test_the_command_line_lists_sets_and_removes(place: Place) -> None:
