@@ -144,7 +144,8 @@ def _budget(job: Job, full: Row | None) -> str:
     whose = {"workspace": "the workspace's", "account": "its account's", "type": "its job type's"}
     each = {"day": "daily budget", "month": "monthly budget", "total": "budget"}
     told = f"{whose[full['scope']]} {each[full['period']]}, to be raised or to have room for its run"
-    end = period_end(full["period"], job.wait_until or job.phase_since)
+    # It looks again as the period ends at the latest: a moment before, that is still to come.
+    end = period_end(full["period"], (job.wait_until or job.phase_since) - 1)
     return told if end is None else f"{told}; it begins anew at {moment(end)}"
 
 
