@@ -11,7 +11,7 @@ class BudgetStorage(Protocol):
     def budgets_for(
         self, workspace: str, account: str | None, type_name: str, *, lock: bool = False
     ) -> list[dict[str, Any]]:
-        """The budgets that a job's runs count for, in key order; `lock` keeps others from them until the end.
+        """The budgets that a job's runs count for, the workspace's first; `lock` keeps others from them.
 
         Lock them after lanes and before the workspace's log, as everybody does.
         """

@@ -65,7 +65,10 @@ async def set_budget(
 
     def body(tx: Transaction) -> None:
         now = ports.clock.now()
-        row = tx.locked_budget(_unset(caller, scope, name or "", now))
+        # The workspace's row is there as soon as any is, and locked first, as by everybody.
+        row = tx.locked_budget(_unset(caller, Scope.WORKSPACE, "", now))
+        if scope != Scope.WORKSPACE:
+            row = tx.locked_budget(_unset(caller, scope, name or "", now))
         before, place = _told(row), row["places"] + 1
         if limit is None and row["limit"] is None:
             return

@@ -7,19 +7,20 @@ from backlane.store.tables_budgets import budgets, reservations
 
 _PLACE = ("workspace", "scope", "name")
 _THIS = [budgets.c[column] == bindparam(f"at_{column}") for column in _PLACE]
-# The budgets that a job's runs count for, in the order in which they are locked.
+# The budgets that a job's runs count for, in the order in which they are locked: the workspace's first, though it be
+# removed, so that transactions that lock several meet at one row.
 APPLYING = (
     select(budgets)
     .where(
         budgets.c.workspace == bindparam("workspace"),
-        budgets.c.limit.is_not(None),
+        or_(budgets.c.scope == "workspace", budgets.c.limit.is_not(None)),
         or_(
             budgets.c.scope == "workspace",
             and_(budgets.c.scope == "account", budgets.c.name == bindparam("account")),
             and_(budgets.c.scope == "type", budgets.c.name == bindparam("type_name")),
         ),
     )
-    .order_by(budgets.c.scope, budgets.c.name)
+    .order_by(budgets.c.scope.desc(), budgets.c.name)
 )
 # The budgets of a workspace.
 BUDGETS = (

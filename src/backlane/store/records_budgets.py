@@ -29,7 +29,8 @@ class BudgetRecords(JobRecords):
         self, workspace: str, account: str | None, type_name: str, *, lock: bool = False
     ) -> list[Row]:
         statement = self._dialect.lock_row(queries.APPLYING) if lock else queries.APPLYING
-        return self._all(statement, workspace=workspace, account=account, type_name=type_name)
+        rows = self._all(statement, workspace=workspace, account=account, type_name=type_name)
+        return [row for row in rows if row["limit"] is not None]
 
     def budgets(self, workspace: str) -> list[Row]:
         return self._all(queries.BUDGETS, workspace=workspace)
