@@ -51,7 +51,13 @@ def test_every_command_in_the_papers_exists() -> None:
             path = [word for word in words[start + 1 : start + 3] if word.isalpha()]
             options = [word for word in words[start + 2 :] if word.startswith("--")]
             shown = subprocess.run(
-                [sys.executable, "-m", "backlane.cli", *(path if command == "keys" else [command]), "--help"],
+                [
+                    sys.executable,
+                    "-m",
+                    "backlane.cli",
+                    *(path if command in ("keys", "budgets") else [command]),
+                    "--help",
+                ],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -64,7 +70,7 @@ def test_every_command_in_the_papers_exists() -> None:
 
 async def test_the_calling_page_lists_the_routes_that_are_served(place: Place) -> None:
     page = (ROOT / "docs" / "calling.md").read_text()
-    listed = set(re.findall(r"`(GET|POST|PATCH|DELETE) (/[\w/{}-]+)`", page))
+    listed = set(re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[\w/{}-]+)`", page))
     paths = place.app().openapi()["paths"]
     served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert listed == served

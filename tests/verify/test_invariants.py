@@ -13,6 +13,7 @@ from backlane.verify.collect import collect
 from backlane.verify.evidence import Evidence
 from backlane.verify.invariants import INVARIANTS, check
 from backlane.verify.invariants_actions import ACTION_INVARIANTS
+from backlane.verify.invariants_budgets import BUDGET_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS
 from backlane.verify.invariants_policy import POLICY_INVARIANTS
 from backlane.verify.invariants_review import REVIEW_INVARIANTS
@@ -366,7 +367,7 @@ async def test_every_planted_corruption_is_found_under_its_name(working: Place) 
         found = {name for name, _ in check(replace(good, **rows)).violations}
         assert invariant in found, f"{spoil.__name__} went unnoticed ({found})"
     elsewhere = {*FILE_INVARIANTS, *STREAM_INVARIANTS, *ACTION_INVARIANTS, *STEER_INVARIANTS}
-    elsewhere |= {*POLICY_INVARIANTS, *REVIEW_INVARIANTS}
+    elsewhere |= {*POLICY_INVARIANTS, *REVIEW_INVARIANTS, *BUDGET_INVARIANTS}
     assert {name for name, _ in SPOILS} | elsewhere == set(INVARIANTS), (
         "an invariant that was never seen to fail"
     )

@@ -13,6 +13,7 @@ from backlane import __version__
 from backlane.api import (
     actions,
     audit,
+    budgets,
     cases,
     files,
     hooks,
@@ -57,6 +58,7 @@ def create_app(
     app.include_router(audit.router)
     app.include_router(outputs.router)
     app.include_router(lanes.router)
+    app.include_router(budgets.router)
     app.include_router(hooks.router)
     app.include_router(files.router)
     app.include_router(reviews.router)

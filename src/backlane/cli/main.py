@@ -10,6 +10,7 @@ import cyclopts
 
 from backlane.cli import (
     actions,
+    budgets,
     bulk,
     care,
     decisions,
@@ -68,6 +69,7 @@ for command in (
 app.command(jobs.list_jobs, name="jobs")
 app.command(keys.app)
 app.command(lanes.app)
+app.command(budgets.app)
 app.command(export.app)
 app.command(actions.app)
 app.command(policy.app)

@@ -78,7 +78,7 @@ OPEN_KEYS = frozenset(
         "goes_on_from", "continued_as", "artifact", "amount",
         "currency", "basis", "type", "check", "useful_until", "state", "inferred", "until", "status",
         "verdict", "role", "version", "account", "probe", "decision", "edited", "revision", "case", "note",
-        "for_requester", "action", "origin",
+        "for_requester", "action", "origin", "budget",
     }
 )  # fmt: skip
 

@@ -155,6 +155,7 @@ class Job:
     sensitive: str | None = None
     closed_from: int | None = None
     sent_back_seq: int | None = None
+    budget: str | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     lane_reasons: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 

@@ -30,6 +30,8 @@ class Timings:
     incident_probe: int = 30 * SECOND
     incident_probe_max: int = 5 * MINUTE
     unloaded_probe: int = 60 * SECOND
+    # A job that a budget holds looks again so often; what frees money wakes it before.
+    budget_wait: int = 60 * SECOND
     follow_at_most: int = 1 * DAY
     # A run that was reported canceled is looked at once more: it may have completed all the same.
     late_look: int = 3 * MINUTE

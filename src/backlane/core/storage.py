@@ -9,6 +9,7 @@ from backlane.core.event import Change, Event
 from backlane.core.job import Attempt, Job
 from backlane.core.ports import Due
 from backlane.core.storage_actions import ActionStorage
+from backlane.core.storage_budgets import BudgetStorage
 from backlane.core.storage_case import CaseStorage
 from backlane.core.storage_files import FileTransaction
 from backlane.core.storage_hooks import InboxTransaction
@@ -48,6 +49,7 @@ class Search:
 
 class Transaction(
     ActionStorage,
+    BudgetStorage,
     CaseStorage,
     ReviewStorage,
     FileTransaction,

@@ -49,6 +49,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "notes.write": frozenset(ROLES),
         "keys.manage": frozenset({"admin"}),
         "tokens.mint": frozenset({"submitter", "operator", "admin"}),
+        "budgets.read": frozenset({"operator", "admin"}),
+        "budgets.manage": frozenset({"admin"}),
         "actions.read": LOOKS,
         "actions.stop": frozenset({"operator", "admin"}),
         "actions.allow": frozenset({"admin"}),

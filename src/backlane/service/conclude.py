@@ -27,14 +27,14 @@ def no_fact(_: Transaction) -> Sequence[Event]:
 
 
 async def conclude(
-    ports: Ports, held: Held, turn: Turn, *, fact: Fact = no_fact, hold: bool = False
+    ports: Ports, held: Held, turn: Turn, *, fact: Fact = no_fact, hold: bool | Callable[[], bool] = False
 ) -> Held | None:
     """Write a fact and the job's next state in one transaction.
 
     The fact is kept in any case. If the job was changed or claimed meanwhile, only the fact is kept,
     the job is woken for whoever decides next, and the answer is None. `hold` keeps the lease: the
     caller goes on at once with the job it is given; otherwise the answer is None too, and the job's
-    `due_at` says when to look again.
+    `due_at` says when to look again. Where only the turn tells, it is asked after that.
     """
 
     counts = ports.health.take(ports.clock.now())
@@ -51,16 +51,17 @@ async def conclude(
                 tx.wake(current.id, ports.clock.now())
             return None
         after, more = turn(tx, current)
-        if hold:
+        keeps = hold() if callable(hold) else hold
+        if keeps:
             # Until it is handed back nobody else may find it due: its lease says when.
             after = replace(after, due_at=current.due_at)
         elif _found_beside(tx, held):
             after = replace(after, due_at=ports.clock.now())
-        saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not hold)
+        saved = tx.save(current, after, [*told, *more], lease_no=held.lease_no, release=not keeps)
         if saved.status is not current.status:
             judge_end(tx, ports, saved)
             follow_up(tx, ports, saved)
-        return situate(tx, ports, saved) if hold else None
+        return situate(tx, ports, saved) if keeps else None
 
     try:
         result = await (ports.store.write(body) if fact is no_fact else _kept(ports, held, body))

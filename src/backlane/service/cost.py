@@ -7,6 +7,7 @@ from backlane.core.job import Attempt, Job
 from backlane.core.outcome import Answer
 from backlane.core.storage import Transaction
 from backlane.service.ports import Ports
+from backlane.service.reserve import settle_reserved
 
 
 def book_cost(tx: Transaction, ports: Ports, job: Job, attempt: Attempt, answer: Answer) -> list[Event]:
@@ -48,5 +49,6 @@ def _book(
     }
     if not tx.keep_cost(line):
         return []
+    settle_reserved(tx, ports, job, attempt, amount)
     data = {"attempt": attempt.id, "amount": line["amount"], "currency": "USD", "basis": basis}
     return [Event("cost.settled", now, "backlane", data)]

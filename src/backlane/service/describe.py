@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backlane.core.action import SENT_BACK
+from backlane.core.budget import period_end
 from backlane.core.failure import meaning
 from backlane.core.health import TROUBLE
 from backlane.core.job import RESTORED, STREAM_LOST, Attempt, Job, Phase, Status
@@ -101,7 +102,7 @@ def waiting_on(
     """Whom or what an open job waits for, and until when; None for one that has ended.
 
     `target` is by when the provider means to end a run with a completion window, `late` that this has
-    passed, `hold` the incident that holds the job's lane.
+    passed, `hold` the incident that holds the job's lane, or the budget that has no room for its run.
     """
     if job.phase is None:
         return None
@@ -122,6 +123,8 @@ def waiting_on(
         return f"the next try, at {until}"
     if job.phase is Phase.INCIDENT:
         return _incident(job, hold)
+    if job.phase is Phase.BUDGET:
+        return _budget(job, hold)
     if job.phase is Phase.CAPACITY:
         return f"room under the provider's rate limit, until {until}"
     return f"its start, not before {until}" if until else "a worker"
@@ -138,6 +141,17 @@ def _incident(job: Job, hold: Row | None) -> str:
     return f"{told} ({hold['code']}) since {since}; next try at {moment(hold['probe_at'])}"
 
 
+def _budget(job: Job, full: Row | None) -> str:
+    if full is None:
+        return f"budget; next look at {moment(job.wait_until)}"
+    whose = {"workspace": "the workspace's", "account": "its account's", "type": "its job type's"}
+    each = {"day": "daily budget", "month": "monthly budget", "total": "budget"}
+    told = f"{whose[full['scope']]} {each[full['period']]}, to be raised or to have room for its run"
+    # It looks again as the period ends at the latest: a moment before, that is still to come.
+    end = period_end(full["period"], (job.wait_until or job.phase_since) - 1)
+    return told if end is None else f"{told}; it begins anew at {moment(end)}"
+
+
 _INCIDENTS = {
     TROUBLE: "an incident at the provider: too many calls failed; jobs keep their place",
     "account_retired": "an incident: the provider account is retired and no other takes its place",
@@ -147,7 +161,6 @@ _WAITS = {
     Phase.CANCELING: "the provider, to confirm the stop",
     Phase.SUBMISSION_UNKNOWN: "an operator, to resolve it",
     Phase.EFFECT_UNKNOWN: "an operator, to resolve it",
-    Phase.BUDGET: "budget",
     Phase.PROVIDER: "the provider",
     Phase.MODEL: "the provider",
     Phase.BATCH: "the provider",

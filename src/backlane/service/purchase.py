@@ -6,12 +6,10 @@ A create that may have been sent is never sent again from here.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import assert_never
 
-from backlane.core import lifecycle
 from backlane.core.event import Event
 from backlane.core.job import Attempt, AttemptReason, AttemptState, Job, Phase
-from backlane.core.lifecycle import Command
 from backlane.core.outcome import Accepted, CreateOutcome, NotSent, Refused, Unknown, When
 from backlane.core.ports import CreateCall
 from backlane.core.schedule import retry_delay
@@ -21,16 +19,19 @@ from backlane.service.accept import accepted, streaming
 from backlane.service.attach import attached
 from backlane.service.bring import CannotAttach, NotYet, forget_copies
 from backlane.service.build_request import CannotBuild, build_request
+from backlane.service.commit_sending import commit_sending as _commit_sending
+from backlane.service.commit_sending import waits_for_money
 from backlane.service.conclude import conclude
 from backlane.service.continuation import continuation_of
 from backlane.service.fail import failed
-from backlane.service.incident import Passage, hold_lane, passage, still_held
+from backlane.service.incident import hold_lane
 from backlane.service.intent import intent
 from backlane.service.live_text import voided
 from backlane.service.placing import is_misplaced, placed_anew
 from backlane.service.ports import Ports
+from backlane.service.put_off import put_off, waiting
+from backlane.service.reserve import free_unbought
 from backlane.service.situate import Held
-from backlane.service.stand_remote import contents_carried, held_back
 from backlane.service.take_turns import forgotten, keep_turn, turned
 from backlane.service.try_lane import try_lane
 
@@ -62,6 +63,8 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
     """Commit `sending`, then call create, then keep its outcome."""
     if is_misplaced(ports, held.job, attempt):
         return await placed_anew(ports, held, attempt)
+    if await waits_for_money(ports, held):
+        return None
     try:
         params = await turned(ports, held, attempt, await build_request(ports, held))
         tried, taken = await try_lane(ports, held, params)
@@ -116,51 +119,9 @@ async def _await_files(ports: Ports, held: Held, files: NotYet) -> Held | None:
     place = held.job.provider_account, held.job.lane
 
     def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        return _waiting(job, now, hold_lane(tx, ports, place, code, message), files.phase, code)
+        return waiting(job, now, hold_lane(tx, ports, place, code, message), files.phase, code)
 
     return await conclude(ports, held, turn)
-
-
-async def _commit_sending(
-    ports: Ports, held: Held, attempt: Attempt, model: str | None, taken: Passage | None
-) -> tuple[Held | None, Passage | None]:
-    """Commit that the create is being sent, unless its lane is held; `taken` was given for its files' upload.
-
-    There is no passage where an approval that it carries does not stand: what to do then is decided anew.
-    """
-    contents = await contents_carried(ports, held)
-    now = ports.clock.now()
-    way: Passage | None = None
-
-    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        nonlocal way
-        way = passage(tx, ports, job, now, taken)
-        if not way.open:
-            return job, ()
-        # After the lane's row, as whoever holds or opens a lane locks them.
-        back = held_back(tx, ports, job, attempt, contents)
-        if back is not None:
-            way = None
-            return back
-        tx.move_attempt(
-            attempt.id,
-            [AttemptState.PLANNED],
-            state=AttemptState.SENDING,
-            sent_at=now,
-            sender=ports.worker.boot_id,
-            model=model,
-            stream_state="open" if job.live else None,
-        )
-        data: dict[str, Any] = {"attempt": attempt.id, "number": attempt.number}
-        if way.probe is not None:
-            data["probe"] = way.probe
-        events = [Event("attempt.sent", now, _ACTOR, data)]
-        if job.phase is not Phase.PROVIDER:
-            job, changed = lifecycle.apply(job, Command.SEND, now, phase=Phase.PROVIDER, actor=_ACTOR)
-            events.append(changed)
-        return job, events
-
-    return await conclude(ports, held, turn, hold=True), way
 
 
 async def keep_create(
@@ -192,7 +153,7 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
             held,
             outcome.code,
             detail=outcome.message,
-            fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.REFUSED, outcome.code, now),
+            fact=lambda tx: _keep_refusal(tx, ports, held, attempt, AttemptState.REFUSED, outcome.code),
         )
     delay = retry_delay(held.job.tries, ports.timings, outcome.retry_after, ports.chance())
     phase = Phase.RETRY
@@ -204,7 +165,7 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
         if outcome.when is When.INCIDENT:
             place = attempt.provider_account, attempt.lane
             until = hold_lane(tx, ports, place, outcome.code, outcome.message)
-        return _waiting(job, now, until, phase, outcome.code)
+        return waiting(job, now, until, phase, outcome.code)
 
     if outcome.when is When.INCIDENT:
         phase = Phase.INCIDENT
@@ -212,7 +173,7 @@ async def _refused(ports: Ports, held: Held, attempt: Attempt, outcome: Refused)
         ports,
         held,
         turn,
-        fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.REFUSED, outcome.code, now),
+        fact=lambda tx: _keep_refusal(tx, ports, held, attempt, AttemptState.REFUSED, outcome.code),
     )
 
 
@@ -226,47 +187,19 @@ async def _not_sent(ports: Ports, held: Held, attempt: Attempt, outcome: NotSent
     return await conclude(
         ports,
         held,
-        lambda _, job: _waiting(job, now, now + delay, Phase.RETRY, "not_sent"),
-        fact=lambda tx: _keep_refusal(tx, attempt, AttemptState.NOT_SENT, "not_sent", now),
+        lambda _, job: waiting(job, now, now + delay, Phase.RETRY, "not_sent"),
+        fact=lambda tx: _keep_refusal(tx, ports, held, attempt, AttemptState.NOT_SENT, "not_sent"),
     )
 
 
 def _keep_refusal(
-    tx: Transaction, attempt: Attempt, state: AttemptState, code: str, now: int
+    tx: Transaction, ports: Ports, held: Held, attempt: Attempt, state: AttemptState, code: str
 ) -> Sequence[Event]:
-    sources = [AttemptState.SENDING, AttemptState.UNKNOWN]
+    sources, now = [AttemptState.SENDING, AttemptState.UNKNOWN], ports.clock.now()
     if not tx.move_attempt(attempt.id, sources, state=state, code=code, finished_at=now):
         return ()
+    free_unbought(tx, ports, held.job, attempt)
     return [Event("attempt.refused", now, "provider", {"attempt": attempt.id, "state": state, "code": code})]
-
-
-def _waiting(job: Job, now: int, until: int, phase: Phase, code: str) -> tuple[Job, Sequence[Event]]:
-    """The job in the queue again until a timer runs out, never past its useful window."""
-    until = min(until, max(job.useful_until, now))
-    data = {"code": code, "until": until}
-    job, told = lifecycle.apply(job, Command.WAIT, now, phase=phase, actor=_ACTOR, data=data)
-    return replace(job, wait_until=until, tries=job.tries + 1, due_at=until), [told]
-
-
-async def put_off(
-    ports: Ports, held: Held, until: int, phase: Phase, code: str, *, lane_held: bool = False
-) -> Held | None:
-    """Wait for capacity, or for a held lane, before a planned attempt is sent."""
-    now = ports.clock.now()
-
-    def turn(tx: Transaction, job: Job) -> tuple[Job, Sequence[Event]]:
-        at = min(until, max(job.useful_until, now))
-        if lane_held:
-            at = still_held(tx, job, at, now)
-        told: list[Event] = []
-        if job.phase is not phase:
-            job, waiting = lifecycle.apply(
-                job, Command.WAIT, now, phase=phase, actor=_ACTOR, data={"code": code, "until": at}
-            )
-            told.append(waiting)
-        return replace(job, wait_until=at, due_at=at), told
-
-    return await conclude(ports, held, turn)
 
 
 async def mark_unknown(ports: Ports, held: Held, attempt: Attempt, code: str) -> Held | None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from backlane.core.action import Action, anything_sent
+from backlane.core.budget import label
 from backlane.core.duration import Usual, usual
 from backlane.core.event import Change, timing
 from backlane.core.job import Attempt, AttemptReason, Job, Phase, newest_of
@@ -37,6 +38,8 @@ class Around:
     actions: dict[str, list[Action]]
     dispatches: dict[str, list[Row]]
     holds: dict[str, Row] = field(default_factory=dict[str, Row])
+    reservations: dict[str, list[Row]] = field(default_factory=dict[str, list[Row]])
+    budgets: dict[str, Row] = field(default_factory=dict[str, Row])
 
 
 def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
@@ -54,6 +57,8 @@ def read_around(tx: Transaction, jobs: Sequence[Job]) -> Around:
         tx.actions_of(ids),
         tx.dispatches_of(ids),
         _holds(tx, jobs),
+        tx.reservations_of(ids),
+        _budgets(tx, jobs),
     )
 
 
@@ -66,6 +71,13 @@ def _holds(tx: Transaction, jobs: Sequence[Job]) -> dict[str, Row]:
             if rows:
                 found[job.id] = rows[0]
     return found
+
+
+def _budgets(tx: Transaction, jobs: Sequence[Job]) -> dict[str, Row]:
+    """The budgets that jobs wait for, by label."""
+    if not any(job.phase is Phase.BUDGET for job in jobs):
+        return {}
+    return {label(row): row for row in tx.budgets(jobs[0].workspace)}
 
 
 def usual_of(tx: Transaction, jobs: Sequence[Job]) -> dict[tuple[str, str], Usual | None]:
@@ -141,12 +153,26 @@ def artifact_view(caller: Caller, job: Job | None, row: Row) -> dict[str, Any]:
     }
 
 
-def _cost(job: Job, costs: Sequence[Row], attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _reserved(reservations: Sequence[Row]) -> str | None:
+    """What the job's runs hold of the widest budget that each counts for; None where no budget ever held for it."""
+    if not reservations:
+        return None
+    held: dict[str, str] = {}
+    # Read by id: of an attempt's, the account's and the type's come before the workspace's.
+    for row in reservations:
+        if row["freed_at"] is None and row["unpriced_at"] is None:
+            held[row["attempt_id"]] = row["amount"]
+    return format(sum(map(Decimal, held.values()), Decimal(0)), "f")
+
+
+def _cost(
+    job: Job, costs: Sequence[Row], attempts: Sequence[Attempt], reservations: Sequence[Row]
+) -> dict[str, Any]:
     priced = [Decimal(line["amount"]) for line in costs if line["amount"] is not None]
     return {
         "currency": "USD",
         "estimated": None,
-        "reserved": None,
+        "reserved": _reserved(reservations),
         "settled": format(sum(priced, Decimal(0)), "f") if priced else None,
         "unpriced": in_doubt(tuple(attempts), list(costs))
         + sum(bool(line["unpriced_parts"]) for line in costs),
@@ -195,6 +221,13 @@ _IDENTITY = (
 )  # fmt: skip
 
 
+def _hold(job: Job, around: Around) -> Row | None:
+    """What holds the job: its lane's incident, or its budget."""
+    if job.phase is Phase.BUDGET:
+        return around.budgets.get(job.budget or "")
+    return around.holds.get(job.id)
+
+
 def _identity(job: Job) -> dict[str, Any]:
     found = {name: getattr(job, name) for name in _IDENTITY}
     sensitive = job.sensitive is not None
@@ -210,14 +243,14 @@ def job_view(ports: Ports, caller: Caller, job: Job, around: Around) -> dict[str
     actions = around.actions[job.id]
     may = allowed_by(ports, caller, job, review, actions)
     attempts, costs = around.attempts[job.id], around.costs[job.id]
-    newest, cost = newest_of(attempts), _cost(job, costs, attempts)
+    newest, cost = newest_of(attempts), _cost(job, costs, attempts, around.reservations.get(job.id, ()))
     seq, last_event_at = around.newest.get(job.id, (0, job.created_at))
     target = window_target(newest)
     late = target is not None and job.finished_at is None and now > target
     return {
         **_identity(job),
         "phase_since": moment(job.phase_since),
-        "waiting_on": waiting_on(job, review, target=target, late=late, hold=around.holds.get(job.id)),
+        "waiting_on": waiting_on(job, review, target=target, late=late, hold=_hold(job, around)),
         "attempts": _attempts(attempts, costs, closed=closed, apart=outside(caller, job)),
         "progress": {
             "percent": None,

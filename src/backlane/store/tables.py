@@ -94,6 +94,7 @@ jobs = Table(
     Column("case_id", String(64)),
     when_column("archived_at"),
     Column("held", Boolean, nullable=False),
+    Column("budget", String(220), comment="the budget it waits for"),
     Column("metadata", JSON, nullable=False),
     Column("lane_reasons", JSON, nullable=False),
     CheckConstraint("(phase IS NULL) = (finished_at IS NOT NULL)", name="phase_until_the_end"),

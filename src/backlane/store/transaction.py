@@ -16,6 +16,7 @@ from backlane.store.dialects import Dialect
 from backlane.store.people import audit, keys, principals, workspaces
 from backlane.store.records import job_of
 from backlane.store.records_actions import ActionRecords
+from backlane.store.records_budgets import BudgetRecords
 from backlane.store.records_case import CaseRecords
 from backlane.store.records_files import FileRecords
 from backlane.store.records_hooks import InboxRecords
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 class Records(
     ActionRecords,
+    BudgetRecords,
     CaseRecords,
     ReviewRecords,
     FileRecords,

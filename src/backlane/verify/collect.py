@@ -21,12 +21,42 @@ from backlane.store.tables import (
     reviews,
 )
 from backlane.store.tables_actions import actions, dispatches
+from backlane.store.tables_budgets import budgets, reservations
 from backlane.store.tables_case import cases, notes
 from backlane.store.tables_policy import policy_draws, policy_verdicts, policy_versions
 from backlane.store.tables_review import decisions, escalations
 from backlane.store.tables_wire import inbox, job_files, messages, provider_files, tool_calls, turns, uploads
 from backlane.verify.evidence import Evidence, Row
 
+# The tables that are read as they lie there, by their name in the evidence.
+_TABLES = {
+    "jobs": jobs,
+    "attempts": attempts,
+    "events": events,
+    "artifacts": artifacts,
+    "cost_lines": cost_lines,
+    "reviews": reviews,
+    "idempotency_keys": idempotency_keys,
+    "inbox": inbox,
+    "turns": turns,
+    "messages": messages,
+    "tool_calls": tool_calls,
+    "uploads": uploads,
+    "job_files": job_files,
+    "provider_files": provider_files,
+    "audit": audit,
+    "cases": cases,
+    "notes": notes,
+    "actions": actions,
+    "dispatches": dispatches,
+    "decisions": decisions,
+    "escalations": escalations,
+    "draws": policy_draws,
+    "verdicts": policy_verdicts,
+    "policy_versions": policy_versions,
+    "budgets": budgets,
+    "reservations": reservations,
+}
 # Who held which role when; never a secret, nor its hash.
 _KEYS = select(
     keys.c.id,
@@ -56,32 +86,9 @@ def collect(
             return [dict(row) for row in connection.execute(select(table)).mappings()]
 
         return {
-            "jobs": rows(jobs),
+            **{name: rows(table) for name, table in _TABLES.items()},
             "inputs": {row["job_id"]: row["body"] for row in rows(job_inputs)},
-            "attempts": rows(attempts),
-            "events": rows(events),
-            "artifacts": rows(artifacts),
-            "cost_lines": rows(cost_lines),
-            "reviews": rows(reviews),
-            "idempotency_keys": rows(idempotency_keys),
-            "inbox": rows(inbox),
-            "turns": rows(turns),
-            "messages": rows(messages),
-            "tool_calls": rows(tool_calls),
-            "uploads": rows(uploads),
-            "job_files": rows(job_files),
-            "provider_files": rows(provider_files),
-            "audit": rows(audit),
             "keys": [dict(row) for row in connection.execute(_KEYS).mappings()],
-            "cases": rows(cases),
-            "notes": rows(notes),
-            "actions": rows(actions),
-            "dispatches": rows(dispatches),
-            "decisions": rows(decisions),
-            "escalations": rows(escalations),
-            "draws": rows(policy_draws),
-            "verdicts": rows(policy_verdicts),
-            "policy_versions": rows(policy_versions),
             "restored_at": connection.execute(restores).scalar(),
         }
 

@@ -59,6 +59,8 @@ class Evidence:
     draws: Sequence[Row] = ()
     verdicts: Sequence[Row] = ()
     policy_versions: Sequence[Row] = ()
+    budgets: Sequence[Row] = ()
+    reservations: Sequence[Row] = ()
     broken_artifacts: Sequence[str] | None = None
     provider_log: Sequence[Row] | None = None
     world_log: Sequence[Row] | None = None

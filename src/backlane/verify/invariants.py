@@ -10,6 +10,7 @@ from backlane.store.chain import sha256
 from backlane.verify import invariants_case
 from backlane.verify.evidence import Evidence, Report, by, data_of
 from backlane.verify.invariants_actions import ACTION_INVARIANTS
+from backlane.verify.invariants_budgets import BUDGET_INVARIANTS
 from backlane.verify.invariants_events import EVENT_INVARIANTS
 from backlane.verify.invariants_files import FILE_INVARIANTS, FILE_NEEDS
 from backlane.verify.invariants_hooks import events_never_believed, events_stored_once
@@ -149,6 +150,7 @@ _ROOMS = (
     STREAM_INVARIANTS,
     LANE_INVARIANTS,
     LIMIT_INVARIANTS,
+    BUDGET_INVARIANTS,
     invariants_case.INVARIANTS,
     POLICY_INVARIANTS,
 )
