@@ -138,7 +138,7 @@ def draw(seed: int, door: str | None = None) -> Weather:
         faces=chance.randint(1, 2),
         requesters=chance.randint(2, 4),
         jobs=round(chance.randint(8, 24) * _PLAIN_WORK.get(door, 0)),
-        crash_every=sometimes(0.7, 10, 120),
+        crash_every=sometimes(1.0 if door == "live" else 0.7, 10, 120),
         stop_every=sometimes(0.5, 20, 200),
         jump_every=sometimes(0.3, 60, 400),
         power_cut_every=sometimes(0.25, 60, 400),
@@ -168,6 +168,8 @@ def _wire(chance: random.Random, door: str | None) -> list[dict[str, Any]]:
     picked = [one for one in _CREATE if chance.random() < 0.2]
     picked += [one for one in _RUNS if chance.random() < 0.2]
     picked += [one for one in _READS if chance.random() < 0.25]
+    # Where live text is looked at, some of it is begun anew.
+    picked += [{"fault": "failed"}] if door == "live" else []
     # Where people are looked at, the provider is kinder: what it sends must come to them.
     calm = 0.3 if door in ("acts", "chats", "changes") else 1.0
     return [{**one, "rate": calm * chance.uniform(0.02, 0.3), "times": None} for one in picked]
@@ -232,7 +234,7 @@ def _changes(chance: random.Random, only: str | None, doors: tuple[str, ...]) ->
         "doors": ("changes",) if on else (),
         "wire": changing_winds(chance) if on else [],
         "worries": worries + (6 if only else 0) if on else 0,
-        "deploys": on and deploys,
+        "deploys": on and (deploys or only is not None),
         # Whose event it is, an endpoint tells by its secret; here there is one.
         "own_accounts": on and own and "hooks" not in doors,
     }
