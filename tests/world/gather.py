@@ -9,7 +9,7 @@ from tests.world.people import Operator, Requester
 from tests.world.petitioners import Petitioner, Talker
 from tests.world.release import deploy
 from tests.world.visitors import Visitor
-from tests.world.worriers import Warden, Worrier
+from tests.world.worriers import Treasurer, Warden, Worrier
 
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
@@ -77,5 +77,8 @@ def _gather_worriers(world: "SimulatedWorld") -> None:
         worrier = Worrier(world, world.callers[place], _chance(world, name), name)
         world.begin(worrier.live((weather.worries + place) // 2), worrier.follow())
         world.begin(Warden(world, world.callers[2 + place], _chance(world, f"warden-{place}")).live())
+        treasurer = Treasurer(world, world.callers[4 + place], _chance(world, f"treasurer-{place}"))
+        if weather.caps:
+            world.begin(treasurer.live())
     if weather.deploys:
         world.begin(deploy(world, _chance(world, "deploy")))

@@ -31,7 +31,7 @@ from tests.world.planting import Undo, put, swap
 
 def send_before_commit() -> list[Undo]:
     """The create goes out first, `sending` is written down afterwards."""
-    before = purchase._commit_sending
+    before = purchase.commit_sending
 
     async def late(ports: Ports, held: Held, attempt: Any, model: Any, *more: Any) -> Any:
         ports.point("sending")

@@ -1,10 +1,11 @@
 """Planted mistakes about what changes under way: releases, marks, held lanes, accounts."""
 
+from dataclasses import replace
 from typing import Any
 
 from backlane.core.storage import Row, Transaction
 from backlane.provider.openai import OpenAIProvider
-from backlane.service import access, incident
+from backlane.service import access, incident, reserve
 from backlane.store.records_case import CaseRecords
 from tests.world.mistakes_people import never_void_for
 from tests.world.planting import Undo, put, swap
@@ -23,6 +24,16 @@ def send_what_changed() -> list[Undo]:
 def tell_what_was_spared() -> list[Undo]:
     """A job that its draw spared is open before its result is there."""
     return swap(access.draw_unsaid, lambda job: False)
+
+
+def send_without_the_money() -> list[Undo]:
+    """A budget that is full holds nobody."""
+    before = reserve.room_for
+
+    def roomy(tx: Transaction, job: Any, now: int, *, lock: bool = False) -> Any:
+        return replace(before(tx, job, now, lock=lock), full=None)
+
+    return swap(before, roomy)
 
 
 def mark_a_job_and_close_nothing() -> list[Undo]:
@@ -60,6 +71,7 @@ CHANGING_MISTAKES = {
         act_on_the_word_of_an_old_policy,
         send_what_changed,
         tell_what_was_spared,
+        send_without_the_money,
         mark_a_job_and_close_nothing,
         look_at_no_hold_of_a_person,
         look_with_the_key_of_another_account,

@@ -104,6 +104,7 @@ class Weather:
     worries: int = 0
     deploys: bool = False
     own_accounts: bool = False
+    caps: bool = False
     switches: dict[str, Any] = field(default_factory=dict[str, Any])
     wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
@@ -230,8 +231,10 @@ def _changes(chance: random.Random, only: str | None, doors: tuple[str, ...]) ->
     """Whether things change under way: new releases of the job types, marks, held lanes; accounts of their own."""
     on = chance.random() < 0.25 if only is None else only == "changes"
     worries, deploys, own = chance.randint(3, 6), chance.random() < 0.7, chance.random() < 0.6
+    caps = chance.random() < 0.5
     return {
         "doors": ("changes",) if on else (),
+        "caps": on and caps,
         "wire": changing_winds(chance) if on else [],
         "worries": worries + (6 if only else 0) if on else 0,
         "deploys": on and (deploys or only is not None),

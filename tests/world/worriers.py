@@ -11,6 +11,7 @@ from sqlalchemy import select
 from backlane.errors import BacklaneError
 from backlane.service import control, lanes, show
 from backlane.service.access import Caller
+from backlane.service.budgets import set_budget
 from backlane.service.mark_sensitive import mark_sensitive
 from backlane.service.read import read_job
 from backlane.store.tables import events, jobs
@@ -24,6 +25,8 @@ from tests.world.visitors import TEXTS, Visitor
 if TYPE_CHECKING:
     from tests.world.world import SimulatedWorld
 
+# A run costs about half of the first.
+_LIMITS = ("0.0001", "0.0003", "0.001", "0.1", None)
 # The smallest picture there is: one grey point.
 _PICTURE = (
     "point.png",
@@ -121,5 +124,30 @@ class Warden:
             self.world.counts["held"] += holds
             try:
                 await process.ask(turn(process.ports, self.caller, "background", None, "so"))
+            except (ProcessDied, BacklaneError):
+                continue
+
+
+@dataclass(slots=True)
+class Treasurer:
+    """An admin who caps what the workspace spends, now at very little, now at more; in the calm nothing is capped."""
+
+    world: "SimulatedWorld"
+    caller: Caller
+    chance: random.Random
+
+    async def live(self) -> None:
+        """Until all is settled."""
+        while not self.world.settled:
+            await asyncio.sleep(self.chance.uniform(10, 150))
+            process = self.world.somebody(self.chance)
+            if process is None:
+                continue
+            limit = self.chance.choice(_LIMITS) if self.world.storming else None
+            scope, name = self.chance.choice([("workspace", None), ("type", "open-letter")])
+            money = {"period": self.chance.choice(["day", "total"]), "limit": limit, "assume": "0.0001"}
+            self.world.counts["capped"] += limit is not None
+            try:
+                await process.ask(set_budget(process.ports, self.caller, scope, name, **money))
             except (ProcessDied, BacklaneError):
                 continue

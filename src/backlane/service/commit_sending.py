@@ -61,12 +61,11 @@ async def commit_sending(
         way = passage(tx, ports, job, now, taken)
         if not way.open:
             return job, ()
-        # After the lane's row, as whoever books a cost locks them.
+        # After the lane's row, as whoever books a cost, or holds or opens a lane, locks them.
         room = room_for(tx, job, now, lock=True)
         if room.full is not None:
             way = None
             return held_by(ports, job, room.full, now)
-        # After the lane's row, as whoever holds or opens a lane locks them.
         back = held_back(tx, ports, job, attempt, contents)
         if back is not None:
             way = None

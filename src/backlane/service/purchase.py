@@ -19,8 +19,7 @@ from backlane.service.accept import accepted, streaming
 from backlane.service.attach import attached
 from backlane.service.bring import CannotAttach, NotYet, forget_copies
 from backlane.service.build_request import CannotBuild, build_request
-from backlane.service.commit_sending import commit_sending as _commit_sending
-from backlane.service.commit_sending import waits_for_money
+from backlane.service.commit_sending import commit_sending, waits_for_money
 from backlane.service.conclude import conclude
 from backlane.service.continuation import continuation_of
 from backlane.service.fail import failed
@@ -83,7 +82,7 @@ async def send(ports: Ports, held: Held, attempt: Attempt) -> Held | None:
         return await put_off(ports, held, ports.clock.now() + wait, Phase.CAPACITY, "rate_limit")
     if attempt.interactive and not ports.streams.has_room(attempt.id):
         return await put_off(ports, held, ports.clock.now() + _NO_ROOM, Phase.CAPACITY, "streams_full")
-    sending, way = await _commit_sending(ports, held, attempt, params.get("model"), taken)
+    sending, way = await commit_sending(ports, held, attempt, params.get("model"), taken)
     if sending is None or way is None:
         return sending
     if not way.open:
