@@ -209,6 +209,18 @@ async def test_a_closed_source_stays_closed_and_what_follows_it_is_gated(place: 
     verified(place)
 
 
+async def test_a_refusal_that_quotes_what_a_retry_goes_on_from_is_closed_like_it(place: Place) -> None:
+    ana = await place.caller()
+    old = await cut_short(place, ana, "draft")
+    fault(place, "status", status=400, message=f"cannot be read: {HALF}")
+    made, _ = await control.retry(place.service.ports, ana, old["id"], start="partial")
+    view = await finished(place, ana, made)
+    assert (view["status"], view["failure"]["code"]) == ("failed", "request_refused")
+    assert HALF not in json.dumps([view, await events_of(place, ana, made.id)])
+    colleague = await read_job(place.service.ports, await place.caller("olga", "operator"), made.id)
+    assert HALF in colleague["failure"]["message"]
+
+
 async def test_the_gate_is_never_looser_with_other_inputs_and_the_draw_is_kept(place: Place) -> None:
     ana, ports = await place.caller(), place.service.ports
     secret = await submitted(place, ana, "plain", inputs={"secret": "her salary"})

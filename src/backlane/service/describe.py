@@ -76,9 +76,11 @@ def headline(job: Job, attempt: Attempt | None, *, late: bool = False) -> str:
 def without_quotes(job: Job, *, inputs: bool = False) -> Job:
     """The job whose failure says no more than its code does: the provider's words may quote what its run wrote.
 
-    Those about a request that never ran may quote what was sent in: they stay, unless `inputs` are closed too.
+    Those about a request that never ran may quote what was sent in: they stay, unless `inputs` are closed too, or what
+    an earlier job wrote was sent along.
     """
-    if job.failure is None or (job.provider_response_id is None and not inputs):
+    foreign = job.provider_response_id is not None or job.retry_of is not None or job.continues is not None
+    if job.failure is None or not (foreign or inputs):
         return job
     return replace(job, failure={**job.failure, "message": meaning(job.failure["code"]).sentence})
 
