@@ -86,6 +86,14 @@ async def test_of_very_many_files_the_last_ones_are_counted(helping: Place) -> N
     assert len(await losses(helping, ana, view["id"])) > 100
 
 
+async def test_a_container_that_lists_more_than_is_read_is_said_to(helping: Place) -> None:
+    ana = await helping.caller()
+    writes(helping, *({"name": f"part-{number}.csv", "text": "1", "cited": False} for number in range(1001)))
+    _, found = await ran(helping, ana, "code-interpreter")
+    unread = [row for row in rows_of(found) if row["name"] is None and row["container_id"] is not None]
+    assert [row["code"] for row in unread] == ["too_many_files"]
+
+
 async def test_what_the_code_wrote_is_copied_without_being_cited_and_what_was_given_is_not(
     helping: Place,
 ) -> None:
